@@ -1,0 +1,163 @@
+"""The total loss of CAL, with every term by name."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from concordant._checks import check_integral, check_shapes, require
+from concordant._precision import full_precision, upcast
+from concordant.cal import CALOutput
+from concordant.discriminative import discriminative_loss
+from concordant.distributed import gather
+from concordant.diversity import diversity_loss
+from concordant.match_distill import match_distill
+from concordant.part_center import part_center_loss
+
+
+class LossTerms(NamedTuple):
+    """The total and its terms, each before its weight, and the matching that the distillation found."""
+
+    total: Float[Tensor, ""]
+    id: Float[Tensor, ""]
+    """L_id of the global feature."""
+    part_id: Float[Tensor, ""]
+    """L_id of the own- and cross-refined parts."""
+    pcl: Float[Tensor, ""]
+    kd1: Float[Tensor, ""]
+    kd2: Float[Tensor, ""]
+    dis: Float[Tensor, ""]
+    div: Float[Tensor, ""]
+    attention_div: Float[Tensor, ""]
+    """Diversity of the own attention maps: ours."""
+    matching: Int[Tensor, "n p"]
+    """Row i's part u matched part `matching[i, u]` of its partner: for `CAL.observe`."""
+
+    def named(self) -> dict[str, Tensor]:
+        """The total and the terms by name, for a log; without the matching."""
+        return {name: value for name, value in self._asdict().items() if name != "matching"}
+
+
+class CALLoss(nn.Module):
+    """The objective of CAL.
+
+    Equation: `L = L_id + L_pcl + λ1 L_kd1 + λ2 L_kd2 + λ3 L_dis + λ4 L_div`, every term a mean over its own terms
+    (images, parts, pairs), so that no weight depends on the size of the batch or the number of parts. The weights
+    have the names of their terms.
+
+    Args:
+        part_id: weight of the identity loss on own- and cross-refined parts, which is part of L_id: without it they
+            are useless alone; see `CAL(protect_attention=)` for what it does to the attention.
+        pcl: weight of L_pcl. `margin` is its σ; `normalize` divides features by their norm first.
+        kd1, kd2: λ1, λ2. `detach_cross`: the distillation's teacher takes no gradient.
+        dis, div: λ3, λ4. `cosine`: L_div, and `attention_div`, compare directions of maps.
+        attention_div: weight of L_div on the own attention maps. Not in the source: with 0 the total is the source's.
+            It keeps the attention of the parts from becoming one and the same.
+        label_smoothing: of the identity losses.
+
+    Shape: CALOutput, labels (n,), modality (n,) → `LossTerms`.
+
+    Raises: ValueError for a negative weight, or shapes or types that do not fit.
+
+    Under several processes L_pcl is taken over the rows of all of them (`distributed.gather`); the other terms are
+    means over rows. With equally many rows each, the mean of the gradients is that of one process on the whole batch.
+    Rows without a partner in the batch take no part in the distillation.
+
+    Where the source is silent: no weight and no σ is published. These are tuned by us on rendered data.
+
+    Reference: CAL (ICCV 2023), overall objective.
+
+    >>> import torch
+    >>> from concordant import CAL
+    >>> model = CAL(nn.Conv2d(3, 8, 4, stride=4), channels=8, num_classes=5, num_parts=2)
+    >>> images, labels, modality = torch.randn(4, 3, 16, 8), torch.tensor([0, 1, 0, 1]), torch.tensor([0, 0, 1, 1])
+    >>> terms = CALLoss()(model(images, labels, modality), labels, modality)
+    >>> terms.total.backward()
+    >>> sorted(terms.named())
+    ['attention_div', 'dis', 'div', 'id', 'kd1', 'kd2', 'part_id', 'pcl', 'total']
+    """
+
+    def __init__(
+        self,
+        *,
+        part_id: float = 1.0,
+        pcl: float = 0.3,
+        kd1: float = 0.1,
+        kd2: float = 0.1,
+        dis: float = 0.5,
+        div: float = 0.5,
+        attention_div: float = 0.5,
+        margin: float = 0.7,
+        normalize: bool = True,
+        cosine: bool = True,
+        detach_cross: bool = False,
+        label_smoothing: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.weights = {
+            "id": 1.0,
+            "part_id": part_id,
+            "pcl": pcl,
+            "kd1": kd1,
+            "kd2": kd2,
+            "dis": dis,
+            "div": div,
+            "attention_div": attention_div,
+        }
+        for name, weight in self.weights.items():
+            require(weight >= 0, "CALLoss", f"`{name}` must not be negative", weight)
+        require(margin >= 0, "CALLoss", "`margin` must not be negative", margin)
+        require(0 <= label_smoothing < 1, "CALLoss", "`label_smoothing` must be in [0, 1)", label_smoothing)
+        self.margin, self.normalize, self.cosine = margin, normalize, cosine
+        self.detach_cross, self.label_smoothing = detach_cross, label_smoothing
+
+    def forward(self, output: CALOutput, labels: Int[Tensor, "n"], modality: Int[Tensor, "n"]) -> LossTerms:
+        check_shapes("CALLoss", logits=(output.logits, "n k"), labels=(labels, "n"), modality=(modality, "n"))
+        check_integral("CALLoss", labels=labels, modality=modality)
+        with full_precision(output.logits):
+            partner = output.partner
+            distilled = match_distill(
+                output.own.attention[partner],
+                output.cross.attention,
+                output.own_logits[partner],
+                output.cross_logits,
+                detach_cross=self.detach_cross,
+                reduction="none",
+            )
+            rows = (gather(x) for x in (output.own.features, output.cross.features, labels, modality))
+            terms = {
+                "id": self._identity(output.logits[:, None], labels),
+                "part_id": (self._identity(output.own_logits, labels) + self._identity(output.cross_logits, labels))
+                / 2,
+                "pcl": part_center_loss(*rows, margin=self.margin, normalize=self.normalize),
+                "kd1": self._over_pairs(distilled.attention_loss, output),
+                "kd2": self._over_pairs(distilled.prediction_loss, output),
+                "dis": discriminative_loss(output.mined_logits, labels),
+                "div": diversity_loss(output.mined.selection, cosine=self.cosine),
+                "attention_div": diversity_loss(output.own.attention.transpose(1, 2), cosine=self.cosine),
+            }
+            total = sum(
+                (self.weights[name] * term for name, term in terms.items()),
+                start=labels.new_zeros((), dtype=terms["id"].dtype),
+            )
+        return LossTerms(total=total, matching=distilled.matching, **terms)
+
+    def _identity(self, logits: Float[Tensor, "n p k"], labels: Int[Tensor, "n"]) -> Tensor:
+        targets = labels.long()[:, None].expand(logits.shape[:2]).flatten()
+        terms = F.cross_entropy(
+            upcast(logits).flatten(0, 1), targets, label_smoothing=self.label_smoothing, reduction="sum"
+        )
+        return terms / max(targets.numel(), 1)
+
+    @staticmethod
+    def _over_pairs(loss: Float[Tensor, "n"], output: CALOutput) -> Tensor:
+        """The mean over edges of the rows that have a partner."""
+        edges = output.paired.sum().clamp_min(1) * output.own_logits.shape[1]
+        return (loss * output.paired).sum() / edges
+
+    def extra_repr(self) -> str:
+        weights = ", ".join(f"{name}={weight}" for name, weight in self.weights.items() if name != "id")
+        return f"{weights}, margin={self.margin}"

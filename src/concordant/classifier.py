@@ -1,0 +1,89 @@
+"""One linear classifier a part, all in one batched product."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from concordant._checks import check_floating, check_positive, check_shapes
+
+
+def classify_parts(
+    features: Float[Tensor, "b p c"], weight: Float[Tensor, "p k c"], bias: Float[Tensor, "p k"] | None = None
+) -> Float[Tensor, "b p k"]:
+    """Logits of each part under its own linear classifier.
+
+    Equation: `Φ_i(P_i) = W_i P_i + β_i` before the softmax.
+
+    Shape: features (b, p, c), weight (p, k, c), bias (p, k) → logits (b, p, k).
+
+    Raises: ValueError for shapes that do not fit or integer types.
+
+    Reference: CAL (ICCV 2023), the classifiers Φ of the saliency constraint.
+
+    >>> classify_parts(torch.ones(1, 2, 3), torch.stack([torch.ones(4, 3), torch.zeros(4, 3)]))[0].tolist()
+    [[3.0, 3.0, 3.0, 3.0], [0.0, 0.0, 0.0, 0.0]]
+    """
+    check_shapes("classify_parts", features=(features, "b p c"), weight=(weight, "p k c"))
+    check_floating("classify_parts", features=features, weight=weight)
+    logits = (features.transpose(0, 1) @ weight.transpose(1, 2)).transpose(0, 1)
+    if bias is not None:
+        check_shapes("classify_parts", weight=(weight, "p k c"), bias=(bias, "p k"))
+        logits = logits + bias.to(logits.dtype)
+    return logits
+
+
+class PartClassifier(nn.Module):
+    """One linear classifier a part.
+
+    Equation: `Φ_i(P_i) = W_i P_i + β_i` before the softmax.
+
+    Args:
+        num_parts: `p`.
+        channels: `c`.
+        num_classes: `k`, the identities.
+        bias: learn β; without it, it is zero.
+
+    Shape: features (b, p, c) → logits (b, p, k).
+
+    Raises: ValueError for bad settings, shapes that do not fit, or integer types.
+
+    Reference: CAL (ICCV 2023), the classifiers Φ of the saliency constraint.
+
+    >>> PartClassifier(3, 8, num_classes=5)(torch.randn(2, 3, 8)).shape
+    torch.Size([2, 3, 5])
+    """
+
+    def __init__(
+        self,
+        num_parts: int,
+        channels: int,
+        num_classes: int,
+        *,
+        bias: bool = True,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        check_positive("PartClassifier", num_parts=num_parts, channels=channels, num_classes=num_classes)
+        self.num_parts, self.channels, self.num_classes = num_parts, channels, num_classes
+        self.weight = nn.Parameter(torch.empty(num_parts, num_classes, channels, device=device, dtype=dtype))
+        self.bias = nn.Parameter(torch.empty(num_parts, num_classes, device=device, dtype=dtype)) if bias else None
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """As torch's linear layers start: uniform within `1 / √c`; a zero bias."""
+        bound = 1 / math.sqrt(self.channels)
+        nn.init.uniform_(self.weight, -bound, bound)
+        if self.bias is not None:
+            nn.init.zeros_(self.bias)
+
+    def forward(self, features: Float[Tensor, "b p c"]) -> Float[Tensor, "b p k"]:
+        check_shapes("PartClassifier", weight=(self.weight, "p k c"), features=(features, "b p c"))
+        return classify_parts(features, self.weight, self.bias)
+
+    def extra_repr(self) -> str:
+        return f"{self.num_parts}, {self.channels}, {self.num_classes}, bias={self.bias is not None}"

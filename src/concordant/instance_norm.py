@@ -1,0 +1,46 @@
+"""Instance normalisation over a set of tokens: a style (scale and shift of each channel) is taken away."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from concordant._checks import check_floating, check_shapes, require
+from concordant._precision import upcast
+
+
+def instance_norm(
+    features: Float[Tensor, "b l c"], source: Float[Tensor, "b s c"] | None = None, *, eps: float = 1e-5
+) -> Float[Tensor, "b l c"]:
+    """Normalise each instance and channel over its tokens, by its own statistics or a source's.
+
+    Equation: `IN(X) = (X − μ(Y)) / √(σ²(Y) + ε)`, with Y the source, or X itself. σ² is the biased variance. In
+    float32 or wider.
+
+    Args:
+        features: X, (b, l, c): tokens or parts.
+        source: Y, (b, s, c), whose statistics are used in place of X's.
+        eps: ε, added to the variance.
+
+    Shape: (b, l, c) → (b, l, c).
+
+    Raises: ValueError for shapes that do not fit, integer types, or an ε that is not positive.
+
+    Reference: CAL (ICCV 2023), IN(P) and IN(T) of TSAA.
+
+    >>> [round(x, 4) for x in instance_norm(torch.tensor([[[1.0], [3.0]]])).flatten().tolist()]
+    [-1.0, 1.0]
+    """
+    check_shapes("instance_norm", features=(features, "b l c"))
+    require(eps > 0, "instance_norm", "`eps` must be positive", eps)
+    check_floating("instance_norm", features=features)
+    features = upcast(features)
+    if source is None:
+        source = features
+    else:
+        check_shapes("instance_norm", features=(features, "b l c"), source=(source, "b s c"))
+        check_floating("instance_norm", source=source)
+        source = upcast(source)
+    variance, mean = torch.var_mean(source, dim=1, keepdim=True, correction=0)
+    return (features - mean) * torch.rsqrt(variance + eps)

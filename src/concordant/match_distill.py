@@ -1,0 +1,143 @@
+"""MatchDistill: own parts learn what cross-modal parts see, so that retrieval can do without them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from concordant._checks import check_floating, check_shapes
+from concordant._precision import full_precision, upcast
+from concordant._reduce import Reduction, check_reduction, reduce
+from concordant.matching import match_parts
+
+
+class Distilled(NamedTuple):
+    """The two losses of MatchDistill, and the matching that they stand on."""
+
+    attention_loss: Float[Tensor, "*b"]
+    """L_kd1."""
+    prediction_loss: Float[Tensor, "*b"]
+    """L_kd2."""
+    matching: Int[Tensor, "b p"]
+    """M: cross part u matched own part `matching[u]`."""
+
+
+def match_distill(
+    own_attention: Float[Tensor, "b p t"],
+    cross_attention: Float[Tensor, "b p t"],
+    own_logits: Float[Tensor, "b p k"],
+    cross_logits: Float[Tensor, "b p k"],
+    *,
+    detach_cross: bool = False,
+    reduction: Reduction = "mean",
+) -> Distilled:
+    """Match cross and own parts by what they attend to in the same tokens, and draw the matched ones together.
+
+    Equation, on one modality's tokens::
+
+        w(u, v) = ⟨cross attention of part u, own attention of part v⟩
+        M       = argmax Σ_u w(u, M(u))                         (`match_parts`)
+        L_kd1   = −Σ_u w(u, M(u))
+        L_kd2   = Σ_u KL(p_u^cross ‖ p_M(u)^own)
+
+    summed over the images of the batch, p being the softmax of the logits. The source's formula for w prints `P^I`
+    twice; the text beside it makes the second one `P^V`: one end of each edge in each modality.
+
+    Args:
+        own_attention: (b, p, t), each image's attention under its own parts.
+        cross_attention: (b, p, t), the same image's under the parts of another modality.
+        own_logits, cross_logits: (b, p, k), of the parts refined under these attentions.
+        detach_cross: let no gradient reach the cross side, the teacher's. The source does not say.
+        reduction: "sum" is the equation; "mean" divides by the b·p edges; "none" sums over the edges of each image.
+
+    Shape: → Distilled(attention_loss (), prediction_loss (), matching (b, p)); the losses (b,) under "none".
+
+    Raises: ValueError for shapes or types that do not fit, or attention that is not finite.
+
+    Reference: CAL (ICCV 2023), MatchDistill.
+
+    >>> import torch
+    >>> own, logits = torch.eye(2)[None], torch.zeros(1, 2, 3)
+    >>> distilled = match_distill(own, own.flip(1), logits, logits, reduction="sum")
+    >>> distilled.attention_loss.item(), distilled.prediction_loss.item(), distilled.matching.tolist()
+    (-2.0, 0.0, [[1, 0]])
+    """
+    who = "match_distill"
+    check_reduction(who, reduction)
+    check_shapes(
+        who,
+        own_attention=(own_attention, "b p t"),
+        cross_attention=(cross_attention, "b p t"),
+        own_logits=(own_logits, "b p k"),
+        cross_logits=(cross_logits, "b p k"),
+    )
+    check_floating(
+        who,
+        own_attention=own_attention,
+        cross_attention=cross_attention,
+        own_logits=own_logits,
+        cross_logits=cross_logits,
+    )
+    if detach_cross:
+        cross_attention, cross_logits = cross_attention.detach(), cross_logits.detach()
+    with full_precision(own_attention):
+        weights = upcast(cross_attention) @ upcast(own_attention).transpose(1, 2)
+        matching = match_parts(weights)
+        edges = weights.gather(2, matching[:, :, None]).squeeze(2)
+        own = upcast(own_logits).log_softmax(dim=2)
+        own = own.gather(1, matching[:, :, None].expand_as(own))
+        cross = upcast(cross_logits).log_softmax(dim=2)
+        divergence = (cross.exp() * (cross - own)).sum(dim=2)
+        if reduction == "none":
+            return Distilled(-edges.sum(dim=1), divergence.sum(dim=1), matching)
+        return Distilled(-reduce(edges, reduction), reduce(divergence, reduction), matching)
+
+
+class MatchDistill(nn.Module):
+    """Match cross-modal with own parts and distill: see `functional.match_distill` for the equations.
+
+    Equation: `L_kd1 = −Σ_{e∈M} w(e)`, `L_kd2 = Σ_{(u,v)∈M} KL(p_u^cross ‖ p_v^own)`, M the matching of largest weight.
+
+    Args:
+        detach_cross: let no gradient reach the cross side.
+        reduction: "sum" is the equation; "mean" divides by the number of edges; "none" gives a value an image.
+
+    Shape: own_attention (b, p, t), cross_attention (b, p, t), own_logits (b, p, k), cross_logits (b, p, k) →
+    Distilled(attention_loss, prediction_loss, matching (b, p)).
+
+    Raises: ValueError for another reduction, shapes or types that do not fit, or attention that is not finite.
+
+    Reference: CAL (ICCV 2023), MatchDistill.
+
+    >>> import torch
+    >>> attention, logits = torch.eye(3)[None], torch.randn(1, 3, 5)
+    >>> MatchDistill()(attention, attention, logits, logits).matching.tolist()
+    [[0, 1, 2]]
+    """
+
+    def __init__(self, *, detach_cross: bool = False, reduction: Reduction = "mean") -> None:
+        super().__init__()
+        check_reduction("MatchDistill", reduction)
+        self.detach_cross = detach_cross
+        self.reduction: Reduction = reduction
+
+    def forward(
+        self,
+        own_attention: Float[Tensor, "b p t"],
+        cross_attention: Float[Tensor, "b p t"],
+        own_logits: Float[Tensor, "b p k"],
+        cross_logits: Float[Tensor, "b p k"],
+    ) -> Distilled:
+        return match_distill(
+            own_attention,
+            cross_attention,
+            own_logits,
+            cross_logits,
+            detach_cross=self.detach_cross,
+            reduction=self.reduction,
+        )
+
+    def extra_repr(self) -> str:
+        return f"detach_cross={self.detach_cross}, reduction={self.reduction!r}"

@@ -1,0 +1,136 @@
+"""Exact matching of one modality's parts with the other's."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float, Int
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor, nn
+
+from concordant._checks import check_floating, check_integral, check_positive, check_shapes, require
+
+
+@torch.library.custom_op("concordant::match_parts", mutates_args=())
+def _match_parts(weights: Tensor) -> Tensor:
+    """The only step on the host: as an operator of its own it does not break a compiled graph."""
+    host = weights.detach().to("cpu", torch.float64)
+    if not torch.isfinite(host).all():
+        bad = int((~torch.isfinite(host)).sum())
+        raise ValueError(f"match_parts: `weights` must be finite; got {bad} values that are not")
+    columns = [torch.from_numpy(linear_sum_assignment(matrix, maximize=True)[1]) for matrix in host.numpy()]
+    matching = torch.stack(columns) if columns else torch.empty(host.shape[:2])
+    return matching.to(weights.device, torch.int64)
+
+
+@_match_parts.register_fake
+def _(weights: Tensor) -> Tensor:
+    return weights.new_empty(weights.shape[:2], dtype=torch.int64)
+
+
+def match_parts(weights: Float[Tensor, "b p p"]) -> Int[Tensor, "b p"]:
+    """The perfect matching of largest total weight, by Kuhn and Munkres' assignment through SciPy.
+
+    Equation: `argmax_M Σ_u w(u, M(u))` over the permutations M of the parts.
+
+    Args:
+        weights: w, (b, p, p): rows are cross parts u, columns own parts v. No gradient flows.
+
+    Shape: weights (b, p, p) → matching (b, p): row u matches column `matching[u]`.
+
+    Raises: ValueError for another shape, integer types, or values that are not finite.
+
+    Reference: CAL (ICCV 2023), MatchDistill.
+
+    >>> match_parts(torch.tensor([[[0.1, 0.9], [0.8, 0.7]]])).tolist()
+    [[1, 0]]
+    """
+    check_shapes("match_parts", weights=(weights, "b p p"))
+    check_floating("match_parts", weights=weights)
+    matching: Tensor = torch.ops.concordant.match_parts(weights.detach())
+    return matching
+
+
+def invert_matching(matching: Int[Tensor, "b p"]) -> Int[Tensor, "b p"]:
+    """The same matching read from the other side: where `matching[u] = v`, the inverse has `[v] = u`.
+
+    >>> invert_matching(torch.tensor([[1, 2, 0]])).tolist()
+    [[2, 0, 1]]
+    """
+    return matching.argsort(dim=1)
+
+
+class PartCorrespondence(nn.Module):
+    """M̂: the matching that occurred most often of late.
+
+    Equation: `M̂ = argmax_M #{recent matchings equal to M}`; among equally frequent ones the first in
+    lexicographic order; the identity before any has been seen.
+
+    Whole matchings are counted (not single edges), over the last `window` of them, for the source asks for the one
+    that occurs most "as training ends". They lie in buffers, so M̂ is saved with the model.
+
+    Args:
+        num_parts: `p`.
+        window: how many matchings are remembered; older ones make room.
+
+    Shape: update: matching (b, p); permutation: → (p,).
+
+    Raises: ValueError for bad settings, or a matching of another shape or type.
+
+    Where the source is silent: when training "ends" (the window) and ties.
+
+    Reference: CAL (ICCV 2023), MatchDistill, M̂.
+
+    >>> correspondence = PartCorrespondence(2)
+    >>> correspondence.update(torch.tensor([[1, 0], [0, 1], [1, 0]]))
+    >>> correspondence.permutation().tolist()
+    [1, 0]
+    """
+
+    history: Tensor
+    seen: Tensor
+
+    def __init__(self, num_parts: int, *, window: int = 8192, device: torch.device | str | None = None) -> None:
+        super().__init__()
+        check_positive("PartCorrespondence", num_parts=num_parts, window=window)
+        require(num_parts < 2**15, "PartCorrespondence", "`num_parts` must be below 32768", num_parts)
+        self.num_parts, self.window = num_parts, window
+        self.register_buffer("history", torch.zeros(window, num_parts, dtype=torch.int16, device=device))
+        self.register_buffer("seen", torch.zeros((), dtype=torch.int64, device=device))
+
+    def reset_parameters(self) -> None:
+        """Forget every matching."""
+        self.history.zero_()
+        self.seen.zero_()
+
+    @torch.no_grad()
+    def update(self, matching: Int[Tensor, "b p"]) -> None:
+        """Remember a batch of matchings, the oldest making room for the newest."""
+        sizes = check_shapes("PartCorrespondence.update", matching=(matching, "b p"))
+        check_integral("PartCorrespondence.update", matching=matching)
+        fits = sizes["p"] == self.num_parts
+        require(fits, "PartCorrespondence.update", f"`matching` must have {self.num_parts} parts", sizes["p"])
+        recent = matching[-self.window :].to(self.history.dtype)
+        skipped = sizes["b"] - recent.shape[0]
+        slots = (self.seen + skipped + torch.arange(recent.shape[0], device=recent.device)) % self.window
+        self.history.index_copy_(0, slots, recent)
+        self.seen.add_(sizes["b"])
+
+    def permutation(self) -> Int[Tensor, "p"]:
+        """M̂: part u of modality 0 matches part `permutation()[u]` of modality 1."""
+        return self._most_frequent()[0]
+
+    def stability(self) -> float:
+        """The share of the remembered matchings that are M̂; 0 before any has been seen."""
+        _, count, seen = self._most_frequent()
+        return count / seen if seen else 0.0
+
+    def _most_frequent(self) -> tuple[Tensor, int, int]:
+        seen = min(int(self.seen), self.window)
+        if seen == 0:
+            return torch.arange(self.num_parts, device=self.history.device), 0, 0
+        matchings, counts = torch.unique(self.history[:seen], dim=0, return_counts=True)
+        best = int(counts.argmax())
+        return matchings[best].long(), int(counts[best]), seen
+
+    def extra_repr(self) -> str:
+        return f"{self.num_parts}, window={self.window}"

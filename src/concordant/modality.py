@@ -1,0 +1,96 @@
+"""Rows of a mixed batch, each through its own modality's module; and their random partners."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor, nn
+from torch.utils._pytree import tree_map
+
+from concordant._checks import check_integral, check_shapes, require
+
+
+def per_modality(modules: Sequence[nn.Module] | nn.ModuleList, inputs: Tensor, modality: int | Tensor) -> Any:
+    """Send each row through the module of its modality; outputs come back in the rows' order.
+
+    Equation: `out[i] = modules[modality[i]](inputs[i])`.
+
+    Args:
+        modules: one a modality; a single one serves all. Each may return a tensor or a (named) tuple of tensors.
+        inputs: (n, …).
+        modality: (n,) integers, or one integer for all rows.
+
+    Returns: what the modules return, (n, …).
+
+    Raises: ValueError for a modality that is no module's (an integer), or a tensor of another shape or type.
+
+    A compiled graph has fixed shapes: there every module sees all rows, and each row keeps its own's output.
+
+    >>> double, negate = nn.Linear(1, 1, bias=False), nn.Linear(1, 1, bias=False)
+    >>> _ = nn.init.constant_(double.weight, 2.0), nn.init.constant_(negate.weight, -1.0)
+    >>> per_modality([double, negate], torch.tensor([[1.0], [2.0], [3.0]]), torch.tensor([0, 1, 0])).flatten().tolist()
+    [2.0, -2.0, 6.0]
+    """
+    modules = list(modules)
+    if len(modules) == 1:
+        return modules[0](inputs)
+    if isinstance(modality, int):
+        require(0 <= modality < len(modules), "per_modality", f"`modality` must be in 0 … {len(modules) - 1}", modality)
+        return modules[modality](inputs)
+    check_integral("per_modality", modality=modality)
+    check_shapes(
+        "per_modality",
+        inputs=(inputs.flatten(1) if inputs.dim() > 1 else inputs[:, None], "n x"),
+        modality=(modality, "n"),
+    )
+    if torch.compiler.is_compiling():
+        merged = modules[0](inputs)
+        for index, module in enumerate(modules[1:], start=1):
+            chosen = modality == index
+
+            def keep(new: Tensor, old: Tensor, chosen: Tensor = chosen) -> Tensor:
+                return torch.where(chosen.view(-1, *[1] * (new.dim() - 1)), new, old)
+
+            merged = tree_map(keep, module(inputs), merged)
+        return merged
+    rows = [(modality == index).nonzero().squeeze(1) for index in range(len(modules))]
+    present = [index for index in range(len(modules)) if len(rows[index])] or [0]
+    outputs = [modules[index](inputs[rows[index]]) for index in present]
+    order = torch.cat([rows[index] for index in present]).argsort()
+    return tree_map(lambda *parts: torch.cat(parts)[order], *outputs)
+
+
+def draw_partners(
+    labels: Int[Tensor, "n"], modality: Int[Tensor, "n"], *, generator: torch.Generator | None = None
+) -> tuple[Int[Tensor, "n"], Bool[Tensor, "n"]]:
+    """For each row a random row of the same identity in another modality.
+
+    Args:
+        labels: (n,) identities.
+        modality: (n,).
+        generator: where the draw comes from; by default torch's global one.
+
+    Returns: (partner (n,), paired (n,)). A row whose identity is in no other modality is its own partner, and is not
+    `paired`.
+
+    Raises: ValueError for shapes or types that do not fit.
+
+    Reference: CAL (ICCV 2023), cross-modal refinement: "T_j drawn at random".
+
+    >>> partner, paired = draw_partners(torch.tensor([0, 1, 0]), torch.tensor([0, 0, 1]))
+    >>> partner.tolist(), paired.tolist()
+    ([2, 1, 0], [True, False, True])
+    """
+    sizes = check_shapes("draw_partners", labels=(labels, "n"), modality=(modality, "n"))
+    check_integral("draw_partners", labels=labels, modality=modality)
+    n, device = sizes["n"], labels.device
+    if n == 0:
+        return labels.long(), labels.bool()
+    candidates = (labels[:, None] == labels) & (modality[:, None] != modality)
+    # Uniform marks in [0, 1): the highest among the candidates wins.
+    marks = torch.rand(n, n, generator=generator, device=device).masked_fill(~candidates, -1.0)
+    paired = candidates.any(dim=1)
+    return torch.where(paired, marks.argmax(dim=1), torch.arange(n, device=device)), paired

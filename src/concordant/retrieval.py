@@ -1,0 +1,110 @@
+"""Target-aware retrieval: every pair compared through the parts of its query, its gallery image, or both."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from concordant._checks import check_choice, check_positive, check_shapes
+from concordant._precision import unit, upcast
+from concordant.attention import PartAttention, PartQueries, spatial_similarity
+
+
+class Encoded(NamedTuple):
+    """All that target-aware retrieval needs of images, computed once an image."""
+
+    tokens: Float[Tensor, "n t c"]
+    """T."""
+    keys: Float[Tensor, "n t d"]
+    """T̂."""
+    part_queries: PartQueries
+    """P̂ (n, p, d) and the channel gates (n, p, c)."""
+
+    def rows(self, index: slice | Tensor) -> Encoded:
+        """A selection of the images."""
+        queries, gates = self.part_queries
+        return Encoded(self.tokens[index], self.keys[index], PartQueries(queries[index], gates[index]))
+
+
+def target_aware_similarity(
+    query: Encoded,
+    gallery: Encoded,
+    attention: PartAttention,
+    *,
+    direction: Literal["query", "gallery", "both"] = "both",
+    memory: int = 1 << 28,
+) -> Float[Tensor, "q g"]:
+    """Compare every query with every gallery image by parts that one of them owns and both are read with.
+
+    Equation: for direction "query", the mean over parts k of the cosine between `A(T_g; P_q)_k` and `A(T_q; P_q)_k`;
+    for "gallery" the same with the gallery image's parts; "both" is the mean of the two.
+
+    Args:
+        query: q images of `CAL.encode`.
+        gallery: g images.
+        attention: the model's `TSAA`.
+        direction: whose parts read both images.
+        memory: bytes that intermediate results may take; pairs are worked through in chunks that fit.
+
+    Shape: → (q, g), in −1 … 1. No gradient flows.
+
+    Raises: ValueError for shapes that do not fit or another direction.
+
+    Reference: CAL (ICCV 2023), target-aware alignment.
+
+    >>> from concordant import TSAA
+    >>> tsaa = TSAA(8)
+    >>> tokens, parts = torch.randn(3, 12, 8), torch.randn(3, 2, 8)
+    >>> images = Encoded(tokens, tsaa.encode_tokens(tokens), tsaa.encode_parts(parts))
+    >>> similarity = target_aware_similarity(images, images, tsaa)
+    >>> similarity.shape, torch.allclose(similarity.diagonal(), torch.ones(3))
+    (torch.Size([3, 3]), True)
+    """
+    who = "target_aware_similarity"
+    check_choice(who, "direction", direction, ("query", "gallery", "both"))
+    check_positive(who, memory=memory)
+    check_shapes(
+        who,
+        query_tokens=(query.tokens, "q t c"),
+        query_keys=(query.keys, "q t d"),
+        query_queries=(query.part_queries.queries, "q p d"),
+        query_gates=(query.part_queries.gates, "q p c"),
+        gallery_tokens=(gallery.tokens, "g s c"),
+        gallery_keys=(gallery.keys, "g s d"),
+        gallery_queries=(gallery.part_queries.queries, "g r d"),
+        gallery_gates=(gallery.part_queries.gates, "g r c"),
+    )
+    with torch.no_grad():
+        if direction == "query":
+            return _by_parts_of(query, gallery, attention, memory)
+        if direction == "gallery":
+            return _by_parts_of(gallery, query, attention, memory).T
+        by_query: Tensor = _by_parts_of(query, gallery, attention, memory)
+        return (by_query + _by_parts_of(gallery, query, attention, memory).T) / 2
+
+
+def _by_parts_of(owner: Encoded, other: Encoded, attention: PartAttention, memory: int) -> Tensor:
+    """(owner, other): the mean cosine over the owner's parts, read on both images."""
+    (n, p, _), (m, t, c) = owner.part_queries.queries.shape, other.tokens.shape
+    similarity: Tensor = torch.empty(n, m, dtype=upcast(owner.tokens[:0]).dtype, device=owner.tokens.device)
+    own = unit(attention.attend(*owner).features)
+    # A chunk of images from either side, as square as may be: each then serves many pairs.
+    pairs = max(memory // (similarity.element_size() * p * (2 * t + 2 * c)), 1)
+    rows = max(min(n, round(pairs**0.5)), 1)
+    columns = max(min(m, pairs // rows), 1)
+    for i in range(0, n, rows):
+        queries, gates = (x[i : i + rows].flatten(0, 1) for x in owner.part_queries)
+        target = (own[i : i + rows].flatten(0, 1) * gates).T  # [c, x], x the chunk's parts
+        squared_gates = upcast(gates).square()
+        for j in range(0, m, columns):
+            tokens, keys = other.tokens[j : j + columns], other.keys[j : j + columns]
+            weights = spatial_similarity(queries.expand(len(keys), -1, -1), keys).to(tokens.dtype)
+            pooled = upcast(weights @ tokens)  # [g, x, c]
+            dot = torch.einsum("gxc,cx->gx", pooled, target)
+            norm = torch.einsum("gxc,xc->gx", pooled.square(), squared_gates).sqrt()
+            cosine = dot / norm.clamp_min(torch.finfo(norm.dtype).tiny)
+            similarity[i : i + rows, j : j + columns] = cosine.view(len(keys), -1, p).mean(dim=2).T
+    return similarity
