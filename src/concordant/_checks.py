@@ -22,15 +22,16 @@ def check_shapes(who: str, **named: tuple[Tensor, str]) -> dict[str, int]:
         if not isinstance(tensor, Tensor):
             raise ValueError(f"{who}: `{name}` must be a tensor ({_tuple(letters)}); got {type(tensor).__name__}")
         shape = tuple(tensor.shape)
+        known = dict(sizes)
         fits = len(shape) == len(letters)
         if fits:
             for letter, size in zip(letters, shape, strict=True):
-                fits = fits and sizes.get(letter, size) == size
+                fits = fits and known.setdefault(letter, size) == size
         if not fits:
             wanted = _tuple([str(sizes.get(letter, letter)) for letter in letters])
             rule = f"({_tuple(letters)})" + (f" = ({wanted})" if wanted != _tuple(letters) else "")
             raise ValueError(f"{who}: `{name}` must be {rule}; got {shape}")
-        sizes.update(zip(letters, shape, strict=True))
+        sizes = known
     return sizes
 
 
@@ -45,6 +46,11 @@ def check_integral(who: str, **named: Tensor) -> None:
     for name, tensor in named.items():
         integral = not (tensor.is_floating_point() or tensor.is_complex())
         require(integral, who, f"`{name}` must be of an integer type", tensor.dtype)
+
+
+def check_alpha(who: str, alpha: float) -> None:
+    """Check a share of tokens."""
+    require(0 < alpha < float("inf"), who, "`alpha` must be positive and finite", alpha)
 
 
 def check_choice(who: str, name: str, value: str, choices: tuple[str, ...]) -> None:

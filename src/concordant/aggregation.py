@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from concordant._checks import check_floating, check_shapes, require
+from concordant._checks import check_alpha, check_floating, check_shapes
 from concordant._precision import full_precision, upcast
 
 
@@ -32,7 +32,9 @@ def num_selected(tokens: int, parts: int, alpha: float) -> int:
 
 
 def select_top_k(scores: Float[Tensor, "b t p"], alpha: float = 1.0) -> Float[Tensor, "b t p"]:
-    """Keep each part's `N_k = ceil(α·t / p)` highest scores and zero the rest: Ŝ.
+    """Keep each part's highest scores and zero the rest: Ŝ.
+
+    Equation: `Ŝ = top-k(S, N_k)`, `N_k = ceil(α·t / p)`, at most t, by the floating-point value of `α·t / p`.
 
     Among equal scores the earlier token is kept.
 
@@ -51,7 +53,7 @@ def select_top_k(scores: Float[Tensor, "b t p"], alpha: float = 1.0) -> Float[Te
     """
     sizes = check_shapes("select_top_k", scores=(scores, "b t p"))
     check_floating("select_top_k", scores=scores)
-    require(alpha > 0, "select_top_k", "`alpha` must be positive", alpha)
+    check_alpha("select_top_k", alpha)
     if sizes["t"] == 0 or sizes["p"] == 0:
         return scores
     kept = num_selected(sizes["t"], sizes["p"], alpha)
@@ -108,7 +110,7 @@ class TopKAggregator(nn.Module):
 
     def __init__(self, alpha: float = 1.0) -> None:
         super().__init__()
-        require(alpha > 0, "TopKAggregator", "`alpha` must be positive", alpha)
+        check_alpha("TopKAggregator", alpha)
         self.alpha = alpha
 
     def forward(self, tokens: Float[Tensor, "b t c"], scores: Float[Tensor, "b t p"]) -> MinedParts:

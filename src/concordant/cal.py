@@ -201,16 +201,21 @@ class CAL(nn.Module):
         tokens, mined = self._mine(images, modality)
         return Encoded(tokens, *self._encode(tokens, mined))
 
+    def feature_map(self, images: Tensor, modality: int | Int[Tensor, "n"]) -> Float[Tensor, "n c h w"]:
+        """X: what the backbone makes of the images; its grid is what tokens, row by row, stand for."""
+        feature_map: Tensor = self.backbone(images, modality) if self._by_modality else self.backbone(images)
+        sizes = check_shapes("CAL", feature_map=(feature_map, "n c h w"))
+        right = sizes["c"] == self.channels
+        require(right, "CAL", f"`backbone` must return {self.channels} channels", tuple(feature_map.shape))
+        return feature_map
+
     @property
     def _attention(self) -> PartAttention:
         return cast(PartAttention, self.attention)
 
     def _mine(self, images: Tensor, modality: int | Tensor) -> tuple[Tensor, MinedParts]:
         """Tokens (n, t, c) and parts, each row's by the DRM of its modality."""
-        feature_map = self.backbone(images, modality) if self._by_modality else self.backbone(images)
-        sizes = check_shapes("CAL", feature_map=(feature_map, "n c h w"))
-        right = sizes["c"] == self.channels
-        require(right, "CAL", f"`backbone` must return {self.channels} channels", tuple(feature_map.shape))
+        feature_map = self.feature_map(images, modality)
         mined = per_modality(self.miners, feature_map, modality)
         parts = mined.features.shape[1]
         require(parts == self.num_parts, "CAL", f"`miner` must find {self.num_parts} parts", parts)

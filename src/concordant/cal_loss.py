@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -12,7 +13,7 @@ from concordant._checks import check_integral, check_shapes, require
 from concordant._precision import full_precision, upcast
 from concordant.cal import CALOutput
 from concordant.discriminative import discriminative_loss
-from concordant.distributed import gather
+from concordant.distributed import gather, mean_count
 from concordant.diversity import diversity_loss
 from concordant.match_distill import match_distill
 from concordant.part_center import part_center_loss
@@ -62,8 +63,9 @@ class CALLoss(nn.Module):
 
     Raises: ValueError for a negative weight, or shapes or types that do not fit.
 
-    Under several processes L_pcl is taken over the rows of all of them (`distributed.gather`); the other terms are
-    means over rows. With equally many rows each, the mean of the gradients is that of one process on the whole batch.
+    Under several processes L_pcl is taken over the rows of all of them (`distributed.gather`), and the other terms are
+    each process' share of the mean over all rows (`distributed.mean_count`): the mean over processes of the total, and
+    of its gradients, is that of one process on the whole batch.
     Rows without a partner in the batch take no part in the distillation.
 
     Where the source is silent: no weight and no σ is published. These are tuned by us on rendered data.
@@ -127,37 +129,42 @@ class CALLoss(nn.Module):
                 detach_cross=self.detach_cross,
                 reduction="none",
             )
-            rows = (gather(x) for x in (output.own.features, output.cross.features, labels, modality))
-            terms = {
+            every = (gather(x) for x in (output.own.features, output.cross.features, labels, modality))
+            parts, pairs = (
+                output.own_logits.shape[1],
+                max(output.own_logits.shape[1] * (output.own_logits.shape[1] - 1) // 2, 1),
+            )
+            rows = {
                 "id": self._identity(output.logits[:, None], labels),
                 "part_id": (self._identity(output.own_logits, labels) + self._identity(output.cross_logits, labels))
                 / 2,
-                "pcl": part_center_loss(*rows, margin=self.margin, normalize=self.normalize),
-                "kd1": self._over_pairs(distilled.attention_loss, output),
-                "kd2": self._over_pairs(distilled.prediction_loss, output),
-                "dis": discriminative_loss(output.mined_logits, labels),
-                "div": diversity_loss(output.mined.selection, cosine=self.cosine),
-                "attention_div": diversity_loss(output.own.attention.transpose(1, 2), cosine=self.cosine),
+                "dis": discriminative_loss(output.mined_logits, labels, reduction="none").mean(dim=1),
+                "div": diversity_loss(output.mined.selection, cosine=self.cosine, reduction="none") / pairs,
+                "attention_div": diversity_loss(
+                    output.own.attention.transpose(1, 2), cosine=self.cosine, reduction="none"
+                )
+                / pairs,
+                "kd1": distilled.attention_loss * output.paired / parts,
+                "kd2": distilled.prediction_loss * output.paired / parts,
             }
-            total = sum(
-                (self.weights[name] * term for name, term in terms.items()),
-                start=labels.new_zeros((), dtype=terms["id"].dtype),
-            )
+            count = mean_count(torch.ones_like(rows["id"]).sum()).clamp_min(1)
+            paired = mean_count(output.paired.to(count.dtype).sum()).clamp_min(1)
+            terms = {name: row.sum() / (paired if name in ("kd1", "kd2") else count) for name, row in rows.items()}
+            terms["pcl"] = part_center_loss(*every, margin=self.margin, normalize=self.normalize)
+            total = torch.stack([self.weights[name] * term for name, term in terms.items()]).sum()
         return LossTerms(total=total, matching=distilled.matching, **terms)
 
-    def _identity(self, logits: Float[Tensor, "n p k"], labels: Int[Tensor, "n"]) -> Tensor:
-        targets = labels.long()[:, None].expand(logits.shape[:2]).flatten()
+    def _identity(self, logits: Float[Tensor, "n p k"], labels: Int[Tensor, "n"]) -> Float[Tensor, "n"]:
+        """Each row's cross-entropy, averaged over its parts."""
+        targets = labels.long()[:, None].expand(logits.shape[:2])
         terms = F.cross_entropy(
-            upcast(logits).flatten(0, 1), targets, label_smoothing=self.label_smoothing, reduction="sum"
+            upcast(logits).flatten(0, 1), targets.flatten(), label_smoothing=self.label_smoothing, reduction="none"
         )
-        return terms / max(targets.numel(), 1)
-
-    @staticmethod
-    def _over_pairs(loss: Float[Tensor, "n"], output: CALOutput) -> Tensor:
-        """The mean over edges of the rows that have a partner."""
-        edges = output.paired.sum().clamp_min(1) * output.own_logits.shape[1]
-        return (loss * output.paired).sum() / edges
+        return terms.view(targets.shape).mean(dim=1)
 
     def extra_repr(self) -> str:
         weights = ", ".join(f"{name}={weight}" for name, weight in self.weights.items() if name != "id")
-        return f"{weights}, margin={self.margin}"
+        return (
+            f"{weights}, margin={self.margin}, normalize={self.normalize}, cosine={self.cosine}, "
+            f"detach_cross={self.detach_cross}, label_smoothing={self.label_smoothing}"
+        )

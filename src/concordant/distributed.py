@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.distributed as dist
 from torch import Tensor
-from torch.distributed.nn.functional import all_gather
 
 from concordant._checks import require
 
@@ -13,6 +14,38 @@ from concordant._checks import require
 def world_size() -> int:
     """How many processes train together; 1 where none were started."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def mean_count(count: Tensor) -> Tensor:
+    """The mean over processes of a number of rows (0-dimensional).
+
+    A sum over own rows, divided by this, is a process' share of the mean over all rows of all processes:
+    DistributedDataParallel's mean of the shares, and of their gradients, is that of one process on the whole batch.
+
+    >>> mean_count(torch.tensor(8.0)).item()
+    8.0
+    """
+    if world_size() == 1:
+        return count
+    total = count.detach().clone()
+    dist.all_reduce(total)
+    return total / world_size()
+
+
+class _Gather(torch.autograd.Function):
+    """Equally many rows of every process; backward, the sum of what all processes ask of this one's rows."""
+
+    @staticmethod
+    def forward(ctx: Any, tensor: Tensor) -> tuple[Tensor, ...]:
+        gathered = [torch.empty_like(tensor) for _ in range(dist.get_world_size())]
+        dist.all_gather(gathered, tensor)
+        return tuple(gathered)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        asked = torch.stack(gradients)
+        dist.all_reduce(asked)
+        return asked[dist.get_rank()]
 
 
 def gather(tensor: Tensor) -> Tensor:
@@ -42,9 +75,5 @@ def gather(tensor: Tensor) -> Tensor:
     rows = [int(size) for size in sizes]
     padding = tensor.new_zeros(max(rows) - tensor.shape[0], *tensor.shape[1:])
     padded = torch.cat([tensor, padding]).contiguous()
-    if tensor.is_floating_point() and tensor.requires_grad:
-        gathered = list(all_gather(padded))  # type: ignore[no-untyped-call]
-    else:
-        gathered = [torch.empty_like(padded) for _ in rows]
-        dist.all_gather(gathered, padded)
+    gathered = _Gather.apply(padded)
     return torch.cat([part[:n] for part, n in zip(gathered, rows, strict=True)])

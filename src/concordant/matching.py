@@ -59,6 +59,22 @@ def invert_matching(matching: Int[Tensor, "b p"]) -> Int[Tensor, "b p"]:
     return matching.argsort(dim=1)
 
 
+@torch.library.custom_op("concordant::most_frequent", mutates_args=())
+def _most_frequent(history: Tensor, seen: Tensor) -> Tensor:
+    """The most frequent row of those seen: its sizes depend on values, so it is an operator of its own."""
+    rows = history[: min(int(seen), len(history))]
+    if len(rows) == 0:
+        return torch.arange(history.shape[1], device=history.device)
+    matchings, counts = torch.unique(rows, dim=0, return_counts=True)
+    best: Tensor = matchings[counts.argmax()]
+    return best.long()
+
+
+@_most_frequent.register_fake
+def _(history: Tensor, seen: Tensor) -> Tensor:
+    return history.new_empty(history.shape[1], dtype=torch.int64)
+
+
 class PartCorrespondence(nn.Module):
     """M̂: the matching that occurred most often of late.
 
@@ -92,9 +108,8 @@ class PartCorrespondence(nn.Module):
     def __init__(self, num_parts: int, *, window: int = 8192, device: torch.device | str | None = None) -> None:
         super().__init__()
         check_positive("PartCorrespondence", num_parts=num_parts, window=window)
-        require(num_parts < 2**15, "PartCorrespondence", "`num_parts` must be below 32768", num_parts)
         self.num_parts, self.window = num_parts, window
-        self.register_buffer("history", torch.zeros(window, num_parts, dtype=torch.int16, device=device))
+        self.register_buffer("history", torch.zeros(window, num_parts, dtype=torch.int32, device=device))
         self.register_buffer("seen", torch.zeros((), dtype=torch.int64, device=device))
 
     def reset_parameters(self) -> None:
@@ -117,20 +132,13 @@ class PartCorrespondence(nn.Module):
 
     def permutation(self) -> Int[Tensor, "p"]:
         """M̂: part u of modality 0 matches part `permutation()[u]` of modality 1."""
-        return self._most_frequent()[0]
+        permutation: Tensor = torch.ops.concordant.most_frequent(self.history, self.seen)
+        return permutation
 
     def stability(self) -> float:
         """The share of the remembered matchings that are M̂; 0 before any has been seen."""
-        _, count, seen = self._most_frequent()
-        return count / seen if seen else 0.0
-
-    def _most_frequent(self) -> tuple[Tensor, int, int]:
-        seen = min(int(self.seen), self.window)
-        if seen == 0:
-            return torch.arange(self.num_parts, device=self.history.device), 0, 0
-        matchings, counts = torch.unique(self.history[:seen], dim=0, return_counts=True)
-        best = int(counts.argmax())
-        return matchings[best].long(), int(counts[best]), seen
+        rows = self.history[: min(int(self.seen), self.window)]
+        return float((rows == self.permutation()).all(dim=1).sum()) / max(len(rows), 1)
 
     def extra_repr(self) -> str:
         return f"{self.num_parts}, window={self.window}"

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
+from concurrent.futures import ThreadPoolExecutor
 from typing import Literal, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from concordant._checks import check_choice, check_integral, check_positive, check_shapes, require
+from concordant._checks import check_choice, check_floating, check_integral, check_positive, check_shapes, require
+from concordant._precision import upcast
 
 _CELLS = 1 << 24
 """Queries are taken in groups of at most so many query-gallery pairs, to bound memory."""
@@ -70,14 +73,20 @@ def rank_metrics(
     check_integral(who, query_ids=query_ids, gallery_ids=gallery_ids)
     check_choice(who, "cmc_over", cmc_over, ("images", "identities"))
     check_positive(who, ranks=ranks)
-    require(not bool(similarity.isnan().any()), who, "`similarity` must not hold NaN", int(similarity.isnan().sum()))
+    check_floating(who, similarity=similarity)
+    invalid = int(similarity.isnan().sum())
+    require(invalid == 0, who, "`similarity` must not hold NaN", f"{invalid} values")
     if exclude is not None:
         check_shapes(who, similarity=(similarity, "q g"), exclude=(exclude, "q g"))
         require(exclude.dtype == torch.bool, who, "`exclude` must be boolean", exclude.dtype)
     step = max(_CELLS // max(sizes["g"], 1), 1)
+    nothing = sizes["q"] == 0 or sizes["g"] == 0
+    require(not nothing, who, "`similarity` must have queries and a gallery", tuple(similarity.shape))
+    values = upcast(similarity)
+    step = max(_CELLS // sizes["g"], 1)
     groups = [
         _rank(
-            similarity[start : start + step],
+            values[start : start + step],
             query_ids[start : start + step],
             gallery_ids,
             None if exclude is None else exclude[start : start + step],
@@ -85,9 +94,7 @@ def rank_metrics(
         )
         for start in range(0, sizes["q"], step)
     ]
-    first, precision, penalty = (
-        (torch.cat(column) for column in zip(*groups, strict=True)) if groups else (torch.empty(0),) * 3
-    )
+    first, precision, penalty = (torch.cat(column) for column in zip(*groups, strict=True))
     require(len(first) > 0, who, "at least one query must have a true match left in the gallery", "none")
     cmc = (first[:, None] < torch.arange(1, ranks + 1, device=first.device)).double().mean(dim=0)
     return RankMetrics(cmc, precision.mean(), penalty.mean())
@@ -96,24 +103,80 @@ def rank_metrics(
 def _rank(
     similarity: Tensor, query_ids: Tensor, gallery_ids: Tensor, exclude: Tensor | None, identities: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The place (from 0) of the first true match, AP and INP, of each query that has one."""
-    g = similarity.shape[1]
+    """The place (from 0) of the first true match, AP and INP, of each query that has one.
+
+    Only the places of true matches are needed, and each is the number of better similarities: one sort of bare values
+    and a few binary searches, where sorting indices would cost ten times as much. Rows with ties, in which a place
+    depends on the order of the gallery, are then placed by `_places`.
+    """
+    names, identity = torch.unique(gallery_ids, return_inverse=True)
+    own, valid = _true_matches(names, identity, query_ids)
+    if exclude is not None:
+        valid &= ~exclude.gather(1, own)
+        similarity = similarity.masked_fill(exclude, float("-inf"))
+    some = valid.any(dim=1)
+    if not bool(some.all()):
+        similarity, own, valid = similarity[some], own[some], valid[some]
+        exclude = None if exclude is None else exclude[some]
+    scores = similarity.gather(1, own)
+    values = _sorted(similarity)
+    above = torch.searchsorted(values, scores, right=True)
+    places = values.shape[1] - above
+    tied = ((above - torch.searchsorted(values, scores) > 1) & valid).any(dim=1)
+    best_score = scores.masked_fill(~valid, float("-inf")).amax(dim=1, keepdim=True)
+    if identities:
+        best = _best_by_identity(similarity, identity, len(names))
+        first = (best > best_score).sum(dim=1)
+        tied |= (best == best_score).sum(dim=1) > 1
+    if bool(tied.any()):
+        every = _places(similarity[tied], None if exclude is None else exclude[tied])
+        places[tied] = every.gather(1, own[tied])
+        if identities:
+            ahead = every.new_full((len(every), len(names)), every.shape[1])
+            ahead.scatter_reduce_(1, identity.expand_as(every), every, "amin")
+            mine = every.gather(1, own[tied]).masked_fill(~valid[tied], every.shape[1]).amin(dim=1, keepdim=True)
+            first[tied] = (ahead < mine).sum(dim=1)
+    total = valid.sum(dim=1)
+    ordered = places.masked_fill(~valid, similarity.shape[1]).sort(dim=1).values
+    hits = torch.arange(1, ordered.shape[1] + 1, device=ordered.device)
+    precision = torch.where(hits <= total[:, None], hits / (ordered + 1).double(), 0.0).sum(dim=1) / total
+    last = ordered.gather(1, total[:, None] - 1).squeeze(1) + 1
+    return first if identities else ordered[:, 0], precision, total / last.double()
+
+
+def _true_matches(names: Tensor, identity: Tensor, query_ids: Tensor) -> tuple[Tensor, Tensor]:
+    """(q, m): the gallery's images of each query's identity, and which of these columns there are."""
+    counts = torch.bincount(identity, minlength=len(names))
+    by_identity = identity.argsort(stable=True)
+    found = torch.searchsorted(names, query_ids).clamp_max(len(names) - 1)
+    number = counts[found] * (names[found] == query_ids)
+    slots = torch.arange(max(int(number.max()), 1), device=names.device)
+    columns = (counts.cumsum(0) - counts)[found][:, None] + slots
+    return by_identity[columns.clamp_max(len(identity) - 1)], slots < number[:, None]
+
+
+def _best_by_identity(similarity: Tensor, identity: Tensor, number: int) -> Tensor:
+    """(q, number): each identity's highest similarity."""
+    best = similarity.new_full((number, len(similarity)), float("-inf"))
+    with warnings.catch_warnings():
+        # Five times as fast as scatter_reduce_ here, and called beta for as long as torch 2 has been.
+        warnings.filterwarnings("ignore", message="index_reduce")
+        return best.index_reduce_(0, identity, similarity.T, "amax").T
+
+
+def _sorted(values: Tensor) -> Tensor:
+    """Each row in ascending order. On the CPU by NumPy, whose vectorised sort is many times as fast as torch's."""
+    if values.device.type != "cpu":
+        return values.sort(dim=1).values
+    rows = values.detach().clone()
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:  # NumPy lets go of the interpreter's lock
+        list(pool.map(lambda part: part.numpy().sort(axis=1), rows.chunk(torch.get_num_threads())))
+    return rows
+
+
+def _places(similarity: Tensor, exclude: Tensor | None) -> Tensor:
+    """The place, from 0, of every gallery image, among equals in the gallery's order; excluded ones are last."""
     order = similarity.argsort(dim=1, descending=True, stable=True)
     kept = torch.ones_like(order, dtype=torch.bool) if exclude is None else ~exclude.gather(1, order)
-    match = (gallery_ids[order] == query_ids[:, None]) & kept
-    valid = match.any(dim=1)
-    order, kept, match, query_ids = order[valid], kept[valid], match[valid], query_ids[valid]
-    place = kept.cumsum(dim=1)  # an image's rank, from 1, among those that the query is shown
-    hits = match.cumsum(dim=1)
-    total = hits[:, -1] if g else hits.sum(dim=1)
-    precision = (match * hits / place.clamp_min(1).double()).sum(dim=1) / total
-    last = (match * place).amax(dim=1) if g else total
-    first = torch.where(match, place, g + 1).amin(dim=1) - 1 if g else total
-    if identities:
-        names, column = torch.unique(gallery_ids, return_inverse=True)
-        # The place of each identity's best image; identities that a query is not shown stay behind all others.
-        best = place.new_full((len(place), len(names)), g + 1)
-        best.scatter_reduce_(1, column[order], torch.where(kept, place, g + 1), "amin")
-        own = best.gather(1, torch.searchsorted(names, query_ids)[:, None])
-        first = (best < own).sum(dim=1)
-    return first, precision, total / last.double()
+    place = (kept.cumsum(dim=1) - 1).masked_fill(~kept, similarity.shape[1])
+    return torch.empty_like(place).scatter_(1, order, place)

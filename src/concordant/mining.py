@@ -74,7 +74,7 @@ class PartMiner(nn.Module):
 class LearnableParts(nn.Module):
     """Part queries that are parameters, the same for every image: an ablation of `PartMiner`.
 
-    They are mined nowhere, so their selection is even: `Ŝ = 1 / t`.
+    Equation: `P = W`, W (p, c) learnt. They are mined nowhere, so their selection is even: `Ŝ = 1 / t`.
 
     Args:
         channels: `c` of the feature map.

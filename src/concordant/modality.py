@@ -23,11 +23,13 @@ def per_modality(modules: Sequence[nn.Module] | nn.ModuleList, inputs: Tensor, m
         inputs: (n, …).
         modality: (n,) integers, or one integer for all rows.
 
-    Returns: what the modules return, (n, …).
+    Shape: inputs (n, …), modality (n,) → what the modules return, (n, …).
 
-    Raises: ValueError for a modality that is no module's (an integer), or a tensor of another shape or type.
+    Raises: ValueError for no modules, a modality that is no module's (an integer), or a tensor of another shape or type.
 
-    A compiled graph has fixed shapes: there every module sees all rows, and each row keeps its own's output.
+    Compiled graphs and the meta device have fixed shapes: every module sees all rows, each row keeps its own output.
+
+    Reference: CAL (ICCV 2023): "modality-specific DRM".
 
     >>> double, negate = nn.Linear(1, 1, bias=False), nn.Linear(1, 1, bias=False)
     >>> _ = nn.init.constant_(double.weight, 2.0), nn.init.constant_(negate.weight, -1.0)
@@ -35,18 +37,17 @@ def per_modality(modules: Sequence[nn.Module] | nn.ModuleList, inputs: Tensor, m
     [2.0, -2.0, 6.0]
     """
     modules = list(modules)
+    require(len(modules) > 0, "per_modality", "`modules` must hold at least one", "none")
+    if isinstance(modality, int):
+        last = max(len(modules) - 1, 1)
+        require(0 <= modality <= last, "per_modality", f"`modality` must be in 0 … {last}", modality)
+        return modules[modality if len(modules) > 1 else 0](inputs)
+    check_integral("per_modality", modality=modality)
+    fits = modality.shape == inputs.shape[:1]
+    require(fits, "per_modality", f"`modality` must be (n,) = {tuple(inputs.shape[:1])}", tuple(modality.shape))
     if len(modules) == 1:
         return modules[0](inputs)
-    if isinstance(modality, int):
-        require(0 <= modality < len(modules), "per_modality", f"`modality` must be in 0 … {len(modules) - 1}", modality)
-        return modules[modality](inputs)
-    check_integral("per_modality", modality=modality)
-    check_shapes(
-        "per_modality",
-        inputs=(inputs.flatten(1) if inputs.dim() > 1 else inputs[:, None], "n x"),
-        modality=(modality, "n"),
-    )
-    if torch.compiler.is_compiling():
+    if torch.compiler.is_compiling() or inputs.is_meta:
         merged = modules[0](inputs)
         for index, module in enumerate(modules[1:], start=1):
             chosen = modality == index
@@ -57,6 +58,9 @@ def per_modality(modules: Sequence[nn.Module] | nn.ModuleList, inputs: Tensor, m
             merged = tree_map(keep, module(inputs), merged)
         return merged
     rows = [(modality == index).nonzero().squeeze(1) for index in range(len(modules))]
+    routed = sum(len(chosen) for chosen in rows)
+    rule = f"every row's `modality` must be in 0 … {len(modules) - 1}"
+    require(routed == len(inputs), "per_modality", rule, f"{len(inputs) - routed} rows of {len(inputs)} that are not")
     present = [index for index in range(len(modules)) if len(rows[index])] or [0]
     outputs = [modules[index](inputs[rows[index]]) for index in present]
     order = torch.cat([rows[index] for index in present]).argsort()
@@ -68,12 +72,14 @@ def draw_partners(
 ) -> tuple[Int[Tensor, "n"], Bool[Tensor, "n"]]:
     """For each row a random row of the same identity in another modality.
 
+    Equation: `j ~ Uniform{j : y_j = y_i, m_j ≠ m_i}`, independently for each i.
+
     Args:
         labels: (n,) identities.
         modality: (n,).
         generator: where the draw comes from; by default torch's global one.
 
-    Returns: (partner (n,), paired (n,)). A row whose identity is in no other modality is its own partner, and is not
+    Shape: labels (n,), modality (n,) → partner (n,), paired (n,). A row whose identity is in no other modality is its own partner, and is not
     `paired`.
 
     Raises: ValueError for shapes or types that do not fit.

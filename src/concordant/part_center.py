@@ -85,7 +85,7 @@ def part_center_loss(
         same = (same_identity & (modality[:, None] == modality)).to(own.dtype)
         centers = group_centers(own, same)
         # c_j is the same for every j of i's group, so one distance a row serves all of them.
-        pull = torch.linalg.vector_norm(cross - centers, dim=2).mean(dim=1)
+        pull: Tensor = torch.linalg.vector_norm(cross - centers, dim=2).mean(dim=1)
         apart = (~same_identity & (modality[:, None] >= modality)).to(own.dtype)
         if reduction == "none":
             return same * pull[:, None] + apart * _hinge(centers, margin)

@@ -71,8 +71,9 @@ class PartScorer(nn.Module):
     ) -> None:
         super().__init__()
         check_positive("PartScorer", channels=channels, num_parts=num_parts, reduction=reduction)
-        odd = len(pool_sizes) > 0 and all(isinstance(size, int) and size > 0 and size % 2 == 1 for size in pool_sizes)
-        require(odd, "PartScorer", "`pool_sizes` must be odd sizes, at least one", pool_sizes)
+        odd = isinstance(pool_sizes, tuple | list) and len(pool_sizes) > 0
+        odd = odd and all(isinstance(size, int) and size > 0 and size % 2 == 1 for size in pool_sizes)
+        require(odd, "PartScorer", "`pool_sizes` must be a tuple of odd sizes, at least one", pool_sizes)
         self.channels, self.num_parts = channels, num_parts
         self.pool_sizes, self.reduction = tuple(sorted(pool_sizes)), reduction
         hidden = max(channels // reduction, 1)

@@ -1,0 +1,52 @@
+# `make help` lists what there is. Everything runs in .venv, which the first target that needs it makes.
+export NO_MKDOCS_2_WARNING := 1
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+RUN := $(BIN)/python
+
+.DEFAULT_GOAL := help
+.PHONY: help demo baseline test lint docs docs-serve bench weights clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 20
+
+demo: $(VENV)/.examples  ## train, evaluate and draw CAL on the rendered data set: runs/demo
+	$(RUN) examples/train_sysu.py --out runs/demo --overwrite
+
+baseline: $(VENV)/.examples  ## the global baseline for as many seconds as the demo: runs/baseline
+	$(RUN) examples/train_sysu.py --out runs/baseline --overwrite --method global --optim.steps $(BASELINE_STEPS)
+
+test: $(VENV)/.examples $(VENV)/.dev  ## the tests
+	OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2
+
+lint: $(VENV)/.examples $(VENV)/.dev  ## style, and strict types of src/
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+docs: $(VENV)/.docs  ## build the documentation site, strictly: site/
+	$(BIN)/mkdocs build --strict
+
+docs-serve: $(VENV)/.docs  ## serve it while you write
+	$(BIN)/mkdocs serve
+
+bench: $(VENV)/.examples $(VENV)/.dev  ## the benchmarks
+	$(RUN) -m pytest benchmarks --benchmark-only --benchmark-columns=median,iqr,rounds -p no:cacheprovider
+
+weights: $(VENV)/.examples  ## pretrain the demo's backbone again (20 minutes)
+	$(RUN) examples/pretrain.py
+
+clean:  ## delete what was rendered, trained and built (not the environment)
+	rm -rf data runs site dist
+
+# Global-baseline steps that take the demo's training time (measured: see README).
+BASELINE_STEPS := 900
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+# One stamp for each extra: an environment is touched only when what it is made from has changed.
+$(VENV)/.%: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[$*]'
+	@touch $@

@@ -1,0 +1,41 @@
+"""The baseline that CAL is compared with: one global feature, trained by identity and triplet losses."""
+
+from __future__ import annotations
+
+import inspect
+from typing import NamedTuple
+
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+
+class GlobalOutput(NamedTuple):
+    features: Tensor
+    """[n c]: the mean of the tokens."""
+    logits: Tensor
+    """[n k]."""
+
+
+class GlobalBaseline(nn.Module):
+    """The global branch of `CAL` alone: backbone → mean of the tokens → batch norm → identity classifier.
+
+    forward(images, labels, modality) -> GlobalOutput; embed(images, modality) -> embeddings [n c] of norm 1.
+    """
+
+    def __init__(self, backbone: nn.Module, channels: int, num_classes: int) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self._by_modality = "modality" in inspect.signature(backbone.forward).parameters
+        self.norm = nn.BatchNorm1d(channels)
+        self.classifier = nn.Linear(channels, num_classes, bias=False)
+
+    def forward(self, images: Tensor, labels: Tensor, modality: Tensor, **_: object) -> GlobalOutput:
+        features = self._features(images, modality)
+        return GlobalOutput(features, self.classifier(self.norm(features)))
+
+    def embed(self, images: Tensor, modality: int | Tensor) -> Tensor:
+        return normalize(self.norm(self._features(images, modality)).float(), dim=1)
+
+    def _features(self, images: Tensor, modality: int | Tensor) -> Tensor:
+        feature_map = self.backbone(images, modality) if self._by_modality else self.backbone(images)
+        return feature_map.flatten(2).mean(dim=2)

@@ -1,0 +1,127 @@
+"""Every setting of a training run, typed; the command line is made of these classes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from vireid.data import Augment
+
+WEIGHTS = Path(__file__).resolve().parents[1] / "weights" / "concordant_small.safetensors"
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    height: int = 96
+    """Height of the input, in pixels; files are resized to it once."""
+    width: int = 48
+    """Width of the input, in pixels."""
+    identities: int = 8
+    """P: identities in a batch, over all processes."""
+    images: int = 4
+    """K: images of each identity and modality in a batch."""
+    cache: Path | None = None
+    """Where decoded images are kept; by default `.cache` in the data directory."""
+    augment: Augment = field(default_factory=lambda: Augment(pad=6, exchange=0.8, erase=0.3))
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    backbone: str = "concordant_small"
+    """Any timm model that keeps a grid of features: a ResNet, or a vision transformer."""
+    pretrained: bool = False
+    """Start from timm's pretrained weights (fetched by timm)."""
+    weights: Path | None = WEIGHTS
+    """Start from these weights of the plain timm model (a safetensors file)."""
+    specific_stems: bool = True
+    """Residual networks: a first stage for each modality."""
+    parts: int = 6
+    """p: parts mined in each image."""
+    alpha: float = 1.0
+    """α: the share of all tokens that the parts select together."""
+    dim: int | None = None
+    """d: attention width; by default the channels, at most 256."""
+    shared_miner: bool = False
+    """One DRM for both modalities."""
+    statistics: Literal["tokens", "parts"] = "tokens"
+    """Whose statistics normalise the parts in TSAA."""
+    protect_attention: bool = True
+    """Keep the identity loss's gradient from the attention maps."""
+
+
+@dataclass(frozen=True)
+class LossSettings:
+    triplet: float = 1.0
+    """Weight of the batch-hard triplet loss on the global feature (soft margin)."""
+    label_smoothing: float = 0.1
+    """Of the identity losses."""
+    part_id: float = 1.0
+    """Identity loss on refined parts."""
+    pcl: float = 0.3
+    """L_pcl."""
+    margin: float = 0.7
+    """σ of L_pcl, on normalised features."""
+    kd1: float = 0.1
+    """λ1."""
+    kd2: float = 0.1
+    """λ2."""
+    dis: float = 0.5
+    """λ3."""
+    div: float = 0.5
+    """λ4."""
+    attention_div: float = 0.5
+    """Diversity of the attention maps (not in the source)."""
+
+
+@dataclass(frozen=True)
+class OptimSettings:
+    steps: int = 600
+    """Batches to train on."""
+    lr: float = 3e-3
+    """Highest learning rate of AdamW: a linear warm-up leads to it, a cosine away from it."""
+    backbone_lr: float = 1.0
+    """The backbone's learning rate, as a share of `lr`."""
+    weight_decay: float = 0.02
+    warmup: float = 0.1
+    """Share of the steps that warm up."""
+    clip: float = 10.0
+    """Largest norm of the gradient."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    root: Path | None = None
+    """The data directory. Without it, the rendered data set is made (once) and used."""
+    out: Path = Path("runs/demo")
+    """Where everything goes that the run leaves behind."""
+    method: Literal["cal", "global"] = "cal"
+    """CAL, or the baseline: a global feature with identity and triplet losses."""
+    gallery: Literal["official", "seeded"] = "official"
+    """The gallery draw: rand_perm_cam.mat, or Python's seeded random."""
+    resume: bool = False
+    """Go on from the last checkpoint in `out`."""
+    overwrite: bool = False
+    """Delete what a former run left in `out`."""
+    save_every: int = 200
+    """Steps between checkpoints."""
+    precision: Literal["auto", "no", "bf16", "fp16"] = "auto"
+    """Mixed precision; "auto" is bf16 on a GPU that has it, and none on a CPU."""
+    seed: int = 0
+    data: DataSettings = field(default_factory=DataSettings)
+    model: ModelSettings = field(default_factory=ModelSettings)
+    loss: LossSettings = field(default_factory=LossSettings)
+    optim: OptimSettings = field(default_factory=OptimSettings)
+
+
+DEMO = Settings()
+"""For the rendered data set: a few minutes on two cores."""
+
+SYSU = Settings(
+    out=Path("runs/sysu"),
+    save_every=1000,
+    data=DataSettings(height=288, width=144, augment=Augment(pad=10, exchange=0.5, erase=0.5)),
+    model=ModelSettings(backbone="resnet50", pretrained=True, weights=None),
+    optim=OptimSettings(steps=53_000, lr=3.5e-4),
+)
+"""For the real data set: 100 epochs of 34,167 images in batches of 64."""

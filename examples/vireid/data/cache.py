@@ -1,0 +1,179 @@
+"""Images decoded once, into one memory-mapped array that every worker, process and later run shares."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from rich.progress import Progress
+
+try:
+    import fcntl
+except ImportError:  # no such locks on Windows: there, two processes may both decode; the file is whole all the same
+    fcntl = None  # type: ignore[assignment]
+
+VERSION = 1  # to be raised whenever the same files would give other pixels
+CHUNK = 256  # images decoded before they are written: bounds the memory that a build takes
+
+
+def cache_images(
+    paths: Sequence[Path],
+    size: tuple[int, int],
+    *,
+    root: str | Path,
+    cache_dir: str | Path | None = None,
+    workers: int | None = None,
+    progress: bool = True,
+    name: str = "images",
+) -> NDArray[np.uint8]:
+    """The images at `paths`, resized, as a read-only memory-mapped array [n h w 3] of uint8 RGB in their order.
+
+    The file is made at the first call and found again afterwards. Its name is a digest of what it was made from: each
+    path below `root` with its size and time of change, the target size, and the version of this code, so that a changed
+    data set is decoded anew. It is written under a temporary name and renamed when whole; of several processes that
+    need it at once, one decodes and the others wait.
+
+    Args:
+        paths: files below `root`; row i of the array is file i. Single-channel images become three equal channels.
+        size: (height, width) in pixels; resized by Pillow's bilinear filter, which is antialiased, aspect not kept.
+        root: the data set's root, which the paths in the digest are relative to: a moved data set keeps its cache.
+        cache_dir: where the file is kept; `root`/.cache unless given.
+        workers: threads that decode (Pillow releases the interpreter's lock); as many as processors unless given, 8 at
+            most.
+        progress: show a bar while decoding.
+        name: what the file's name begins with, for people who look into the directory.
+
+    Raises:
+        ValueError: for a bad setting, and for images that cannot be decoded: it names up to ten of them.
+        FileNotFoundError: for a path where there is no file.
+        OSError: where the cache cannot be written, or has no room.
+    """
+    root, paths = Path(root), list(paths)
+    if len(size) != 2 or min(size) < 1:
+        raise ValueError(f"cache_images: `size` must be (height, width), both at least 1; got {size}")
+    if not paths:
+        raise ValueError("cache_images: `paths` must name at least one image; got none")
+    if workers is not None and workers < 1:
+        raise ValueError(f"cache_images: `workers` must be at least 1; got {workers}")
+    folder = Path(cache_dir) if cache_dir is not None else root / ".cache"
+    shape = (len(paths), *size, 3)
+    file = folder / f"{name}-{size[0]}x{size[1]}-{_digest(paths, root, size)}.npy"
+    if (array := _open(file, shape)) is not None:
+        return array
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if (free := shutil.disk_usage(folder).free) < (needed := int(np.prod(shape))):
+            raise OSError(f"{needed / 2**20:,.0f} MiB are needed, {free / 2**20:,.0f} are free")
+        with _alone(file.with_suffix(".lock")) as locked:
+            if (array := _open(file, shape)) is None:  # else another process made it while this one waited
+                if locked:  # then nobody is at work on these: a process was killed
+                    for left in folder.glob(f".{file.stem}-*.tmp"):
+                        left.unlink(missing_ok=True)
+                _build(file, paths, shape, workers or min(8, os.cpu_count() or 1), progress)
+    except OSError as error:
+        raise OSError(
+            f"cache_images: decoded images must fit into {folder.absolute()} (`cache_dir` names another place): {error}"
+        ) from error
+    if array is None and (array := _open(file, shape)) is None:
+        raise OSError(f"cache_images: {file.absolute()} was written but cannot be read back")
+    return array
+
+
+def _digest(paths: Sequence[Path], root: Path, size: tuple[int, int]) -> str:
+    # The order of the paths is part of what the file holds, so they are taken as they come.
+    digest = hashlib.sha256(json.dumps({"version": VERSION, "size": list(size)}).encode())
+    for path in paths:
+        try:
+            status = path.stat()
+        except OSError as error:
+            raise FileNotFoundError(
+                f"cache_images: every path must be a file; {path} cannot be read ({error})"
+            ) from None
+        relative = path.relative_to(root) if path.is_relative_to(root) else path.absolute()
+        digest.update(json.dumps([relative.as_posix(), status.st_size, status.st_mtime_ns]).encode())
+    return digest.hexdigest()[:32]
+
+
+def _open(file: Path, shape: tuple[int, ...]) -> NDArray[np.uint8] | None:
+    try:
+        array = np.load(file, mmap_mode="r")
+    except (OSError, ValueError, EOFError):  # not there, or cut short by something else than this code: made again
+        return None
+    return array if array.shape == shape and array.dtype == np.uint8 else None
+
+
+@contextmanager
+def _alone(lock: Path) -> Iterator[bool]:
+    """Hold a lock that the system lets go of when this process ends, however it ends; whether there is one.
+
+    It only saves work: where a file system has no locks, each process decodes, and the last rename wins. The lock's
+    file stays, since whoever removed it could remove one that another process has just taken.
+    """
+    with lock.open("w") as handle:
+        locked = fcntl is not None
+        if locked:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX)
+            except OSError:
+                locked = False
+        yield locked
+
+
+def _build(file: Path, paths: list[Path], shape: tuple[int, ...], workers: int, progress: bool) -> None:
+    broken: list[str] = []
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{file.stem}-", suffix=".tmp", dir=file.parent)
+    try:
+        # Plain writes, not a writable memory map: on a full disk they raise, where a map would kill the process.
+        with open(descriptor, "wb") as out, ThreadPoolExecutor(workers) as pool, Progress(disable=not progress) as bar:
+            header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+            np.lib.format.write_array_header_1_0(out, header)
+            task = bar.add_task(f"decoding {len(paths):,} images", total=len(paths))
+            for start in range(0, len(paths), CHUNK):
+                decoded = pool.map(lambda path: _decode(path, shape[1:3]), paths[start : start + CHUNK])
+                for result in decoded:
+                    if isinstance(result, str):
+                        broken.append(result)
+                    elif not broken:  # once one is broken, the others are only tried so that all can be named
+                        out.write(result.data)
+                    bar.advance(task)
+            out.flush()
+            os.fsync(out.fileno())
+        if broken:
+            more = f"; and {len(broken) - 10} more" if len(broken) > 10 else ""
+            raise ValueError(
+                f"cache_images: every image must be whole; {len(broken)} of {len(paths)} cannot be decoded: "
+                f"{'; '.join(broken[:10])}{more}"
+            )
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, file)
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+
+
+def _decode(path: Path, size: tuple[int, ...]) -> NDArray[np.uint8] | str:
+    """The pixels [h w 3], or what is wrong with the file."""
+    height, width = size
+    try:
+        with Image.open(path) as image:
+            resized = image.convert("RGB").resize((width, height), Image.Resampling.BILINEAR)
+    # What Pillow's decoders raise on damaged files, by format and kind of damage.
+    except (OSError, SyntaxError, ValueError, IndexError, EOFError, Image.DecompressionBombError) as error:
+        return f"{path} ({error})"
+    return np.asarray(resized)
+
+
+def _umask() -> int:
+    # mkstemp makes files that only this user can read; a shared data set's cache is for its whole group.
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

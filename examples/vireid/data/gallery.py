@@ -1,0 +1,120 @@
+"""SYSU-MM01's galleries: which visible images each trial ranks, by either of the two draws in use."""
+
+from __future__ import annotations
+
+import random
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.io import loadmat
+
+from vireid.data.sysu import Sysu
+
+Search = Literal["all", "indoor"]
+Draw = Literal["official", "seeded"]
+
+GALLERY_CAMERAS: dict[str, tuple[int, ...]] = {"all": (1, 2, 4, 5), "indoor": (1, 2)}
+TRIALS = 10
+
+
+def gallery_draw(
+    sysu: Sysu, trial: int, *, search: Search = "all", shots: int = 1, draw: Draw = "official"
+) -> NDArray[np.int64]:
+    """Rows of `sysu.gallery` that are the gallery of one trial: `shots` images an identity and camera, or all it has.
+
+    official: row `trial` of the permutations that the data set comes with, exp/rand_perm_cam.mat, first `shots`.
+    seeded: `random.seed(trial)`, then identity by identity and camera by camera one `random.choice` of the sorted
+    files, as in the AGW family of code, whose single-shot galleries these are. Codes differ in how they draw several:
+    here it is `random.sample`, without repetition.
+
+    Args:
+        trial: 0 .. 9.
+        search: "all" draws from cameras 1, 2, 4, 5, "indoor" from 1 and 2.
+        shots: 1 (single-shot) or 10 (multi-shot).
+
+    Raises:
+        FileNotFoundError: there is no exp/rand_perm_cam.mat.
+        ValueError: for bad settings, and where that file does not fit the images.
+    """
+    if search not in GALLERY_CAMERAS:
+        raise ValueError(f"gallery_draw: `search` must be one of {tuple(GALLERY_CAMERAS)}; got {search!r}")
+    if draw not in ("official", "seeded"):
+        raise ValueError(f"gallery_draw: `draw` must be 'official' or 'seeded'; got {draw!r}")
+    if not 0 <= trial < TRIALS:
+        raise ValueError(f"gallery_draw: `trial` must be 0 .. {TRIALS - 1}; got {trial}")
+    if shots < 1:
+        raise ValueError(f"gallery_draw: `shots` must be at least 1; got {shots}")
+    identities, cameras, rows = sysu.gallery.identity, sysu.gallery.camera, np.arange(len(sysu.gallery))
+    groups = {
+        (identity, camera): rows[(identities == identity) & (cameras == camera)].tolist()
+        for identity in sysu.gallery.identities.tolist()  # ascending: the order of the draws is part of the protocol
+        for camera in GALLERY_CAMERAS[search]
+    }
+    groups = {key: group for key, group in groups.items() if group}  # not every camera saw everybody
+    drawn: list[int] = []
+    if draw == "seeded":
+        dice = random.Random(trial)
+        for group in groups.values():
+            drawn += [dice.choice(group)] if shots == 1 else dice.sample(group, min(shots, len(group)))
+    else:
+        for (identity, camera), group in groups.items():
+            row_of = {_picture(sysu.gallery[row].path): row for row in group}
+            for picture in _permutation(sysu.root, camera, identity, trial)[:shots]:
+                if picture not in row_of:
+                    raise ValueError(
+                        f"gallery_draw: {_mat(sysu.root)} draws picture {picture:04d} of identity {identity:04d} and "
+                        f"camera {camera}, which must be in {sysu.gallery[group[0]].path.parent.absolute()}; it has "
+                        f"{len(group)} pictures and not this one"
+                    )
+                drawn.append(row_of[picture])
+    return np.array(drawn, dtype=np.int64)
+
+
+def _mat(root: Path) -> Path:
+    return root.absolute() / "exp" / "rand_perm_cam.mat"
+
+
+def _picture(path: Path) -> int:
+    if not (path.stem.isascii() and path.stem.isdecimal()):
+        raise ValueError(f"gallery_draw: the official draw needs pictures with numbers for names, 0001.jpg; got {path}")
+    return int(path.stem)
+
+
+def _permutation(root: Path, camera: int, identity: int, trial: int) -> list[int]:
+    """The picture numbers, from 1, of an identity and a camera in the order of one trial."""
+    file = _mat(root)
+    try:
+        status = file.stat()
+    except OSError:
+        raise FileNotFoundError(
+            f"gallery_draw: the official draw reads {file}, which is not there (it comes with the data set's "
+            f"evaluation code); draw='seeded' needs no such file"
+        ) from None
+    lists = _load_permutations(file, status.st_mtime_ns)[camera - 1]
+    # The real file's lists end at identity 333 for cameras 1, 2 and 6, at 533 for the others.
+    permutations = lists[identity - 1] if identity <= len(lists) else np.zeros(0)
+    if permutations.ndim != 2 or permutations.size == 0 or trial >= len(permutations):
+        raise ValueError(
+            f"gallery_draw: {file} must have {TRIALS} permutations of each identity's pictures; for identity "
+            f"{identity:04d} and camera {camera} it has {permutations.shape} in a list of {len(lists)} identities, and "
+            f"trial {trial} was asked for"
+        )
+    return [int(picture) for picture in permutations[trial]]
+
+
+@lru_cache(maxsize=4)
+def _load_permutations(file: Path, _changed: int) -> list[NDArray[np.object_]]:
+    """For each of the six cameras, one array [10 n] an identity, by identity - 1."""
+    try:
+        cells = loadmat(file)["rand_perm_cam"].reshape(-1)
+        lists = [camera.reshape(-1) for camera in cells]
+    except Exception as error:  # SciPy's reader raises most kinds on a file that is cut short or another format
+        raise ValueError(
+            f"gallery_draw: {file} must be a MATLAB file with `rand_perm_cam`; reading it gave {error!r}"
+        ) from None
+    if len(lists) != 6:
+        raise ValueError(f"gallery_draw: `rand_perm_cam` of {file} must have 6 cells, one a camera; got {len(lists)}")
+    return lists

@@ -1,0 +1,7 @@
+"""Pictures of a run: how it went, where the parts look, what is ranked first."""
+
+from vireid.figures.attention import draw_attention
+from vireid.figures.curves import draw_curves
+from vireid.figures.ranking import draw_rankings
+
+__all__ = ["draw_attention", "draw_curves", "draw_rankings"]

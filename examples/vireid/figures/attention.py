@@ -1,0 +1,84 @@
+"""Where the parts look: people in both modalities, the same colour for the matched part."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from matplotlib.colors import to_rgb
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from vireid.figures.style import colour, save
+
+
+def draw_attention(
+    pairs: list[tuple[NDArray[np.uint8], NDArray[np.uint8]]],
+    maps: list[tuple[Tensor, Tensor]],
+    titles: list[str],
+    path: Path,
+) -> Path:
+    """Draw people, one a row: the visible image and its parts' attention, then the infrared image and its parts'.
+
+    Args:
+        pairs: visible and infrared image [h w 3] of each person.
+        maps: their attention maps [p gh gw], the infrared ones ordered by M̂, so that part k is matched with part k.
+        titles: what stands beside each row.
+    """
+    parts = maps[0][0].shape[0]
+    columns = 2 * (parts + 2) + 1
+    height, width = pairs[0][0].shape[:2]
+    cell = 0.85
+    figure, axes = plt.subplots(
+        len(pairs), columns, figsize=(cell * columns, cell * height / width * len(pairs)), squeeze=False
+    )
+    for axis in axes.flat:
+        axis.set_xticks([])
+        axis.set_yticks([])
+        axis.set_frame_on(False)
+    for row, (images, attention, title) in enumerate(zip(pairs, maps, titles, strict=True)):
+        axes[row, 0].set_ylabel(title, fontsize=8)
+        for image, parts_maps, start in zip(images, attention, (0, parts + 3), strict=True):
+            large = _enlarge(parts_maps, height, width)
+            axes[row, start].imshow(image)
+            axes[row, start + 1].imshow(_composite(image, large))
+            for part in range(parts):
+                axis = axes[row, start + 2 + part]
+                axis.imshow(_tint(image, large[part], colour(part)))
+                for spine in axis.spines.values():
+                    spine.set_color(colour(part))
+                    spine.set_linewidth(2)
+                axis.set_frame_on(True)
+    for start, name in ((0, "visible"), (parts + 3, "infrared")):
+        axes[0, start].set_title(name, fontsize=9)
+        axes[0, start + 1].set_title("all parts", fontsize=9)
+        for part in range(parts):
+            axes[0, start + 2 + part].set_title(f"part {part + 1}", fontsize=9, color="black")
+    figure.subplots_adjust(wspace=0.06, hspace=0.04)
+    return save(figure, path)
+
+
+def _enlarge(maps: Tensor, height: int, width: int) -> NDArray[np.float32]:
+    """Maps [p gh gw] at the size of the image, each scaled to a maximum of 1."""
+    large = interpolate(maps[None].float(), size=(height, width), mode="bicubic", align_corners=False)[0].clamp_min(0)
+    return (large / large.amax(dim=(1, 2), keepdim=True).clamp_min(torch.finfo(large.dtype).tiny)).numpy()
+
+
+def _grey(image: NDArray[np.uint8]) -> NDArray[np.float64]:
+    return np.repeat(image.mean(axis=2, keepdims=True), 3, axis=2) / 255
+
+
+def _tint(image: NDArray[np.uint8], strength: NDArray[np.float32], name: str) -> NDArray[np.float64]:
+    """The image darkened, and coloured where the part looks."""
+    weight = 0.85 * strength[..., None]
+    return (1 - weight) * 0.55 * _grey(image) + weight * np.array(to_rgb(name))
+
+
+def _composite(image: NDArray[np.uint8], maps: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Each pixel in the colour of the part that looks at it most."""
+    colours = np.array([to_rgb(colour(part)) for part in range(len(maps))])
+    weight = 0.75 * maps.max(axis=0)[..., None]
+    return (1 - weight) * 0.7 * _grey(image) + weight * colours[maps.argmax(axis=0)]

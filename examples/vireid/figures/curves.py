@@ -1,0 +1,59 @@
+"""Training curves: every loss term, the learning rate, and whether the attention holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from vireid.figures.style import save
+
+NOT_LOSSES = ("step", "seconds", "lr", "gradient", "entropy", "overlap", "total")
+
+
+def draw_curves(rows: list[dict[str, float]], path: Path) -> Path:
+    """Draw the rows of a run's log: one panel a loss term, one for the attention, one for the optimiser."""
+    steps = np.array([row["step"] for row in rows])
+    terms = ["total", *(name for name in rows[0] if name not in NOT_LOSSES)]
+    panels = [*terms, *(["attention"] if "entropy" in rows[0] else []), "optimiser"]
+    columns = 4
+    lines = -(-len(panels) // columns)
+    figure, axes = plt.subplots(lines, columns, figsize=(3.4 * columns, 2.3 * lines), squeeze=False, sharex=True)
+    for axis, panel in zip(axes.flat, panels, strict=False):
+        axis.set_title(panel, fontsize=10)
+        if panel == "attention":
+            _line(axis, steps, rows, "entropy", "entropy / ln t")
+            _line(axis, steps, rows, "overlap", "overlap of parts")
+            axis.axhline(0.75, color="C0", linewidth=0.8, linestyle=":")
+            axis.axhline(0.4, color="C1", linewidth=0.8, linestyle=":")
+            axis.set_ylim(0, 1)
+            axis.legend(fontsize=8)
+        elif panel == "optimiser":
+            _line(axis, steps, rows, "gradient", "gradient norm")
+            other = axis.twinx()
+            other.plot(steps, [row["lr"] for row in rows], color="C1", linewidth=1.2)
+            other.set_ylabel("learning rate", color="C1", fontsize=8)
+            other.tick_params(labelsize=8)
+            axis.set_ylabel("gradient norm", color="C0", fontsize=8)
+        else:
+            _line(axis, steps, rows, panel, panel)
+    for axis in axes.flat[len(panels) :]:
+        axis.axis("off")
+    for axis in axes.flat:
+        axis.tick_params(labelsize=8, labelbottom=True)
+        axis.grid(alpha=0.25)
+    for axis in axes[-1]:
+        axis.set_xlabel("step", fontsize=9)
+    figure.tight_layout()
+    return save(figure, path)
+
+
+def _line(axis: plt.Axes, steps: np.ndarray, rows: list[dict[str, float]], name: str, label: str) -> None:
+    """Every step faintly, and a running mean over a fiftieth of the run."""
+    values = np.array([row[name] for row in rows])
+    width = max(len(values) // 50, 1)
+    kernel = np.ones(width)
+    smooth = np.convolve(values, kernel, "same") / np.convolve(np.ones_like(values), kernel, "same")
+    (line,) = axis.plot(steps, smooth, linewidth=1.4, label=label)
+    axis.plot(steps, values, linewidth=0.5, alpha=0.3, color=line.get_color())

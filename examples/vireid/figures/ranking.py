@@ -1,0 +1,65 @@
+"""Ranking lists: a query and what was ranked first, right in green and wrong in red."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from vireid.figures.style import save
+
+RIGHT, WRONG, QUERY = "#1a9850", "#d73027", "#444444"
+
+
+def draw_rankings(
+    queries: NDArray[np.uint8],
+    query_ids: NDArray[np.int64],
+    gallery: NDArray[np.uint8],
+    gallery_ids: NDArray[np.int64],
+    similarity: Tensor,
+    path: Path,
+    *,
+    exclude: Tensor | None = None,
+    top: int = 10,
+) -> Path:
+    """Draw one row a query: its image, then the `top` gallery images with their similarity.
+
+    Args:
+        queries: images [q h w 3] with identities [q]. gallery: images [g h w 3] with identities [g].
+        similarity: [q g], higher is nearer.
+        exclude: [q g], true where a gallery image is not shown to a query.
+    """
+    if exclude is not None:
+        similarity = similarity.masked_fill(exclude, float("-inf"))
+    order = similarity.argsort(dim=1, descending=True, stable=True)[:, :top].numpy()
+    height, width = queries.shape[1:3]
+    cell = 0.95
+    shape = (cell * (top + 1.4), (cell * height / width + 0.22) * len(queries))
+    ratios = [1, 0.4] + [1] * top
+    figure, axes = plt.subplots(len(queries), top + 2, figsize=shape, squeeze=False, width_ratios=ratios)
+    for row, line in enumerate(axes):
+        line[1].axis("off")
+        _show(line[0], queries[row], QUERY, f"query {query_ids[row]}")
+        for rank, column in enumerate(order[row]):
+            right = gallery_ids[column] == query_ids[row]
+            label = f"{gallery_ids[column]}  {similarity[row, column]:.2f}"
+            _show(line[2 + rank], gallery[column], RIGHT if right else WRONG, label)
+            if row == 0:
+                line[2 + rank].set_title(f"rank {rank + 1}", fontsize=8)
+        for axis in line[2 + len(order[row]) :]:
+            axis.axis("off")
+    figure.subplots_adjust(wspace=0.08, hspace=0.16)
+    return save(figure, path)
+
+
+def _show(axis: plt.Axes, image: NDArray[np.uint8], frame: str, label: str) -> None:
+    axis.imshow(image)
+    axis.set_xticks([])
+    axis.set_yticks([])
+    axis.set_xlabel(label, fontsize=7, labelpad=2)
+    for spine in axis.spines.values():
+        spine.set_color(frame)
+        spine.set_linewidth(3)

@@ -1,0 +1,28 @@
+"""What the figures share: part colours, and writing a file whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import matplotlib as mpl
+
+mpl.use("Agg")
+
+import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
+
+# Okabe and Ito's colours: told apart with any colour vision. Parts beyond eight start over.
+COLOURS = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#D55E00", "#CC79A7", "#0072B2", "#999999")
+
+
+def colour(part: int) -> str:
+    return COLOURS[part % len(COLOURS)]
+
+
+def save(figure: Figure, path: Path, *, dpi: int = 130) -> Path:
+    temporary = path.with_name(f".{path.name}")
+    figure.savefig(temporary, dpi=dpi, bbox_inches="tight", format="png", facecolor="white")
+    plt.close(figure)
+    os.replace(temporary, path)
+    return path

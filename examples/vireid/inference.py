@@ -1,0 +1,58 @@
+"""From images to embeddings and attention maps, in batches, without gradients."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rich.progress import track
+from torch import Tensor
+
+from concordant import CAL
+from vireid.baseline import GlobalBaseline
+from vireid.data import INFRARED, VISIBLE, normalise
+
+
+def batches(rows: NDArray[np.int64], size: int = 128) -> list[NDArray[np.int64]]:
+    return [rows[start : start + size] for start in range(0, len(rows), size)]
+
+
+def read(images: NDArray[np.uint8], rows: NDArray[np.int64], device: torch.device) -> Tensor:
+    """Normalised images [n 3 h w] of the given rows of a cache [N h w 3]."""
+    return normalise(torch.from_numpy(np.ascontiguousarray(images[rows])).to(device))
+
+
+@torch.inference_mode()
+def extract(
+    model: CAL | GlobalBaseline,
+    images: NDArray[np.uint8],
+    modality: NDArray[np.int64],
+    *,
+    device: torch.device,
+    progress: bool = True,
+) -> Tensor:
+    """Embeddings [n e] of all images [n h w 3], each computed once, on the CPU."""
+    model.eval()
+    embeddings: Tensor | None = None
+    work = [(m, rows) for m in (VISIBLE, INFRARED) for rows in batches(np.flatnonzero(modality == m))]
+    for m, rows in track(work, description="embedding images", disable=not progress):
+        part = model.embed(read(images, rows, device), m).float().cpu()
+        if embeddings is None:
+            embeddings = part.new_empty(len(images), part.shape[1])
+        embeddings[rows] = part
+    if embeddings is None:
+        raise ValueError("extract: `images` must not be empty; got none")
+    return embeddings
+
+
+@torch.inference_mode()
+def attend(model: CAL, images: NDArray[np.uint8], modality: int, *, device: torch.device) -> Tensor:
+    """The own attention maps [n p gh gw] of images [n h w 3] of one modality, in the order of that modality's parts."""
+    model.eval()
+    maps = []
+    for rows in batches(np.arange(len(images))):
+        pixels = read(images, rows, device)
+        encoded = model.encode(pixels, modality)
+        maps.append(model.attention.attend(*encoded).attention.float().cpu())
+    grid = model.feature_map(read(images, np.arange(1), device), modality).shape[-2:]
+    return torch.cat(maps).unflatten(2, grid)

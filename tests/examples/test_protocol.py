@@ -1,0 +1,218 @@
+"""SYSU-MM01's evaluation against loops that spell the protocol out query by query."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from rich.console import Console
+from scipy.io import loadmat, savemat
+
+from vireid.data import Results, Sysu, evaluate, exclusion, gallery_draw, read_sysu, table
+
+MakeTree = Callable[..., Path]
+# Nobody in camera 1 for 6, few pictures in others, one query identity that only cameras 2 and 3 saw.
+ODD = {(1, 6): 0, (2, 3): 12, (4, 12): 1, (5, 40): 11, (1, 12): 0, (4, 6): 0, (5, 6): 0, (6, 6): 0, (1, 40): 0}
+
+
+def _literal(sysu: Sysu, similarity: np.ndarray, gallery: list[int]) -> list[float]:
+    """Rank-1, -10, -20, mAP and mINP in percent of one gallery, straight from the protocol's words."""
+    hits, precisions, penalties = np.zeros(20), [], []
+    for q, query in enumerate(sysu.query):
+        shown = [g for g in gallery if not (query.camera == 3 and sysu.gallery[g].camera == 2)]
+        ranking = [sysu.gallery[g].identity for g in sorted(shown, key=lambda g: -similarity[q, g])]
+        if query.identity not in ranking:
+            continue  # no true match: dropped
+        people: list[int] = []
+        for identity in ranking:  # each identity counts once, where its best image stands
+            if identity not in people:
+                people.append(identity)
+        hits[people.index(query.identity) :] += 1
+        found = [rank for rank, identity in enumerate(ranking, start=1) if identity == query.identity]
+        precisions.append(sum(n / rank for n, rank in enumerate(found, start=1)) / len(found))
+        penalties.append(len(found) / found[-1])
+    cmc = hits / len(precisions)
+    return [100 * float(x) for x in (cmc[0], cmc[9], cmc[19], np.mean(precisions), np.mean(penalties))]
+
+
+def _files_of(root: Path, camera: int, identity: int) -> list[str]:
+    folder = f"{root}/cam{camera}/{identity:04d}"
+    return sorted(f"{folder}/{name}" for name in os.listdir(folder)) if os.path.isdir(folder) else []
+
+
+def _literal_gallery(root: Path, trial: int, cameras: list[int], shots: int, draw: str) -> list[str]:
+    files: list[str] = []
+    if draw == "seeded":
+        random.seed(trial)
+        for identity in (3, 6, 12, 40):
+            for camera in cameras:
+                if found := _files_of(root, camera, identity):
+                    files += [random.choice(found)] if shots == 1 else random.sample(found, min(shots, len(found)))
+        return files
+    permutations = loadmat(root / "exp" / "rand_perm_cam.mat")["rand_perm_cam"]
+    for camera in cameras:
+        lists = permutations[camera - 1][0].squeeze()
+        for identity in (3, 6, 12, 40):
+            if lists[identity - 1].size:
+                numbers = lists[identity - 1][trial][:shots]
+                files += [f"{root}/cam{camera}/{identity:04d}/{number:04d}.jpg" for number in numbers]
+    return files
+
+
+@pytest.mark.parametrize("draw", ["official", "seeded"])
+@pytest.mark.parametrize(("search", "cameras"), [("all", [1, 2, 4, 5]), ("indoor", [1, 2])])
+@pytest.mark.parametrize("shots", [1, 10])
+def test_galleries_are_those_of_the_literal_draw(
+    make_tree: MakeTree, draw: str, search: str, cameras: list[int], shots: int
+) -> None:
+    root = make_tree(pictures=4, counts=ODD)
+    sysu = read_sysu(root)
+    draws = set()
+    for trial in range(10):
+        rows = gallery_draw(sysu, trial, search=search, shots=shots, draw=draw)  # type: ignore[arg-type]
+        files = [str(sysu.gallery[row].path) for row in rows.tolist()]
+        expected = _literal_gallery(root, trial, cameras, shots, draw)
+        assert sorted(files) == sorted(expected)
+        if draw == "seeded":
+            assert files == expected
+        assert len(set(files)) == len(files)
+        draws.add(tuple(files))
+        for camera in cameras:
+            for identity in (3, 6, 12, 40):
+                drawn = sum(f"/cam{camera}/{identity:04d}/" in file for file in files)
+                assert drawn == min(shots, len(_files_of(root, camera, identity)))
+    assert len(draws) > 5
+
+
+def test_the_seeded_draw_leaves_the_global_generator_alone(make_tree: MakeTree) -> None:
+    sysu = read_sysu(make_tree(pictures=2))
+    random.seed(5)
+    expected = random.random()
+    random.seed(5)
+    gallery_draw(sysu, 3, draw="seeded")
+    assert random.random() == expected
+
+
+@pytest.mark.parametrize("draw", ["official", "seeded"])
+def test_every_figure_is_that_of_the_literal_loop(make_tree: MakeTree, draw: str) -> None:
+    root = make_tree(pictures=4, counts=ODD)
+    sysu = read_sysu(root)
+    row_of = {str(item.path): row for row, item in enumerate(sysu.gallery)}
+    generator = torch.Generator().manual_seed(0)
+    people = torch.randn(41, 16, generator=generator)
+    query, gallery = (
+        people[torch.tensor(items.identity)] + 2 * torch.randn(len(items), 16, generator=generator)
+        for items in (sysu.query, sysu.gallery)
+    )
+    results = evaluate(sysu, query, gallery, draw=draw)  # type: ignore[arg-type]
+    assert list(results) == ["all_single", "all_multi", "indoor_single", "indoor_multi"]
+    similarity = torch.nn.functional.cosine_similarity(query[:, None], gallery[None], dim=2).numpy()
+    for name, cameras, shots in (
+        ("all_single", [1, 2, 4, 5], 1),
+        ("all_multi", [1, 2, 4, 5], 10),
+        ("indoor_single", [1, 2], 1),
+        ("indoor_multi", [1, 2], 10),
+    ):
+        galleries = [[row_of[f] for f in _literal_gallery(root, t, cameras, shots, draw)] for t in range(10)]
+        figures = np.array([_literal(sysu, similarity, rows) for rows in galleries])
+        assert list(results[name]) == ["rank1", "rank10", "rank20", "mAP", "mINP"]
+        np.testing.assert_allclose(list(results[name].values()), figures.mean(axis=0), rtol=0, atol=1e-9)
+        np.testing.assert_allclose(list(results.std[name].values()), figures.std(axis=0), rtol=0, atol=1e-9)
+    assert results["all_single"]["rank1"] < 100  # else the comparison says little
+    assert (results.draw, results.trials) == (draw, 10)
+    same = evaluate(sysu, similarity=torch.tensor(similarity), draw=draw)  # type: ignore[arg-type]
+    np.testing.assert_allclose(list(same["all_multi"].values()), list(results["all_multi"].values()), rtol=0, atol=1e-9)
+    assert json.loads(json.dumps(results)) == {name: dict(figures) for name, figures in results.items()}
+
+
+def test_a_query_of_camera_3_skips_all_of_camera_2() -> None:
+    skipped = exclusion([3, 6, 3, 2], [1, 2, 4, 5, 2, 3])
+    assert skipped.dtype == torch.bool
+    assert skipped.int().tolist() == [[0, 1, 0, 0, 1, 0], [0] * 6, [0, 1, 0, 0, 1, 0], [0] * 6]
+
+
+def test_perfect_features_score_100(make_tree: MakeTree) -> None:
+    sysu = read_sysu(make_tree(pictures=2))
+    features = torch.eye(41)
+    results = evaluate(sysu, features[sysu.query.identity], features[sysu.gallery.identity])
+    assert all(value == pytest.approx(100) for figures in results.values() for value in figures.values())
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(table(results))
+    text = console.export_text()
+    assert "10 official draws" in text
+    assert "indoor, multi" in text
+    assert text.count("100.00±0.00") == 20
+
+
+def test_some_settings_and_fewer_draws(make_tree: MakeTree) -> None:
+    sysu = read_sysu(make_tree(pictures=2, mat=False))
+    features = torch.eye(41)
+    results = evaluate(
+        sysu,
+        features[sysu.query.identity],
+        features[sysu.gallery.identity],
+        draw="seeded",
+        settings=["all_single"],
+        trials=2,
+    )
+    assert isinstance(results, Results)
+    assert list(results) == ["all_single"]
+    assert results.trials == 2
+
+
+def test_a_missing_or_unfit_permutation_file_is_named(make_tree: MakeTree) -> None:
+    root = make_tree("none", pictures=2, mat=False)
+    sysu = read_sysu(root)
+    mat = root / "exp" / "rand_perm_cam.mat"
+    with pytest.raises(FileNotFoundError, match="draw='seeded'") as caught:
+        gallery_draw(sysu, 0)
+    assert str(mat) in str(caught.value)
+    assert len(gallery_draw(sysu, 0, draw="seeded")) == 16
+    mat.write_bytes(b"MATLAB, but cut short")
+    with pytest.raises(ValueError, match="must be a MATLAB file"):
+        gallery_draw(sysu, 0)
+    savemat(mat, {"other": np.zeros(3)})
+    os.utime(mat, ns=(1, 1))
+    with pytest.raises(ValueError, match="rand_perm_cam"):
+        gallery_draw(sysu, 0)
+    whole = make_tree("whole", pictures=2)
+    (whole / "cam4" / "0012" / "0001.jpg").unlink()
+    sysu = read_sysu(whole)
+    with pytest.raises(ValueError, match="picture 0001 of identity 0012 and camera 4"):
+        gallery_draw(sysu, 0, shots=10)
+
+
+def test_identities_past_the_end_of_a_list_get_a_clear_error(make_tree: MakeTree) -> None:
+    root = make_tree(pictures=1)
+    for camera in range(1, 7):
+        (root / f"cam{camera}" / "0040").rename(root / f"cam{camera}" / "0400")
+    (root / "exp" / "test_id.txt").write_text("3,6,12,400")
+    with pytest.raises(ValueError, match=r"identity 0400 and camera 1 .* list of 333 identities"):
+        gallery_draw(read_sysu(root), 0)
+
+
+def test_bad_settings(make_tree: MakeTree) -> None:
+    sysu = read_sysu(make_tree(pictures=1))
+    for change in ({"trial": 10}, {"trial": -1}, {"search": "outdoor"}, {"shots": 0}, {"draw": "lucky"}):
+        with pytest.raises(ValueError, match=f"gallery_draw: `{next(iter(change))}`"):
+            gallery_draw(sysu, **{"trial": 0, **change})  # type: ignore[arg-type]
+    query, gallery = torch.zeros(len(sysu.query), 4), torch.zeros(len(sysu.gallery), 4)
+    with pytest.raises(ValueError, match="one row an image"):
+        evaluate(sysu, query[1:], gallery)
+    with pytest.raises(ValueError, match="got neither"):
+        evaluate(sysu, query)
+    with pytest.raises(ValueError, match="got both"):
+        evaluate(sysu, query, gallery, similarity=query @ gallery.T)
+    with pytest.raises(ValueError, match=r"must be \(q, g\)"):
+        evaluate(sysu, similarity=torch.zeros(2, 3))
+    with pytest.raises(ValueError, match="`settings`"):
+        evaluate(sysu, query, gallery, settings=["outdoor"])
+    with pytest.raises(ValueError, match="`trials`"):
+        evaluate(sysu, query, gallery, trials=11)

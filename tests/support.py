@@ -1,0 +1,83 @@
+"""Small helpers that several test files need."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from concordant import CAL, TSAA, CALOutput, MinedParts, Refined
+
+TIGHT = {"rtol": 1e-9, "atol": 1e-9}
+
+
+def close(actual: Tensor, expected: Tensor, **tolerance: float) -> None:
+    """Equal to 1e-9 unless told otherwise; the message of a failure shows where."""
+    torch.testing.assert_close(actual, expected, **(tolerance or TIGHT))
+
+
+def randomize(module: nn.Module, seed: int = 0) -> nn.Module:
+    """Draw every parameter anew, biases too: no test may pass because a weight is still at its start."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.copy_(torch.randn(parameter.shape, generator=generator, dtype=parameter.dtype))
+    return module
+
+
+def linear_of(layer: nn.Module) -> tuple[list[list[float]], list[float]]:
+    """Weight and bias of a linear layer or pointwise convolution, for the oracles."""
+    weight, bias = cast(Tensor, layer.weight), cast(Tensor, layer.bias)
+    return weight.detach().flatten(1).tolist(), bias.detach().tolist()
+
+
+def mlp_of(perceptron: nn.Module) -> list[tuple[list[list[float]], list[float]]]:
+    return [linear_of(layer) for layer in perceptron.children() if isinstance(layer, nn.Linear)]
+
+
+def small_cal(**settings: object) -> CAL:
+    """CAL on a backbone of one convolution: 16 x 8 images to 8 tokens of 6 channels, three parts, four identities."""
+    dtype = cast(torch.dtype, settings.get("dtype", torch.float32))
+    device = cast("str | None", settings.get("device"))
+    backbone = nn.Conv2d(3, 6, 4, stride=4, dtype=dtype, device=device)
+    arguments = {"channels": 6, "num_classes": 4, "num_parts": 3} | settings
+    return CAL(backbone, **arguments)  # type: ignore[arg-type]
+
+
+def paired_batch(dtype: torch.dtype = torch.float32, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
+    """Images, labels and modality in which every row has exactly one possible partner: nothing is left to chance."""
+    generator = torch.Generator().manual_seed(seed)
+    images = torch.randn(6, 3, 16, 8, generator=generator, dtype=dtype)
+    return images, torch.tensor([0, 1, 2, 0, 1, 2]), torch.tensor([0, 0, 0, 1, 1, 1])
+
+
+def cal_output(
+    labels: Tensor, modality: Tensor, *, seed: int = 0, dtype: torch.dtype = torch.float64, t: int = 5, p: int = 3
+) -> CALOutput:
+    """An output of CAL made up at random, its partners the first row possible."""
+    n, c, k = len(labels), 4, 8
+    generator = torch.Generator().manual_seed(seed)
+
+    def draw(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=generator, dtype=dtype)
+
+    candidates = (labels[:, None] == labels) & (modality[:, None] != modality)
+    paired = candidates.any(dim=1) if n else candidates.new_zeros(0)
+    partner = torch.where(paired, candidates.int().argmax(dim=1), torch.arange(n)) if n else labels.clone()
+    return CALOutput(
+        features=draw(n, c),
+        logits=draw(n, k),
+        mined=MinedParts(draw(n, p, c), draw(n, t, p).softmax(dim=1)),
+        mined_logits=draw(n, p, k),
+        own=Refined(draw(n, p, c), (3 * draw(n, p, t)).softmax(dim=2)),
+        own_logits=draw(n, p, k),
+        cross=Refined(draw(n, p, c), (3 * draw(n, p, t)).softmax(dim=2)),
+        cross_logits=draw(n, p, k),
+        partner=partner,
+        paired=paired,
+    )
+
+
+def tsaa_of(channels: int = 4, seed: int = 0, **settings: object) -> TSAA:
+    return cast(TSAA, randomize(TSAA(channels, dtype=torch.float64, **settings), seed))  # type: ignore[arg-type]

@@ -1,0 +1,66 @@
+"""Two processes on halves of a batch against one process on the whole of it."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import distributed_worker as worker
+from concordant import distributed
+from support import close
+
+Results: TypeAlias = "dict[str, dict[str, Tensor]]"
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> list[Results]:
+    """What each of the two processes found; started once for all tests."""
+    if not torch.distributed.is_available() or not torch.distributed.is_gloo_available():
+        pytest.skip("torch was built without gloo")
+    folder = tmp_path_factory.mktemp("processes")
+    torch.multiprocessing.spawn(worker.work, args=(str(folder),), nprocs=2)
+    return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in (0, 1)]
+
+
+@pytest.fixture(scope="module")
+def one() -> Results:
+    return worker.everything(None)
+
+
+@pytest.mark.parametrize("split", worker.SPLITS)
+def test_gather_has_all_rows_and_the_gradient_of_the_whole_batch(split: str, one: Results, two: list[Results]) -> None:
+    expected = one[f"gather, {split}"]
+    for rank in (0, 1):
+        found = two[rank][f"gather, {split}"]
+        assert found.keys() == expected.keys()
+        for name, value in found.items():
+            close(value, expected[name])
+
+
+def test_part_center_loss_sees_the_centers_of_all(one: Results, two: list[Results]) -> None:
+    for rank in (0, 1):
+        assert two[rank]["centers"].keys() == one["centers"].keys()
+        for name, value in two[rank]["centers"].items():
+            close(value, one["centers"][name])
+
+
+def test_a_training_step_of_two_is_that_of_one(one: Results, two: list[Results]) -> None:
+    """Gradients are equal in both, and the mean of the two losses, term by term, is that of the whole batch."""
+    expected, first, second = one["training step"], two[0]["training step"], two[1]["training step"]
+    assert first.keys() == expected.keys()
+    assert any(name.startswith("gradient") for name in expected)
+    for name, value in expected.items():
+        if name.startswith("gradient"):
+            close(first[name], value)
+            close(second[name], value)
+        else:
+            close((first[name] + second[name]) / 2, value)
+
+
+def test_alone_gather_gives_back_the_tensor_itself() -> None:
+    tensor = nn.Parameter(torch.randn(3, 2))
+    assert distributed.gather(tensor) is tensor
+    assert distributed.world_size() == 1

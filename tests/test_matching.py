@@ -1,0 +1,125 @@
+"""Exact matching, and the matching that occurs most often."""
+
+from __future__ import annotations
+
+import io
+import itertools
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+import oracles
+from concordant import PartCorrespondence, match_parts
+from concordant.matching import invert_matching
+from strategies import KINDS, SEEDS, permutation, values
+from support import close
+
+MATCHINGS = st.lists(st.permutations(range(3)), min_size=0, max_size=12)
+
+
+def as_tensor(matchings: list[list[int]]) -> torch.Tensor:
+    return torch.tensor(matchings, dtype=torch.int64).reshape(len(matchings), 3)
+
+
+@given(st.integers(0, 3), st.integers(1, 5), SEEDS, st.sampled_from(KINDS))
+def test_optimal_against_all_permutations(b: int, p: int, seed: int, kind: str) -> None:
+    """Ties included: the matching may then differ from the loop's, its weight may not."""
+    weights = values((b, p, p), seed, kind)
+    matching = match_parts(weights)
+    assert matching.shape == (b, p)
+    assert matching.dtype == torch.int64
+    assert bool((matching.sort(dim=1).values == torch.arange(p)).all())
+    totals = weights.gather(2, matching[:, :, None]).sum(dim=(1, 2))
+    close(totals, oracles.tensor([oracles.best_matching(w)[1] for w in weights.tolist()]).reshape(b))
+
+
+@given(st.integers(1, 5), SEEDS)
+def test_permuting_rows_and_columns_permutes_the_matching(p: int, seed: int) -> None:
+    weights, rows, columns = values((1, p, p), seed), permutation(p, seed), permutation(p, seed + 1)
+    moved = match_parts(weights[:, rows][:, :, columns])[0]
+    assert torch.equal(columns[moved], match_parts(weights)[0][rows])
+
+
+@given(st.integers(1, 6), SEEDS)
+def test_a_hidden_permutation_is_found(p: int, seed: int) -> None:
+    hidden = permutation(p, seed)
+    weights = torch.nn.functional.one_hot(hidden, p)[None] + 0.4 * torch.rand(1, p, p)
+    assert torch.equal(match_parts(weights)[0], hidden)
+
+
+@given(st.lists(st.permutations(range(4)), min_size=1, max_size=4))
+def test_inverse(matchings: list[list[int]]) -> None:
+    matching = torch.tensor(matchings)
+    inverse = invert_matching(matching)
+    assert torch.equal(matching.gather(1, inverse), torch.arange(4).expand_as(matching))
+    assert torch.equal(invert_matching(inverse), matching)
+
+
+def test_no_gradient_flows_and_half_precision_is_taken() -> None:
+    weights = torch.eye(3, requires_grad=True)[None]
+    assert not match_parts(weights).requires_grad
+    for dtype in (torch.float16, torch.bfloat16):
+        assert match_parts(torch.eye(3, dtype=dtype)[None].flip(2)).tolist() == [[2, 1, 0]]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_weights_that_are_not_finite_are_refused(value: float) -> None:
+    weights = torch.zeros(1, 2, 2)
+    weights[0, 1, 0] = value
+    with pytest.raises(ValueError, match=r"^match_parts: `weights` must be finite; got 1 "):
+        match_parts(weights)
+
+
+@given(MATCHINGS)
+def test_most_frequent_matching(matchings: list[list[int]]) -> None:
+    """Among equally frequent ones the first in lexicographic order; the identity before any."""
+    correspondence = PartCorrespondence(3, window=64)
+    for start in range(0, len(matchings), 5):
+        correspondence.update(as_tensor(matchings[start : start + 5]))
+    counts = {m: sum(tuple(x) == m for x in matchings) for m in itertools.permutations(range(3))}
+    best = max(counts, key=lambda m: (counts[m], [-v for v in m]))
+    assert correspondence.permutation().tolist() == list(best)
+    assert correspondence.stability() == pytest.approx(counts[best] / max(len(matchings), 1))
+    if sorted(counts.values())[-1] > sorted(counts.values())[-2]:
+        assert list(best) == oracles.most_frequent(matchings)
+
+
+@given(MATCHINGS, st.integers(1, 6), st.integers(1, 4))
+def test_only_the_window_counts(matchings: list[list[int]], window: int, step: int) -> None:
+    """Whatever sizes they came in, as if the last `window` of them were all there had been."""
+    long, short = PartCorrespondence(3, window=window), PartCorrespondence(3, window=64)
+    for start in range(0, len(matchings), step):
+        long.update(as_tensor(matchings[start : start + step]))
+    short.update(as_tensor(matchings[-window:]))
+    assert torch.equal(long.permutation(), short.permutation())
+    assert long.stability() == short.stability()
+
+
+def test_a_batch_larger_than_the_window() -> None:
+    correspondence = PartCorrespondence(2, window=3)
+    correspondence.update(torch.tensor([[0, 1]] * 9 + [[1, 0]] * 3))
+    assert correspondence.permutation().tolist() == [1, 0]
+    assert correspondence.stability() == 1
+
+
+@given(MATCHINGS)
+def test_saved_with_the_model(matchings: list[list[int]]) -> None:
+    correspondence, file = PartCorrespondence(3, window=8), io.BytesIO()
+    correspondence.update(as_tensor(matchings))
+    torch.save(correspondence.state_dict(), file)
+    file.seek(0)
+    other = PartCorrespondence(3, window=8)
+    other.load_state_dict(torch.load(file, weights_only=True))
+    assert torch.equal(other.permutation(), correspondence.permutation())
+    other.update(torch.tensor([[2, 1, 0]] * 8))
+    assert other.permutation().tolist() == [2, 1, 0]
+
+
+def test_forgetting() -> None:
+    correspondence = PartCorrespondence(2)
+    correspondence.update(torch.tensor([[1, 0]]))
+    correspondence.reset_parameters()
+    assert correspondence.permutation().tolist() == [0, 1]
+    assert correspondence.stability() == 0

@@ -1,0 +1,214 @@
+"""What others rely on: the names, their documentation, the wheel, and the direction of imports."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import concordant
+from concordant import functional
+
+ROOT = Path(concordant.__file__).parents[2]
+SOURCES = sorted((ROOT / "src" / "concordant").rglob("*.py"))
+
+PUBLIC = [
+    "CAL",
+    "CALLoss",
+    "CALOutput",
+    "DiscriminativeLoss",
+    "Distilled",
+    "DiversityLoss",
+    "DotProductAttention",
+    "Encoded",
+    "HorizontalParts",
+    "LearnableParts",
+    "LossTerms",
+    "MatchDistill",
+    "MinedParts",
+    "PartCenterLoss",
+    "PartClassifier",
+    "PartCorrespondence",
+    "PartMiner",
+    "PartQueries",
+    "PartScorer",
+    "RankMetrics",
+    "Refined",
+    "TSAA",
+    "TopKAggregator",
+    "distributed",
+    "functional",
+    "match_parts",
+    "per_modality",
+    "rank_metrics",
+    "target_aware_similarity",
+]
+FUNCTIONAL = [
+    "aggregate_tokens",
+    "classify_parts",
+    "discriminative_loss",
+    "diversity_loss",
+    "draw_partners",
+    "instance_norm",
+    "match_distill",
+    "match_parts",
+    "part_center_loss",
+    "part_scores",
+    "per_modality",
+    "rank_metrics",
+    "refine",
+    "select_top_k",
+    "spatial_similarity",
+    "target_aware_similarity",
+]
+
+
+def test_public_names_are_frozen() -> None:
+    """A name more is a promise more; a name less breaks somebody."""
+    assert sorted(concordant.__all__) == PUBLIC
+    assert sorted(functional.__all__) == FUNCTIONAL
+    for module in (concordant, functional):
+        assert all(hasattr(module, name) for name in module.__all__)
+
+
+def documented() -> dict[str, Any]:
+    named = {name: getattr(concordant, name) for name in PUBLIC} | {n: getattr(functional, n) for n in FUNCTIONAL}
+    named["gather"] = concordant.distributed.gather
+    return {name: value for name, value in named.items() if not inspect.ismodule(value)}
+
+
+def is_record(value: Any) -> bool:
+    return isinstance(value, type) and issubclass(value, tuple)
+
+
+@pytest.mark.parametrize("name", documented())
+def test_docstrings_have_their_sections(name: str) -> None:
+    value = documented()[name]
+    text = inspect.getdoc(value) or ""
+    first = text.split("\n\n")[0]
+    assert first.endswith(".") or "." in first, "one line saying what it does"
+    if is_record(value):
+        return
+    sections = ["Shape:", "Raises:", ">>>"]
+    if name != "gather":  # no equation of the source
+        sections += ["Equation", "Reference:"]
+    for section in sections:
+        assert section in text, section
+    parameters = [p for p in inspect.signature(value).parameters if p not in ("device", "dtype", "args", "kwargs")]
+    assert [p for p in parameters if p not in text] == [], "every argument is spoken of"
+    if isinstance(value, type) and parameters:
+        assert "Args:" in text
+
+
+@pytest.mark.parametrize("name", [name for name, value in documented().items() if is_record(value)])
+def test_fields_are_typed(name: str) -> None:
+    record = documented()[name]
+    assert set(record._fields) == set(record.__annotations__)
+
+
+@pytest.mark.parametrize("name", [name for name, value in documented().items() if not is_record(value)])
+def test_signatures_are_typed(name: str) -> None:
+    value = documented()[name]
+    callables = [value.__init__, value.forward] if hasattr(value, "forward") else [value]
+    for function in callables:
+        signature = inspect.signature(function)
+        if signature.parameters.keys() == {"self", "args", "kwargs"}:  # torch's own constructor
+            continue
+        untyped = [p.name for p in signature.parameters.values() if p.annotation is p.empty and p.name != "self"]
+        assert untyped == []
+        assert signature.return_annotation is not signature.empty
+
+
+def test_the_wheel_is_typed_and_whole(tmp_path: Path) -> None:
+    """Built through the build backend's own interface, so no network is needed."""
+    wheel = pytest.importorskip("hatchling.builders.wheel", reason="hatchling is not installed: no wheel to look into")
+    (built,) = wheel.WheelBuilder(str(ROOT)).build(directory=str(tmp_path), versions=["standard"])
+    with zipfile.ZipFile(built) as archive:
+        names = archive.namelist()
+        (metadata,) = (archive.read(name).decode() for name in names if name.endswith("METADATA"))
+    assert "concordant/py.typed" in names
+    assert {f"concordant/{path.name}" for path in SOURCES} <= set(names)
+    assert all(name.startswith("concordant") for name in names)
+    assert f"Version: {concordant.__version__}" in metadata
+    assert any(name.endswith("LICENSE") for name in names)
+    required = {
+        line.split()[1].split(">")[0]
+        for line in metadata.splitlines()
+        if line.startswith("Requires-Dist") and "extra ==" not in line
+    }
+    assert required == {"torch", "einops", "scipy", "typing-extensions", "jaxtyping"}
+
+
+def imports(path: Path) -> set[str]:
+    """Every module that a file imports, at its top or anywhere else."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path.name}: imports are absolute"
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= names if node.module == "concordant" else {str(node.module)}
+    return found
+
+
+def own_imports() -> dict[str, set[str]]:
+    return {
+        path.stem: {name.split(".")[1] for name in imports(path) if name.startswith("concordant.")} for path in SOURCES
+    }
+
+
+def test_src_depends_on_what_it_says() -> None:
+    """NumPy comes with SciPy but is no dependency of ours; examples stand on the library, never the reverse."""
+    allowed = {"torch", "einops", "scipy", "typing_extensions", "jaxtyping", "concordant", *sys.stdlib_module_names}
+    for path in SOURCES:
+        foreign = {name.split(".")[0] for name in imports(path)} - allowed
+        assert foreign == set(), path.name
+
+
+def test_imports_run_one_way() -> None:
+    """Checks at the bottom; layers and losses over them; CAL over those; nothing in a circle."""
+    graph = own_imports()
+    for helper in ("_checks", "_precision", "_reduce"):
+        assert all(name.startswith("_") for name in graph[helper])
+    above = {"cal", "cal_loss", "functional", "__init__"}
+    for name, needs in graph.items():
+        if name not in above:
+            assert not needs & above, f"{name} needs {needs & above}"
+    assert "cal_loss" not in graph["cal"]
+    order: list[str] = []
+    while len(order) < len(graph):
+        ready = [name for name in sorted(graph) if name not in order and graph[name] <= set(order)]
+        assert ready, f"a circle among {sorted(set(graph) - set(order))}"
+        order += ready
+
+
+def test_no_assert_meets_a_user() -> None:
+    """`python -O` removes them, and they say neither who nor what came."""
+    for path in SOURCES:
+        assert not [n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Assert)], path.name
+
+
+def test_the_library_knows_no_person_and_no_camera() -> None:
+    """Modalities are integers; the words of one data set belong to the examples."""
+    words = ("infrared", "person", "pedestrian", "resnet", "regdb", "llcm")
+    for path in SOURCES:
+        code = ast.unparse(_without_docstrings(ast.parse(path.read_text()))).lower()
+        assert [word for word in words if word in code] == [], path.name
+
+
+def _without_docstrings(tree: ast.Module) -> ast.Module:
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list):
+            node.body = [  # type: ignore[attr-defined]
+                statement
+                for statement in body
+                if not (isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant))
+            ] or [ast.Pass()]
+    return tree

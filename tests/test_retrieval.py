@@ -1,0 +1,93 @@
+"""Target-aware similarity against one call of the attention a pair."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+import oracles
+from concordant import TSAA, DotProductAttention, Encoded, target_aware_similarity
+from strategies import KINDS, SEEDS, values
+from support import close, small_cal, tsaa_of
+
+Direction = Literal["query", "gallery", "both"]
+DIRECTIONS = ("query", "gallery", "both")
+
+
+def encoded(attention: TSAA | DotProductAttention, tokens: Tensor, parts: Tensor) -> Encoded:
+    return Encoded(tokens, attention.encode_tokens(tokens), attention.encode_parts(parts, tokens))
+
+
+@settings(max_examples=12)
+@given(
+    st.integers(1, 3),
+    st.integers(1, 3),
+    st.integers(1, 5),
+    st.integers(1, 3),
+    SEEDS,
+    st.sampled_from(KINDS),
+    st.sampled_from(DIRECTIONS),
+    st.sampled_from([1, 700, 1 << 28]),
+    st.booleans(),
+)
+def test_agrees_with_pair_by_pair(
+    q: int, g: int, t: int, p: int, seed: int, kind: str, direction: Direction, memory: int, plain: bool
+) -> None:
+    """In chunks of any size, with either attention."""
+    attention = DotProductAttention() if plain else tsaa_of(3, seed, eps=1e-3)
+    query = values((q, t, 3), seed, kind), values((q, p, 3), seed + 1, kind)
+    gallery = values((g, t + 1, 3), seed + 2, kind), values((g, p, 3), seed + 3, kind)
+    found = target_aware_similarity(
+        encoded(attention, *query), encoded(attention, *gallery), attention, direction=direction, memory=memory
+    )
+
+    def one_pair(tokens: Tensor, parts: Tensor, home: Tensor) -> Tensor:
+        return attention(tokens, parts, home).features
+
+    expected = oracles.target_aware_similarity(*query, *gallery, one_pair, direction)
+    close(found, expected)
+
+
+@given(SEEDS)
+def test_of_an_image_with_itself_is_one_and_turning_the_pair_turns_the_direction(seed: int) -> None:
+    attention = tsaa_of(4, seed)
+    images = encoded(attention, values((3, 5, 4), seed), values((3, 2, 4), seed + 1))
+    others = encoded(attention, values((2, 6, 4), seed + 2), values((2, 2, 4), seed + 3))
+    both = target_aware_similarity(images, images, attention)
+    close(both.diagonal(), torch.ones(3, dtype=torch.float64))
+    close(both, both.T)
+    by_query = target_aware_similarity(images, others, attention, direction="query")
+    close(by_query, target_aware_similarity(others, images, attention, direction="gallery").T)
+    assert bool((by_query.abs() <= 1 + 1e-12).all())
+
+
+@pytest.mark.parametrize("direction", DIRECTIONS)
+@pytest.mark.parametrize(("q", "g"), [(0, 2), (2, 0), (0, 0)])
+def test_empty_sides(direction: Direction, q: int, g: int) -> None:
+    attention = TSAA(4)
+    query = encoded(attention, torch.randn(q, 5, 4), torch.randn(q, 2, 4))
+    gallery = encoded(attention, torch.randn(g, 5, 4), torch.randn(g, 2, 4))
+    assert target_aware_similarity(query, gallery, attention, direction=direction).shape == (q, g)
+
+
+def test_reads_what_the_model_encodes() -> None:
+    model = small_cal().eval()
+    images = torch.randn(4, 3, 16, 8)
+    similarity = target_aware_similarity(model.encode(images[:1], 1), model.encode(images[1:], 0), model.attention)
+    assert similarity.shape == (1, 3)
+    assert not similarity.requires_grad
+
+
+def test_rows_selects_images() -> None:
+    attention = tsaa_of(4)
+    images = encoded(attention, values((3, 5, 4), 0), values((3, 2, 4), 1))
+    chosen = images.rows(torch.tensor([2, 0]))
+    assert torch.equal(chosen.tokens, images.tokens[[2, 0]])
+    assert torch.equal(chosen.keys, images.keys[[2, 0]])
+    assert torch.equal(chosen.part_queries.queries, images.part_queries.queries[[2, 0]])
+    assert torch.equal(chosen.part_queries.gates, images.part_queries.gates[[2, 0]])
