@@ -25,7 +25,8 @@ def per_modality(modules: Sequence[nn.Module] | nn.ModuleList, inputs: Tensor, m
 
     Shape: inputs (n, …), modality (n,) → what the modules return, (n, …).
 
-    Raises: ValueError for no modules, a modality that is no module's (an integer), or a tensor of another shape or type.
+    Raises: ValueError for no modules, a modality that is no module's (an integer), or a tensor of another shape
+    or type.
 
     Compiled graphs and the meta device have fixed shapes: every module sees all rows, each row keeps its own output.
 
@@ -79,7 +80,8 @@ def draw_partners(
         modality: (n,).
         generator: where the draw comes from; by default torch's global one.
 
-    Shape: labels (n,), modality (n,) → partner (n,), paired (n,). A row whose identity is in no other modality is its own partner, and is not
+    Shape: labels (n,), modality (n,) → partner (n,), paired (n,). A row whose identity is in no other modality is
+    its own partner, and is not
     `paired`.
 
     Raises: ValueError for shapes or types that do not fit.
