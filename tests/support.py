@@ -1,4 +1,4 @@
-"""Small helpers that several test files need."""
+"""What several test files share: tolerances, random weights, a small model and its batches."""
 
 from __future__ import annotations
 

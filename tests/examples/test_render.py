@@ -63,10 +63,10 @@ def people():
 
 @pytest.fixture(scope="module")
 def pictures(people):
-    """Five hundred odd pictures, with the camera of each."""
+    """Two hundred and forty pictures, with the camera of each."""
     return [
         (number, render(person, CAMERAS[number], np.random.default_rng([6, index, number])))
-        for index, person in enumerate(people[:90])
+        for index, person in enumerate(people[:40])
         for number in CAMERAS
     ]
 
