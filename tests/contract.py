@@ -373,7 +373,7 @@ CASES: dict[str, Case] = {
 CORRESPONDENCE_REFUSED: dict[str, Callable[[], object]] = {
     "no parts": lambda: PartCorrespondence(0),
     "no window": lambda: PartCorrespondence(3, window=0),
-    "too many parts": lambda: PartCorrespondence(2**15),
+    "half a window": lambda: PartCorrespondence(3, window=cast(int, 2.5)),
     "rank 1": lambda: PartCorrespondence(3).update(zeros(3, dtype=INT)),
     "other parts": lambda: PartCorrespondence(3).update(zeros(2, 4, dtype=INT)),
     "floating point": lambda: PartCorrespondence(3).update(zeros(2, 3)),

@@ -62,7 +62,7 @@ class LossSettings:
     """L_pcl."""
     margin: float = 0.7
     """σ of L_pcl, on normalised features."""
-    kd1: float = 0.1
+    kd1: float = 0.03
     """λ1."""
     kd2: float = 0.1
     """λ2."""
@@ -70,13 +70,13 @@ class LossSettings:
     """λ3."""
     div: float = 0.5
     """λ4."""
-    attention_div: float = 0.5
+    attention_div: float = 0.2
     """Diversity of the attention maps (not in the source)."""
 
 
 @dataclass(frozen=True)
 class OptimSettings:
-    steps: int = 600
+    steps: int = 500
     """Batches to train on."""
     lr: float = 3e-3
     """Highest learning rate of AdamW: a linear warm-up leads to it, a cosine away from it."""

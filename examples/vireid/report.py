@@ -54,7 +54,8 @@ def report(
         metrics |= describe_attention(model, queries, gallery, device, console)
         picture_attention(model, sysu, queries, gallery, device, out / "attention.png")
     write_json(out / "metrics.json", metrics)
-    draw_curves(read_log(out), out / "curves.png")
+    if rows := read_log(out):
+        draw_curves(rows, out / "curves.png")
     picture_rankings(sysu, queries, gallery, query @ pool.T, settings.gallery, out / "rankings.png")
     names = ", ".join(sorted(path.name for path in out.iterdir() if not path.name.startswith(".")))
     console.print(f"[bold]{out}[/bold] holds {names}")

@@ -15,7 +15,7 @@ import torch
 from rich.console import Console
 from scipy.io import loadmat, savemat
 
-from vireid.data import Results, Sysu, evaluate, exclusion, gallery_draw, read_sysu, table
+from vireid.data import Item, Items, Results, Sysu, evaluate, exclusion, gallery_draw, read_sysu, table
 
 MakeTree = Callable[..., Path]
 # Nobody in camera 1 for 6, few pictures in others, one query identity that only cameras 2 and 3 saw.
@@ -132,6 +132,27 @@ def test_every_figure_is_that_of_the_literal_loop(make_tree: MakeTree, draw: str
     assert json.loads(json.dumps(results)) == {name: dict(figures) for name, figures in results.items()}
 
 
+def test_late_ranks_count_identities() -> None:
+    # Forty people, so that ranks 1, 10 and 20 tell more than that everybody has been found; no files are needed.
+    def items(cameras: tuple[int, ...], pictures: int) -> Items:
+        return Items(
+            Item(Path(f"cam{camera}/{who:04d}/{picture:04d}.jpg"), who, camera, int(camera in (3, 6)))
+            for camera in cameras
+            for who in range(1, 41)
+            for picture in range(1, pictures + 1)
+        )
+
+    people = tuple(range(1, 41))
+    sysu = Sysu(Path(), Items([]), items((3, 6), 1), items((1, 2, 4, 5), 2), (), people)
+    similarity = torch.randn(80, 320, generator=torch.Generator().manual_seed(0))
+    results = evaluate(sysu, similarity=similarity, draw="seeded", trials=3)
+    for name, search, shots in (("all_single", "all", 1), ("indoor_multi", "indoor", 10)):
+        galleries = [gallery_draw(sysu, t, search=search, shots=shots, draw="seeded") for t in range(3)]  # type: ignore[arg-type]
+        figures = np.mean([_literal(sysu, similarity.numpy(), rows.tolist()) for rows in galleries], axis=0)
+        np.testing.assert_allclose(list(results[name].values()), figures, rtol=0, atol=1e-9)
+        assert figures[0] < figures[1] < figures[2] < 100
+
+
 def test_a_query_of_camera_3_skips_all_of_camera_2() -> None:
     skipped = exclusion([3, 6, 3, 2], [1, 2, 4, 5, 2, 3])
     assert skipped.dtype == torch.bool
@@ -187,6 +208,21 @@ def test_a_missing_or_unfit_permutation_file_is_named(make_tree: MakeTree) -> No
     sysu = read_sysu(whole)
     with pytest.raises(ValueError, match="picture 0001 of identity 0012 and camera 4"):
         gallery_draw(sysu, 0, shots=10)
+
+
+def test_a_permutation_file_that_was_replaced_is_read_again(make_tree: MakeTree) -> None:
+    root = make_tree(pictures=4)
+    sysu, mat = read_sysu(root), root / "exp" / "rand_perm_cam.mat"
+    before = gallery_draw(sysu, 0)
+    cells = loadmat(mat)["rand_perm_cam"]
+    for camera in cells[:, 0]:
+        for permutations in camera.reshape(-1):
+            permutations[:] = permutations[:, ::-1].copy()
+    savemat(mat, {"rand_perm_cam": cells})
+    os.utime(mat, ns=(1, 1))
+    after = gallery_draw(sysu, 0)
+    assert len(before) == len(after)
+    assert not set(before.tolist()) & set(after.tolist())  # the first of each became the last
 
 
 def test_identities_past_the_end_of_a_list_get_a_clear_error(make_tree: MakeTree) -> None:
