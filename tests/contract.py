@@ -306,9 +306,9 @@ CASES: dict[str, Case] = {
     "CALLoss": Case(
         CALLoss,
         output,
-        variants=({"part_id": 0.5}, {"pcl": 0.2}, {"kd1": 0.2}, {"kd2": 0.2}, {"dis": 0.2}, {"div": 0.2})
-        + ({"attention_div": 0.2}, {"margin": 1.0}, {"normalize": False}, {"cosine": False})
-        + ({"detach_cross": True}, {"label_smoothing": 0.1}),
+        variants=({"part_id": 0.37}, {"pcl": 0.37}, {"kd1": 0.37}, {"kd2": 0.37}, {"dis": 0.37}, {"div": 0.37})
+        + ({"attention_div": 0.37}, {"margin": 1.23}, {"normalize": False}, {"cosine": False})
+        + ({"detach_cross": True}, {"label_smoothing": 0.37}),
         refused={
             "weight below zero": lambda: CALLoss(kd1=-0.1),
             "weight not a number": lambda: CALLoss(dis=float("nan")),

@@ -62,6 +62,6 @@ def test_cosine_of_empty_maps_is_zero_with_finite_gradients() -> None:
     selection = torch.zeros(1, 4, 3, requires_grad=True)
     loss = functional.diversity_loss(selection, cosine=True)
     loss.backward()
-    assert float(loss) == 0
+    assert loss.item() == 0
     assert selection.grad is not None
     assert bool(selection.grad.isfinite().all())
