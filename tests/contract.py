@@ -290,7 +290,7 @@ CASES: dict[str, Case] = {
     "MatchDistill": Case(
         MatchDistill,
         distilled,
-        variants=({"detach_cross": True}, {"reduction": "sum"}),
+        variants=({"cosine": True}, {"detach_cross": True}, {"reduction": "sum"}),
         refused={
             **refuses_reduction(MatchDistill),
             "other tokens": lambda: MatchDistill()(MAPS, zeros(2, 3, 5), LOGITS, LOGITS),

@@ -28,9 +28,10 @@ def literal(output: CALOutput, batch: Batch, loss: CALLoss) -> dict[str, float]:
     partner = output.partner.tolist()
     paired = [i for i in range(n) if output.paired[i]]
     # Cross attention of row i lies on the tokens of its partner j, so it is matched with j's own attention.
-    kd1, kd2, _ = oracles.match_distill(
-        output.own.attention[partner], output.cross.attention, output.own_logits[partner], output.cross_logits
-    )
+    own_maps, cross_maps = output.own.attention[partner], output.cross.attention
+    if loss.cosine:
+        own_maps, cross_maps = (x / x.square().sum(dim=2, keepdim=True).sqrt() for x in (own_maps, cross_maps))
+    kd1, kd2, _ = oracles.match_distill(own_maps, cross_maps, output.own_logits[partner], output.cross_logits)
     own, cross = output.own.features, output.cross.features
     if loss.normalize:
         own, cross = (x / x.square().sum(dim=2, keepdim=True).sqrt() for x in (own, cross))

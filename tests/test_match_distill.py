@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -84,6 +85,15 @@ def test_equal_sides_agree_wholly() -> None:
     distilled = functional.match_distill(attention, attention, logits, logits, reduction="sum")
     assert distilled.attention_loss.item() == -3
     assert distilled.prediction_loss.item() == 0
+
+
+def test_the_cosine_asks_only_that_maps_agree() -> None:
+    """Under the inner product one token is better than many; under the cosine every equal pair is as good."""
+    logits = torch.zeros(1, 2, 3)
+    for maps in (torch.tensor([[[1.0, 0, 0, 0], [0, 1, 0, 0]]]), torch.tensor([[[0.5, 0.5, 0, 0], [0, 0, 0.5, 0.5]]])):
+        plain, cosine = (MatchDistill(cosine=x, reduction="sum")(maps, maps, logits, logits) for x in (False, True))
+        assert plain.attention_loss.item() == pytest.approx(-maps.square().sum().item())
+        assert cosine.attention_loss.item() == pytest.approx(-2.0)
 
 
 def test_detach_cross_keeps_the_gradient_from_the_teacher() -> None:

@@ -53,16 +53,16 @@ class ModelSettings:
 @dataclass(frozen=True)
 class LossSettings:
     triplet: float = 1.0
-    """Weight of the batch-hard triplet loss on the global feature (soft margin)."""
+    """Weight of the weighted-regularised triplet loss on the global feature."""
     label_smoothing: float = 0.1
     """Of the identity losses."""
-    part_id: float = 1.0
+    part_id: float = 2.0
     """Identity loss on refined parts."""
     pcl: float = 0.3
     """L_pcl."""
     margin: float = 0.7
     """σ of L_pcl, on normalised features."""
-    kd1: float = 0.03
+    kd1: float = 0.1
     """λ1."""
     kd2: float = 0.1
     """λ2."""

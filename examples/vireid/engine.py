@@ -28,7 +28,7 @@ from vireid.config import Settings
 from vireid.data import CrossModalSampler, Items
 from vireid.diagnostics import attention_health
 from vireid.record import RunLog, describe_run, plain, read_json, write_json
-from vireid.triplet import hard_triplet_loss
+from vireid.triplet import weighted_triplet_loss
 
 
 def build_model(settings: Settings, num_classes: int) -> CAL | GlobalBaseline:
@@ -74,7 +74,7 @@ class Objective(nn.Module):
             loss = cross_entropy(output.logits.float(), labels, label_smoothing=self.settings.label_smoothing)
             terms = {"total": loss, "id": loss}
         if self.settings.triplet:
-            terms["triplet"] = hard_triplet_loss(gather(output.features), gather(labels))
+            terms["triplet"] = weighted_triplet_loss(gather(output.features), gather(labels))
             terms["total"] = terms["total"] + self.settings.triplet * terms["triplet"]
         return terms, matching
 

@@ -54,7 +54,7 @@ class CALLoss(nn.Module):
             are useless alone; see `CAL(protect_attention=)` for what it does to the attention.
         pcl: weight of L_pcl. `margin` is its σ; `normalize` divides features by their norm first.
         kd1, kd2: λ1, λ2. `detach_cross`: the distillation's teacher takes no gradient.
-        dis, div: λ3, λ4. `cosine`: L_div, and `attention_div`, compare directions of maps.
+        dis, div: λ3, λ4. `cosine`: L_div, `attention_div` and L_kd1 compare directions of maps only.
         attention_div: weight of L_div on the own attention maps. Not in the source: with 0 the total is the source's.
             It keeps the attention of the parts from becoming one and the same.
         label_smoothing: of the identity losses.
@@ -85,9 +85,9 @@ class CALLoss(nn.Module):
     def __init__(
         self,
         *,
-        part_id: float = 1.0,
+        part_id: float = 2.0,
         pcl: float = 0.3,
-        kd1: float = 0.03,
+        kd1: float = 0.1,
         kd2: float = 0.1,
         dis: float = 0.5,
         div: float = 0.5,
@@ -126,6 +126,7 @@ class CALLoss(nn.Module):
                 output.cross.attention,
                 output.own_logits[partner],
                 output.cross_logits,
+                cosine=self.cosine,
                 detach_cross=self.detach_cross,
                 reduction="none",
             )

@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from concordant._checks import check_floating, check_shapes
-from concordant._precision import full_precision, upcast
+from concordant._precision import full_precision, unit, upcast
 from concordant._reduce import Reduction, check_reduction, reduce
 from concordant.matching import match_parts
 
@@ -30,6 +30,7 @@ def match_distill(
     own_logits: Float[Tensor, "b p k"],
     cross_logits: Float[Tensor, "b p k"],
     *,
+    cosine: bool = False,
     detach_cross: bool = False,
     reduction: Reduction = "mean",
 ) -> Distilled:
@@ -49,6 +50,8 @@ def match_distill(
         own_attention: (b, p, t), each image's attention under its own parts.
         cross_attention: (b, p, t), the same image's under the parts of another modality.
         own_logits, cross_logits: (b, p, k), of the parts refined under these attentions.
+        cosine: w is the cosine of the two maps. Not in the source: the inner product is largest where both maps lie on
+            one and the same token, and drives attention there; the cosine asks only that they agree.
         detach_cross: let no gradient reach the cross side, the teacher's. The source does not say.
         reduction: "sum" is the equation; "mean" divides by the b·p edges; "none" sums over the edges of each image.
 
@@ -83,7 +86,10 @@ def match_distill(
     if detach_cross:
         cross_attention, cross_logits = cross_attention.detach(), cross_logits.detach()
     with full_precision(own_attention):
-        weights = upcast(cross_attention) @ upcast(own_attention).transpose(1, 2)
+        own_maps, cross_maps = upcast(own_attention), upcast(cross_attention)
+        if cosine:
+            own_maps, cross_maps = unit(own_maps), unit(cross_maps)
+        weights = cross_maps @ own_maps.transpose(1, 2)
         matching = match_parts(weights)
         edges = weights.gather(2, matching[:, :, None]).squeeze(2)
         own = upcast(own_logits).log_softmax(dim=2)
@@ -101,6 +107,7 @@ class MatchDistill(nn.Module):
     Equation: `L_kd1 = −Σ_{e∈M} w(e)`, `L_kd2 = Σ_{(u,v)∈M} KL(p_u^cross ‖ p_v^own)`, M the matching of largest weight.
 
     Args:
+        cosine: compare directions of maps only (ours; off in the equation).
         detach_cross: let no gradient reach the cross side.
         reduction: "sum" is the equation; "mean" divides by the number of edges; "none" gives a value an image.
 
@@ -117,10 +124,10 @@ class MatchDistill(nn.Module):
     [[0, 1, 2]]
     """
 
-    def __init__(self, *, detach_cross: bool = False, reduction: Reduction = "mean") -> None:
+    def __init__(self, *, cosine: bool = False, detach_cross: bool = False, reduction: Reduction = "mean") -> None:
         super().__init__()
         check_reduction("MatchDistill", reduction)
-        self.detach_cross = detach_cross
+        self.cosine, self.detach_cross = cosine, detach_cross
         self.reduction: Reduction = reduction
 
     def forward(
@@ -135,9 +142,10 @@ class MatchDistill(nn.Module):
             cross_attention,
             own_logits,
             cross_logits,
+            cosine=self.cosine,
             detach_cross=self.detach_cross,
             reduction=self.reduction,
         )
 
     def extra_repr(self) -> str:
-        return f"detach_cross={self.detach_cross}, reduction={self.reduction!r}"
+        return f"cosine={self.cosine}, detach_cross={self.detach_cross}, reduction={self.reduction!r}"

@@ -4,7 +4,6 @@ import pytest
 import torch
 
 from vireid.diagnostics import attention_health
-from vireid.triplet import hard_triplet_loss
 
 
 def test_uniform_maps_are_one_and_one() -> None:
@@ -27,14 +26,3 @@ def test_all_parts_on_one_token_overlap_fully() -> None:
 def test_maps_on_a_grid_are_maps() -> None:
     maps = torch.rand(2, 3, 4, 2).flatten(2).softmax(2)
     assert attention_health(maps) == attention_health(maps.unflatten(2, (4, 2)))
-
-
-def test_hard_triplet_agrees_with_a_loop() -> None:
-    features, labels = torch.randn(8, 5), torch.tensor([0, 0, 1, 1, 2, 2, 0, 1])
-    total = 0.0
-    for i in range(8):
-        distances = [float(torch.linalg.vector_norm(features[i] - features[j])) for j in range(8)]
-        farthest = max(d for d, y in zip(distances, labels, strict=True) if y == labels[i])
-        nearest = min(d for d, y in zip(distances, labels, strict=True) if y != labels[i])
-        total += float(torch.nn.functional.softplus(torch.tensor(farthest - nearest))) / 8
-    assert hard_triplet_loss(features, labels).item() == pytest.approx(total, abs=1e-3)
