@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import pickle
 import re
+import shutil
 from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
@@ -145,6 +146,7 @@ def test_compiled_in_one_graph_is_the_same(name: str) -> None:
     check_compiled(name, "aot_eager")
 
 
+@pytest.mark.skipif(not any(map(shutil.which, ("c++", "g++", "clang++"))), reason="no C++ compiler here")
 @pytest.mark.parametrize("name", ["DiversityLoss", "DotProductAttention"])
 def test_compiled_to_machine_code_is_the_same(name: str) -> None:
     check_compiled(name, "inductor")
