@@ -53,8 +53,10 @@ class CALLoss(nn.Module):
         part_id: weight of the identity loss on own- and cross-refined parts, which is part of L_id: without it they
             are useless alone; see `CAL(protect_attention=)` for what it does to the attention.
         pcl: weight of L_pcl. `margin` is its σ; `normalize` divides features by their norm first.
-        kd1, kd2: λ1, λ2. `detach_cross`: the distillation's teacher takes no gradient.
-        dis, div: λ3, λ4. `cosine`: L_div, `attention_div` and L_kd1 compare directions of maps only.
+        kd1: λ1.
+        kd2: λ2. `detach_cross`: the distillation's teacher takes no gradient.
+        dis: λ3.
+        div: λ4. `cosine`: L_div, `attention_div` and L_kd1 compare directions of maps only.
         attention_div: weight of L_div on the own attention maps. Not in the source: with 0 the total is the source's.
             It keeps the attention of the parts from becoming one and the same.
         label_smoothing: of the identity losses.

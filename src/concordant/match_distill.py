@@ -49,7 +49,8 @@ def match_distill(
     Args:
         own_attention: (b, p, t), each image's attention under its own parts.
         cross_attention: (b, p, t), the same image's under the parts of another modality.
-        own_logits, cross_logits: (b, p, k), of the parts refined under these attentions.
+        own_logits: (b, p, k), of the parts refined under the own attentions.
+        cross_logits: (b, p, k), of those refined under the cross attentions.
         cosine: w is the cosine of the two maps. Not in the source: the inner product is largest where both maps lie on
             one and the same token, and drives attention there; the cosine asks only that they agree.
         detach_cross: let no gradient reach the cross side, the teacher's. The source does not say.

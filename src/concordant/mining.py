@@ -31,7 +31,9 @@ class PartMiner(nn.Module):
     Args:
         channels: `c` of the feature map.
         num_parts: `p`.
-        alpha, pool_sizes, reduction: see `TopKAggregator` and `PartScorer`.
+        alpha: see `TopKAggregator`.
+        pool_sizes: see `PartScorer`.
+        reduction: see `PartScorer`.
 
     Shape: feature_map (b, c, h, w) → MinedParts(features (b, p, c), selection (b, t, p)).
 
