@@ -54,6 +54,8 @@ class ModelSettings:
 class LossSettings:
     triplet: float = 1.0
     """Weight of the weighted-regularised triplet loss on the global feature."""
+    part_triplet: float = 0.0
+    """CAL: weight of the same loss on the own-refined parts side by side."""
     label_smoothing: float = 0.1
     """Of the identity losses."""
     part_id: float = 2.0

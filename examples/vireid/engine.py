@@ -76,6 +76,9 @@ class Objective(nn.Module):
         if self.settings.triplet:
             terms["triplet"] = weighted_triplet_loss(gather(output.features), gather(labels))
             terms["total"] = terms["total"] + self.settings.triplet * terms["triplet"]
+        if self.settings.part_triplet and matching is not None:
+            terms["part_triplet"] = weighted_triplet_loss(gather(output.own.features.flatten(1)), gather(labels))
+            terms["total"] = terms["total"] + self.settings.part_triplet * terms["part_triplet"]
         return terms, matching
 
 
