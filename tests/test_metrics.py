@@ -34,6 +34,7 @@ class Ranking:
         self.gallery_ids[0], self.exclude[0, 0] = self.query_ids[0], False
 
 
+FLOATS = st.sampled_from([torch.float64, torch.float32, torch.bfloat16])
 RANKINGS = st.builds(
     Ranking,
     st.integers(1, 5),
@@ -45,11 +46,11 @@ RANKINGS = st.builds(
 )
 
 
-@given(RANKINGS, st.sampled_from(["images", "identities"]), st.booleans(), st.integers(1, 15))
-def test_agrees_with_the_loop(r: Ranking, over: Over, with_exclude: bool, ranks: int) -> None:
-    exclude = r.exclude if with_exclude else None
-    found = rank_metrics(r.similarity, r.query_ids, r.gallery_ids, exclude=exclude, cmc_over=over, ranks=ranks)
-    cmc, mean_ap, minp, _ = oracles.rank_metrics(r.similarity, r.query_ids, r.gallery_ids, exclude, ranks, over)
+@given(RANKINGS, st.sampled_from(["images", "identities"]), st.booleans(), st.integers(1, 15), FLOATS)
+def test_agrees_with_the_loop(r: Ranking, over: Over, with_exclude: bool, ranks: int, dtype: torch.dtype) -> None:
+    exclude, similarity = r.exclude if with_exclude else None, r.similarity.to(dtype)
+    found = rank_metrics(similarity, r.query_ids, r.gallery_ids, exclude=exclude, cmc_over=over, ranks=ranks)
+    cmc, mean_ap, minp, _ = oracles.rank_metrics(similarity, r.query_ids, r.gallery_ids, exclude, ranks, over)
     close(found.cmc, oracles.tensor(cmc))
     close(found.map, oracles.tensor(mean_ap))
     close(found.minp, oracles.tensor(minp))

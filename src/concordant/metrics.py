@@ -79,7 +79,6 @@ def rank_metrics(
     if exclude is not None:
         check_shapes(who, similarity=(similarity, "q g"), exclude=(exclude, "q g"))
         require(exclude.dtype == torch.bool, who, "`exclude` must be boolean", exclude.dtype)
-    step = max(_CELLS // max(sizes["g"], 1), 1)
     nothing = sizes["q"] == 0 or sizes["g"] == 0
     require(not nothing, who, "`similarity` must have queries and a gallery", tuple(similarity.shape))
     values = upcast(similarity)
@@ -103,45 +102,62 @@ def rank_metrics(
 def _rank(
     similarity: Tensor, query_ids: Tensor, gallery_ids: Tensor, exclude: Tensor | None, identities: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The place (from 0) of the first true match, AP and INP, of each query that has one.
-
-    Only the places of true matches are needed, and each is the number of better similarities: one sort of bare values
-    and a few binary searches, where sorting indices would cost ten times as much. Rows with ties, in which a place
-    depends on the order of the gallery, are then placed by `_places`.
-    """
+    """The place (from 0) of the first true match, AP and INP, of each query that has one."""
     names, identity = torch.unique(gallery_ids, return_inverse=True)
     own, valid = _true_matches(names, identity, query_ids)
     if exclude is not None:
         valid &= ~exclude.gather(1, own)
-        similarity = similarity.masked_fill(exclude, float("-inf"))
     some = valid.any(dim=1)
     if not bool(some.all()):
         similarity, own, valid = similarity[some], own[some], valid[some]
         exclude = None if exclude is None else exclude[some]
-    scores = similarity.gather(1, own)
-    values = _sorted(similarity)
-    above = torch.searchsorted(values, scores, right=True)
-    places = values.shape[1] - above
-    tied = ((above - torch.searchsorted(values, scores) > 1) & valid).any(dim=1)
-    best_score = scores.masked_fill(~valid, float("-inf")).amax(dim=1, keepdim=True)
-    if identities:
-        best = _best_by_identity(similarity, identity, len(names))
-        first = (best > best_score).sum(dim=1)
-        tied |= (best == best_score).sum(dim=1) > 1
+    groups = (identity, len(names)) if identities else None
+    first, places, tied = _place(similarity, own, valid, exclude, groups)
     if bool(tied.any()):
-        every = _places(similarity[tied], None if exclude is None else exclude[tied])
-        places[tied] = every.gather(1, own[tied])
-        if identities:
-            ahead = every.new_full((len(every), len(names)), every.shape[1])
-            ahead.scatter_reduce_(1, identity.expand_as(every), every, "amin")
-            mine = every.gather(1, own[tied]).masked_fill(~valid[tied], every.shape[1]).amin(dim=1, keepdim=True)
-            first[tied] = (ahead < mine).sum(dim=1)
+        hidden = None if exclude is None else exclude[tied]
+        first[tied], places[tied], _ = _place(_distinct(similarity[tied]), own[tied], valid[tied], hidden, groups)
     total = valid.sum(dim=1)
-    ordered = places.masked_fill(~valid, similarity.shape[1]).sort(dim=1).values
+    ordered = places.sort(dim=1).values
     hits = torch.arange(1, ordered.shape[1] + 1, device=ordered.device)
     precision = torch.where(hits <= total[:, None], hits / (ordered + 1).double(), 0.0).sum(dim=1) / total
     last = ordered.gather(1, total[:, None] - 1).squeeze(1) + 1
-    return first if identities else ordered[:, 0], precision, total / last.double()
+    return first, precision, total / last.double()
+
+
+def _place(
+    values: Tensor, own: Tensor, valid: Tensor, exclude: Tensor | None, groups: tuple[Tensor, int] | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """(q,) the place of the first true match, counted over images or `groups`; (q, m) those of all, and past the end
+    where `own` is not `valid`; and (q,) whether a tie leaves them open.
+
+    A place is the number of better values: one sort of bare values and a few binary searches, where sorting indices
+    would cost ten times as much.
+    """
+    worst = _worst(values)
+    if exclude is not None:
+        values = values.masked_fill(exclude, worst)
+    mine = values.gather(1, own)
+    ranked = _sorted(values)
+    above = torch.searchsorted(ranked, mine, right=True)
+    tied = ((above - torch.searchsorted(ranked, mine) > 1) & valid).any(dim=1)
+    places = (values.shape[1] - above).masked_fill(~valid, values.shape[1])
+    if groups is None:
+        return places.amin(dim=1), places, tied
+    best = _best_by_group(values, *groups)
+    target = mine.masked_fill(~valid, worst).amax(dim=1, keepdim=True)
+    tied |= (best == target).sum(dim=1) > 1
+    return (best > target).sum(dim=1), places, tied
+
+
+def _distinct(similarity: Tensor) -> Tensor:
+    """(q, g) integers in the order of the similarities and, among equals, against the order of the gallery."""
+    if similarity.dtype == torch.float32:
+        bits = (similarity + 0.0).view(torch.int32)  # −0 becomes 0; the bits of floats are in order, below 0 backwards
+        order = bits ^ ((bits >> 31) & 0x7FFFFFFF)
+    else:
+        order = torch.unique(similarity, return_inverse=True)[1]
+    gallery = similarity.shape[1]
+    return order.long() * gallery + torch.arange(gallery - 1, -1, -1, device=similarity.device)
 
 
 def _true_matches(names: Tensor, identity: Tensor, query_ids: Tensor) -> tuple[Tensor, Tensor]:
@@ -155,13 +171,14 @@ def _true_matches(names: Tensor, identity: Tensor, query_ids: Tensor) -> tuple[T
     return by_identity[columns.clamp_max(len(identity) - 1)], slots < number[:, None]
 
 
-def _best_by_identity(similarity: Tensor, identity: Tensor, number: int) -> Tensor:
-    """(q, number): each identity's highest similarity."""
-    best = similarity.new_full((number, len(similarity)), float("-inf"))
+def _best_by_group(values: Tensor, group: Tensor, number: int) -> Tensor:
+    """(q, number): each group's highest value."""
+    worst = _worst(values)
+    best = values.new_full((number, len(values)), worst)
     with warnings.catch_warnings():
         # Five times as fast as scatter_reduce_ here, and called beta for as long as torch 2 has been.
         warnings.filterwarnings("ignore", message="index_reduce")
-        return best.index_reduce_(0, identity, similarity.T, "amax").T
+        return best.index_reduce_(0, group, values.T, "amax").T
 
 
 def _sorted(values: Tensor) -> Tensor:
@@ -174,9 +191,5 @@ def _sorted(values: Tensor) -> Tensor:
     return rows
 
 
-def _places(similarity: Tensor, exclude: Tensor | None) -> Tensor:
-    """The place, from 0, of every gallery image, among equals in the gallery's order; excluded ones are last."""
-    order = similarity.argsort(dim=1, descending=True, stable=True)
-    kept = torch.ones_like(order, dtype=torch.bool) if exclude is None else ~exclude.gather(1, order)
-    place = (kept.cumsum(dim=1) - 1).masked_fill(~kept, similarity.shape[1])
-    return torch.empty_like(place).scatter_(1, order, place)
+def _worst(values: Tensor) -> float | int:
+    return float("-inf") if values.is_floating_point() else torch.iinfo(values.dtype).min
