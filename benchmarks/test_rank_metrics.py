@@ -43,15 +43,16 @@ def one_by_one(
     return float(np.mean(firsts)), float(np.mean(precisions)), float(np.mean(penalties))
 
 
-@pytest.mark.benchmark(group="rank_metrics 3803x3010")
-def test_ours(benchmark, ranking) -> None:
-    metrics = benchmark(rank_metrics, **ranking, cmc_over="identities")
+ROW, SHAPE = "`rank_metrics`", "3,803 × 3,010"
+
+
+def test_ours(measure, ranking) -> None:
+    metrics = measure(ROW, "ours", rank_metrics, **ranking, cmc_over="identities", shape=SHAPE)
     rank1, precision, penalty = one_by_one(**ranking)
     assert metrics.cmc[0].item() == pytest.approx(rank1, abs=1e-9)
     assert metrics.map.item() == pytest.approx(precision, abs=1e-9)
     assert metrics.minp.item() == pytest.approx(penalty, abs=1e-9)
 
 
-@pytest.mark.benchmark(group="rank_metrics 3803x3010")
-def test_one_query_after_the_other(benchmark, ranking) -> None:
-    benchmark.pedantic(one_by_one, kwargs=ranking, rounds=3)
+def test_one_query_after_the_other(measure, ranking) -> None:
+    measure(ROW, "a loop over queries, NumPy", one_by_one, **ranking, shape=SHAPE, rounds=3)

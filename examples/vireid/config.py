@@ -36,7 +36,7 @@ class ModelSettings:
     """Start from these weights of the plain timm model (a safetensors file)."""
     specific_stems: bool = True
     """Residual networks: a first stage for each modality."""
-    parts: int = 6
+    parts: int = 4
     """p: parts mined in each image."""
     alpha: float = 1.0
     """α: the share of all tokens that the parts select together."""
@@ -54,31 +54,31 @@ class ModelSettings:
 class LossSettings:
     triplet: float = 1.0
     """Weight of the weighted-regularised triplet loss on the global feature."""
-    part_triplet: float = 0.0
+    part_triplet: float = 4.0
     """CAL: weight of the same loss on the own-refined parts side by side."""
     label_smoothing: float = 0.1
     """Of the identity losses."""
-    part_id: float = 2.0
+    part_id: float = 1.0
     """Identity loss on refined parts."""
-    pcl: float = 0.3
+    pcl: float = 1.0
     """L_pcl."""
     margin: float = 0.7
     """σ of L_pcl, on normalised features."""
-    kd1: float = 0.1
+    kd1: float = 0.2
     """λ1."""
     kd2: float = 0.1
     """λ2."""
-    dis: float = 0.5
+    dis: float = 0.1
     """λ3."""
     div: float = 0.5
     """λ4."""
-    attention_div: float = 0.2
+    attention_div: float = 0.5
     """Diversity of the attention maps (not in the source)."""
 
 
 @dataclass(frozen=True)
 class OptimSettings:
-    steps: int = 500
+    steps: int = 600
     """Batches to train on."""
     lr: float = 3e-3
     """Highest learning rate of AdamW: a linear warm-up leads to it, a cosine away from it."""
@@ -123,7 +123,7 @@ SYSU = Settings(
     out=Path("runs/sysu"),
     save_every=1000,
     data=DataSettings(height=288, width=144, augment=Augment(pad=10, exchange=0.5, erase=0.5)),
-    model=ModelSettings(backbone="resnet50", pretrained=True, weights=None),
+    model=ModelSettings(backbone="resnet50", pretrained=True, weights=None, parts=6),
     optim=OptimSettings(steps=53_000, lr=3.5e-4),
 )
 """For the real data set: 100 epochs of 34,167 images in batches of 64."""
