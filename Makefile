@@ -34,8 +34,9 @@ docs: $(VENV)/.docs  ## build the documentation site, strictly: site/
 docs-serve: $(VENV)/.docs  ## serve it while you write
 	$(BIN)/mkdocs serve
 
-bench: $(VENV)/.examples $(VENV)/.dev  ## the benchmarks
-	$(RUN) -m pytest benchmarks --benchmark-only --benchmark-columns=median,iqr,rounds -p no:cacheprovider
+bench: $(VENV)/.examples $(VENV)/.dev  ## the benchmarks: docs/benchmarks.md
+	$(RUN) -m pytest benchmarks --benchmark-only --benchmark-json=runs/bench.json -p no:cacheprovider
+	$(RUN) benchmarks/table.py runs/bench.json docs/benchmarks.md
 
 weights: $(VENV)/.examples  ## pretrain the demo's backbone again (20 minutes)
 	$(RUN) examples/pretrain.py

@@ -82,7 +82,7 @@ def test_style_leaves_the_attention_as_it_was(seed: int, with_source: bool) -> N
 
 def test_without_normalisation_style_does_change_the_attention() -> None:
     tsaa, tokens, parts = TSAA(4, normalize=False), torch.randn(1, 8, 4), torch.randn(1, 3, 4)
-    assert float((tsaa(5 * tokens + 3, parts).attention - tsaa(tokens, parts).attention).abs().max()) > 0.05
+    assert (tsaa(5 * tokens + 3, parts).attention - tsaa(tokens, parts).attention).abs().max().item() > 0.05
 
 
 def test_gate_is_applied_and_can_be_left_out() -> None:

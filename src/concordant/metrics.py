@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
 from concurrent.futures import ThreadPoolExecutor
 from typing import Literal, NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -13,8 +13,10 @@ from torch import Tensor
 from concordant._checks import check_choice, check_floating, check_integral, check_positive, check_shapes, require
 from concordant._precision import upcast
 
-_CELLS = 1 << 24
+_CELLS = 1 << 22
 """Queries are taken in groups of at most so many query-gallery pairs, to bound memory."""
+_BLOCK = 1 << 17
+"""And on the CPU sorted so many at a time, which stay in its cache."""
 
 
 class RankMetrics(NamedTuple):
@@ -74,20 +76,21 @@ def rank_metrics(
     check_choice(who, "cmc_over", cmc_over, ("images", "identities"))
     check_positive(who, ranks=ranks)
     check_floating(who, similarity=similarity)
-    invalid = int(similarity.isnan().sum())
-    require(invalid == 0, who, "`similarity` must not hold NaN", f"{invalid} values")
     if exclude is not None:
         check_shapes(who, similarity=(similarity, "q g"), exclude=(exclude, "q g"))
         require(exclude.dtype == torch.bool, who, "`exclude` must be boolean", exclude.dtype)
     nothing = sizes["q"] == 0 or sizes["g"] == 0
     require(not nothing, who, "`similarity` must have queries and a gallery", tuple(similarity.shape))
+    if bool(similarity.amax().isnan()):  # many times as fast as looking at each of them
+        require(False, who, "`similarity` must not hold NaN", f"{int(similarity.isnan().sum())} values")
     values = upcast(similarity)
     step = max(_CELLS // sizes["g"], 1)
+    gallery = _by_identity(gallery_ids)
     groups = [
         _rank(
             values[start : start + step],
             query_ids[start : start + step],
-            gallery_ids,
+            gallery,
             None if exclude is None else exclude[start : start + step],
             cmc_over == "identities",
         )
@@ -99,19 +102,39 @@ def rank_metrics(
     return RankMetrics(cmc, precision.mean(), penalty.mean())
 
 
+class _Gallery(NamedTuple):
+    """The gallery's images by identity."""
+
+    names: Tensor
+    """(k,) the identities there are, ascending."""
+    identity: Tensor
+    """(g,) which of them each image shows."""
+    order: Tensor
+    """(g,) the images, identity by identity."""
+    starts: Tensor
+    """(k,) where each identity's images start in `order`."""
+    counts: Tensor
+    """(k,) how many it has."""
+
+
+def _by_identity(gallery_ids: Tensor) -> _Gallery:
+    names, identity = torch.unique(gallery_ids, return_inverse=True)
+    counts = torch.bincount(identity, minlength=len(names))
+    return _Gallery(names, identity, identity.argsort(stable=True), counts.cumsum(0) - counts, counts)
+
+
 def _rank(
-    similarity: Tensor, query_ids: Tensor, gallery_ids: Tensor, exclude: Tensor | None, identities: bool
+    similarity: Tensor, query_ids: Tensor, gallery: _Gallery, exclude: Tensor | None, identities: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The place (from 0) of the first true match, AP and INP, of each query that has one."""
-    names, identity = torch.unique(gallery_ids, return_inverse=True)
-    own, valid = _true_matches(names, identity, query_ids)
+    own, valid = _true_matches(gallery, query_ids)
     if exclude is not None:
         valid &= ~exclude.gather(1, own)
     some = valid.any(dim=1)
     if not bool(some.all()):
         similarity, own, valid = similarity[some], own[some], valid[some]
         exclude = None if exclude is None else exclude[some]
-    groups = (identity, len(names)) if identities else None
+    groups = gallery if identities else None
     first, places, tied = _place(similarity, own, valid, exclude, groups)
     if bool(tied.any()):
         hidden = None if exclude is None else exclude[tied]
@@ -124,8 +147,18 @@ def _rank(
     return first, precision, total / last.double()
 
 
+def _true_matches(gallery: _Gallery, query_ids: Tensor) -> tuple[Tensor, Tensor]:
+    """(q, m): the gallery's images of each query's identity, and which of these columns there are."""
+    names, _, order, starts, counts = gallery
+    found = torch.searchsorted(names, query_ids).clamp_max(len(names) - 1)
+    number = counts[found] * (names[found] == query_ids)
+    slots = torch.arange(max(int(number.max()), 1), device=names.device)
+    columns = starts[found][:, None] + slots
+    return order[columns.clamp_max(len(order) - 1)], slots < number[:, None]
+
+
 def _place(
-    values: Tensor, own: Tensor, valid: Tensor, exclude: Tensor | None, groups: tuple[Tensor, int] | None
+    values: Tensor, own: Tensor, valid: Tensor, exclude: Tensor | None, groups: _Gallery | None
 ) -> tuple[Tensor, Tensor, Tensor]:
     """(q,) the place of the first true match, counted over images or `groups`; (q, m) those of all, and past the end
     where `own` is not `valid`; and (q,) whether a tie leaves them open.
@@ -133,20 +166,47 @@ def _place(
     A place is the number of better values: one sort of bare values and a few binary searches, where sorting indices
     would cost ten times as much.
     """
-    worst = _worst(values)
-    if exclude is not None:
-        values = values.masked_fill(exclude, worst)
     mine = values.gather(1, own)
-    ranked = _sorted(values)
+    ranked, best = _ranked(values, exclude, groups)
     above = torch.searchsorted(ranked, mine, right=True)
-    tied = ((above - torch.searchsorted(ranked, mine) > 1) & valid).any(dim=1)
+    second = ranked.gather(1, (above - 2).clamp_min(0))
+    tied = ((second == mine) & (above > 1) & valid).any(dim=1)
     places = (values.shape[1] - above).masked_fill(~valid, values.shape[1])
-    if groups is None:
+    if best is None:
         return places.amin(dim=1), places, tied
-    best = _best_by_group(values, *groups)
-    target = mine.masked_fill(~valid, worst).amax(dim=1, keepdim=True)
+    target = mine.masked_fill(~valid, _worst(values)).amax(dim=1, keepdim=True)
     tied |= (best == target).sum(dim=1) > 1
     return (best > target).sum(dim=1), places, tied
+
+
+def _ranked(values: Tensor, exclude: Tensor | None, groups: _Gallery | None) -> tuple[Tensor, Tensor | None]:
+    """(q, g) each row in ascending order, the excluded first; (q, k) the best value of each group, if there are any."""
+    worst = _worst(values)
+    if values.device.type != "cpu":
+        values = values if exclude is None else values.masked_fill(exclude, worst)
+        best = None if groups is None else values.new_full((len(values), len(groups.names)), worst)
+        if groups is not None and best is not None:
+            best.scatter_reduce_(1, groups.identity.expand_as(values), values, "amax")
+        return values.sort(dim=1).values, best
+    # On the CPU by NumPy, whose sort is many times as fast as torch's, and a few rows at a time: they stay near the
+    # processor, and NumPy lets go of the interpreter's lock.
+    ranked = torch.empty_like(values, memory_format=torch.contiguous_format)
+    best = None if groups is None else values.new_empty(len(values), len(groups.names))
+
+    def rank(rows: slice) -> None:
+        block = ranked[rows].numpy()
+        block[:] = values[rows].detach().numpy()
+        if exclude is not None:
+            np.copyto(block, worst, where=exclude[rows].numpy())
+        if groups is not None and best is not None:
+            by_group = block.take(groups.order.numpy(), axis=1)
+            np.maximum.reduceat(by_group, groups.starts.numpy(), axis=1, out=best[rows].numpy())
+        block.sort(axis=1)
+
+    step = max(_BLOCK // values.shape[1], 1)
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        list(pool.map(rank, [slice(start, start + step) for start in range(0, len(values), step)]))
+    return ranked, best
 
 
 def _distinct(similarity: Tensor) -> Tensor:
@@ -158,37 +218,6 @@ def _distinct(similarity: Tensor) -> Tensor:
         order = torch.unique(similarity, return_inverse=True)[1]
     gallery = similarity.shape[1]
     return order.long() * gallery + torch.arange(gallery - 1, -1, -1, device=similarity.device)
-
-
-def _true_matches(names: Tensor, identity: Tensor, query_ids: Tensor) -> tuple[Tensor, Tensor]:
-    """(q, m): the gallery's images of each query's identity, and which of these columns there are."""
-    counts = torch.bincount(identity, minlength=len(names))
-    by_identity = identity.argsort(stable=True)
-    found = torch.searchsorted(names, query_ids).clamp_max(len(names) - 1)
-    number = counts[found] * (names[found] == query_ids)
-    slots = torch.arange(max(int(number.max()), 1), device=names.device)
-    columns = (counts.cumsum(0) - counts)[found][:, None] + slots
-    return by_identity[columns.clamp_max(len(identity) - 1)], slots < number[:, None]
-
-
-def _best_by_group(values: Tensor, group: Tensor, number: int) -> Tensor:
-    """(q, number): each group's highest value."""
-    worst = _worst(values)
-    best = values.new_full((number, len(values)), worst)
-    with warnings.catch_warnings():
-        # Five times as fast as scatter_reduce_ here, and called beta for as long as torch 2 has been.
-        warnings.filterwarnings("ignore", message="index_reduce")
-        return best.index_reduce_(0, group, values.T, "amax").T
-
-
-def _sorted(values: Tensor) -> Tensor:
-    """Each row in ascending order. On the CPU by NumPy, whose vectorised sort is many times as fast as torch's."""
-    if values.device.type != "cpu":
-        return values.sort(dim=1).values
-    rows = values.detach().clone()
-    with ThreadPoolExecutor(torch.get_num_threads()) as pool:  # NumPy lets go of the interpreter's lock
-        list(pool.map(lambda part: part.numpy().sort(axis=1), rows.chunk(torch.get_num_threads())))
-    return rows
 
 
 def _worst(values: Tensor) -> float | int:
