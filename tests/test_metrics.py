@@ -119,6 +119,22 @@ def test_by_hand() -> None:
     assert found.cmc.tolist() == [0, 1, 1]
 
 
+def test_any_layout_and_a_similarity_that_could_be_differentiated() -> None:
+    r = Ranking(5, 9, 3, 0, "normal", 0.3)
+    turned = r.similarity.T.contiguous().T.requires_grad_()
+    expected = rank_metrics(r.similarity, r.query_ids, r.gallery_ids, exclude=r.exclude)
+    for a, b in zip(expected, rank_metrics(turned, r.query_ids, r.gallery_ids, exclude=r.exclude), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_the_similarity_is_left_as_it_was() -> None:
+    r = Ranking(5, 9, 3, 0, "ties", 0.3)
+    for exclude in (None, r.exclude):
+        before = r.similarity.clone()
+        rank_metrics(r.similarity, r.query_ids, r.gallery_ids, exclude=exclude, cmc_over="identities")
+        assert torch.equal(r.similarity, before)
+
+
 def test_the_same_place_rule() -> None:
     """A query of camera 3 is shown no image of camera 2: neither the match there nor the wrong image there."""
     query_cameras, gallery_cameras = torch.tensor([3, 6]), torch.tensor([2, 2, 1, 4])

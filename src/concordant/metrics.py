@@ -5,7 +5,6 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import Literal, NamedTuple
 
-import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -15,8 +14,6 @@ from concordant._precision import upcast
 
 _CELLS = 1 << 22
 """Queries are taken in groups of at most so many query-gallery pairs, to bound memory."""
-_BLOCK = 1 << 17
-"""And on the CPU sorted so many at a time, which stay in its cache."""
 
 
 class RankMetrics(NamedTuple):
@@ -83,7 +80,7 @@ def rank_metrics(
     require(not nothing, who, "`similarity` must have queries and a gallery", tuple(similarity.shape))
     if bool(similarity.amax().isnan()):  # many times as fast as looking at each of them
         require(False, who, "`similarity` must not hold NaN", f"{int(similarity.isnan().sum())} values")
-    values = upcast(similarity)
+    values = upcast(similarity.detach()).contiguous()
     step = max(_CELLS // sizes["g"], 1)
     gallery = _by_identity(gallery_ids)
     groups = [
@@ -166,47 +163,31 @@ def _place(
     A place is the number of better values: one sort of bare values and a few binary searches, where sorting indices
     would cost ten times as much.
     """
+    worst = float("-inf") if values.is_floating_point() else torch.iinfo(values.dtype).min
+    values = values.clone() if exclude is None else values.masked_fill(exclude, worst)
     mine = values.gather(1, own)
-    ranked, best = _ranked(values, exclude, groups)
+    first = None
+    if groups is not None:
+        target = mine.masked_fill(~valid, worst).amax(dim=1, keepdim=True)
+        query, image = (values > target).nonzero(as_tuple=True)
+        ahead = valid.new_zeros(len(values), len(groups.names))
+        ahead[query, groups.identity[image]] = True
+        first = ahead.sum(dim=1)
+    ranked = _sorted_(values)
     above = torch.searchsorted(ranked, mine, right=True)
     second = ranked.gather(1, (above - 2).clamp_min(0))
     tied = ((second == mine) & (above > 1) & valid).any(dim=1)
     places = (values.shape[1] - above).masked_fill(~valid, values.shape[1])
-    if best is None:
-        return places.amin(dim=1), places, tied
-    target = mine.masked_fill(~valid, _worst(values)).amax(dim=1, keepdim=True)
-    tied |= (best == target).sum(dim=1) > 1
-    return (best > target).sum(dim=1), places, tied
+    return places.amin(dim=1) if first is None else first, places, tied
 
 
-def _ranked(values: Tensor, exclude: Tensor | None, groups: _Gallery | None) -> tuple[Tensor, Tensor | None]:
-    """(q, g) each row in ascending order, the excluded first; (q, k) the best value of each group, if there are any."""
-    worst = _worst(values)
+def _sorted_(values: Tensor) -> Tensor:
+    """Each row in ascending order, in place. On the CPU by NumPy, whose sort is many times as fast as torch's."""
     if values.device.type != "cpu":
-        values = values if exclude is None else values.masked_fill(exclude, worst)
-        best = None if groups is None else values.new_full((len(values), len(groups.names)), worst)
-        if groups is not None and best is not None:
-            best.scatter_reduce_(1, groups.identity.expand_as(values), values, "amax")
-        return values.sort(dim=1).values, best
-    # On the CPU by NumPy, whose sort is many times as fast as torch's, and a few rows at a time: they stay near the
-    # processor, and NumPy lets go of the interpreter's lock.
-    ranked = torch.empty_like(values, memory_format=torch.contiguous_format)
-    best = None if groups is None else values.new_empty(len(values), len(groups.names))
-
-    def rank(rows: slice) -> None:
-        block = ranked[rows].numpy()
-        block[:] = values[rows].detach().numpy()
-        if exclude is not None:
-            np.copyto(block, worst, where=exclude[rows].numpy())
-        if groups is not None and best is not None:
-            by_group = block.take(groups.order.numpy(), axis=1)
-            np.maximum.reduceat(by_group, groups.starts.numpy(), axis=1, out=best[rows].numpy())
-        block.sort(axis=1)
-
-    step = max(_BLOCK // values.shape[1], 1)
-    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-        list(pool.map(rank, [slice(start, start + step) for start in range(0, len(values), step)]))
-    return ranked, best
+        return values.sort(dim=1).values
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:  # NumPy lets go of the interpreter's lock
+        list(pool.map(lambda part: part.numpy().sort(axis=1), values.chunk(torch.get_num_threads())))
+    return values
 
 
 def _distinct(similarity: Tensor) -> Tensor:
@@ -218,7 +199,3 @@ def _distinct(similarity: Tensor) -> Tensor:
         order = torch.unique(similarity, return_inverse=True)[1]
     gallery = similarity.shape[1]
     return order.long() * gallery + torch.arange(gallery - 1, -1, -1, device=similarity.device)
-
-
-def _worst(values: Tensor) -> float | int:
-    return float("-inf") if values.is_floating_point() else torch.iinfo(values.dtype).min
