@@ -13,7 +13,7 @@ from rich.console import Console
 from safetensors.torch import load_file
 
 from train_sysu import command_line, main
-from vireid.config import DataSettings, ModelSettings, OptimSettings, Settings
+from vireid.config import DataSettings, ModelSettings, OptimSettings, Settings, SysuSettings
 from vireid.data import Items, read_sysu
 from vireid.engine import Objective, build_model, check_finite, learning_rate, train
 from vireid.record import read_log
@@ -30,8 +30,8 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return render_dataset(tmp_path_factory.mktemp("people") / "set", config, workers=1, progress=False)
 
 
-def settings(root: Path, out: Path, **changes: object) -> Settings:
-    small = Settings(
+def settings(root: Path, out: Path, **changes: object) -> SysuSettings:
+    small = SysuSettings(
         root=root,
         out=out,
         data=DataSettings(identities=4, images=2),
