@@ -53,3 +53,74 @@ def make_tree(tmp_path: Path) -> MakeTree:
         return root
 
     return make
+
+
+MakeRegDB = Callable[..., Path]
+MakeLLCM = Callable[..., Path]
+
+
+@pytest.fixture(scope="session")
+def make_regdb() -> MakeRegDB:
+    """make_regdb(folder, people=8, pictures=3, trials=(1, 2)) -> root; each trial trains on another half."""
+
+    def make(folder: Path, *, people: int = 8, pictures: int = 3, trials: tuple[int, ...] = (1, 2)) -> Path:
+        root = folder / "RegDB"
+        (root / "idx").mkdir(parents=True)
+        for person in range(1, people + 1):
+            for picture in range(pictures):
+                for camera, name in ((1, f"Visible/{person}/male_front_v_{picture:05d}_{person}.bmp"), (3, None)):
+                    name = name or f"Thermal/{person}/male_front_t_{picture:05d}_{person}.bmp"
+                    _write(root / name, person, camera, picture)
+        for trial in trials:
+            order = np.random.default_rng(trial).permutation(people) + 1
+            for half, chosen in (("train", order[: people // 2]), ("test", order[people // 2 :])):
+                for modality in ("visible", "thermal"):
+                    folder_ = modality.capitalize()
+                    lines = [
+                        f"{folder_}/{person}/male_front_{modality[0]}_{picture:05d}_{person}.bmp {label}"
+                        for label, person in enumerate(chosen.tolist())
+                        for picture in range(pictures)
+                    ]
+                    (root / "idx" / f"{half}_{modality}_{trial}.txt").write_text("\n".join(lines) + "\n")
+        return root
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_llcm() -> MakeLLCM:
+    """make_llcm(folder, train=(1, 2, 5, 8), test=(3, 4, 6), pictures=2, counts={("vis", camera, identity): n}) -> root.
+
+    Camera 3 of near-infrared is an empty folder, as in the real set.
+    """
+
+    def make(
+        folder: Path,
+        *,
+        train: tuple[int, ...] = (1, 2, 5, 8),
+        test: tuple[int, ...] = (3, 4, 6),
+        pictures: int = 2,
+        counts: Mapping[tuple[str, int, int], int] | None = None,
+    ) -> Path:
+        root = folder / "LLCM"
+        (root / "idx").mkdir(parents=True)
+        (root / "idx" / "test_id.txt").write_text(",".join(map(str, test)) + "\n")
+        for modality, colour in (("vis", 1), ("nir", 3)):
+            lines = []
+            for camera in range(1, 10):
+                place = root / f"test_{modality}" / f"cam{camera}"
+                place.mkdir(parents=True)
+                if (modality, camera) == ("nir", 3):
+                    continue
+                for identity in (*train, *test):
+                    for picture in range((counts or {}).get((modality, camera, identity), pictures)):
+                        name = f"{identity:04d}_c{camera:02d}_s{picture:06d}_f{7 * picture}_{modality}.jpg"
+                        if identity in test:
+                            _write(place / f"{identity:04d}" / name, identity, colour, picture)
+                        else:
+                            _write(root / modality / f"{identity:04d}" / name, identity, colour, picture)
+                            lines.append(f"{modality}/{identity:04d}/{name} {train.index(identity)}")
+            (root / "idx" / f"train_{modality}.txt").write_text("\n".join(lines) + "\n")
+        return root
+
+    return make
