@@ -1,4 +1,4 @@
-"""Trees in SYSU-MM01's layout: small JPEGs, with the odd cases of real copies."""
+"""Trees in the layouts of SYSU-MM01, RegDB and LLCM: small images, with the odd cases of real copies."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from scipy.io import savemat
 
 TRAIN, VALIDATION, TEST = (1, 2, 5), (4,), (3, 6, 12, 40)
 MakeTree = Callable[..., Path]
+MakeRegDB = Callable[..., Path]
+MakeLLCM = Callable[..., Path]
 
 
 def _write(path: Path, identity: int, camera: int, picture: int) -> None:
@@ -55,10 +57,6 @@ def make_tree(tmp_path: Path) -> MakeTree:
     return make
 
 
-MakeRegDB = Callable[..., Path]
-MakeLLCM = Callable[..., Path]
-
-
 @pytest.fixture(scope="session")
 def make_regdb() -> MakeRegDB:
     """make_regdb(folder, people=8, pictures=3, trials=(1, 2)) -> root; each trial trains on another half."""
@@ -68,16 +66,15 @@ def make_regdb() -> MakeRegDB:
         (root / "idx").mkdir(parents=True)
         for person in range(1, people + 1):
             for picture in range(pictures):
-                for camera, name in ((1, f"Visible/{person}/male_front_v_{picture:05d}_{person}.bmp"), (3, None)):
-                    name = name or f"Thermal/{person}/male_front_t_{picture:05d}_{person}.bmp"
-                    _write(root / name, person, camera, picture)
+                for letter, place, camera in (("v", "Visible", 1), ("t", "Thermal", 3)):
+                    file = f"male_front_{letter}_{picture:05d}_{person}.bmp"
+                    _write(root / place / str(person) / file, person, camera, picture)
         for trial in trials:
             order = np.random.default_rng(trial).permutation(people) + 1
             for half, chosen in (("train", order[: people // 2]), ("test", order[people // 2 :])):
                 for modality in ("visible", "thermal"):
-                    folder_ = modality.capitalize()
                     lines = [
-                        f"{folder_}/{person}/male_front_{modality[0]}_{picture:05d}_{person}.bmp {label}"
+                        f"{modality.capitalize()}/{person}/male_front_{modality[0]}_{picture:05d}_{person}.bmp {label}"
                         for label, person in enumerate(chosen.tolist())
                         for picture in range(pictures)
                     ]

@@ -65,7 +65,7 @@ def table(results: Results, options: Mapping[str, Results] | None = None) -> Tab
 
     Below them the same with test-time options, by the options' names.
     """
-    out = Table("", title=results.title, box=SIMPLE, pad_edge=False, collapse_padding=True)  # fits 80 characters
+    out = Table("", title=results.title, box=SIMPLE, padding=0)  # fits 80 characters
     for heading in ("rank-1", "rank-10", "rank-20", "mAP", "mINP"):
         out.add_column(heading, justify="right", no_wrap=True)
     for option, some in {"": results, **(options or {})}.items():

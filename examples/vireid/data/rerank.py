@@ -14,7 +14,7 @@ from vireid.data.items import Items
 from vireid.data.similarity import Similarity, check_embeddings
 
 PAIRS = 1 << 24
-"""Queries are taken in groups of about so many pairs of neighbours, to bound memory."""
+"""Queries are taken in groups of at most so many pairs and results, to bound memory."""
 
 
 def reranked(embeddings: Tensor, test: Items, *, k1: int = 20, k2: int = 6, weight: float = 0.3) -> Similarity:
@@ -31,7 +31,8 @@ def reranked(embeddings: Tensor, test: Items, *, k1: int = 20, k2: int = 6, weig
     """
     check_embeddings("reranked", embeddings, test)
     unit = normalize(embeddings.float(), dim=1)
-    distances = (2 - 2 * (unit @ unit.T)).clamp_min_(0).fill_diagonal_(0).numpy()
+    # Of all test images once, for every task and trial; in place, since it is the largest array of an evaluation.
+    distances = (unit @ unit.T).mul_(-2).add_(2).clamp_min_(0).fill_diagonal_(0).numpy()
 
     def similarity(query: Rows, gallery: Rows) -> Tensor:
         rows = np.concatenate([query, gallery])
@@ -109,15 +110,11 @@ def _shared(query: csr_matrix, gallery: csr_matrix) -> NDArray[np.float64]:
     q, g = query.shape[0], gallery.shape[0]
     column = gallery.tocsc()
     pairs = np.diff(column.indptr)[query.indices]  # entries of the gallery that each of the queries' meets
-    before = np.concatenate([[0], np.cumsum(pairs)])
+    work = np.concatenate([[0], np.cumsum(pairs)])[query.indptr] + g * np.arange(q + 1)
     out = np.empty((q, g))
     start = 0
     while start < q:
-        limit = before[query.indptr[start]] + max(PAIRS, g)
-        stop = max(
-            start + 1,
-            min(int(np.searchsorted(before[query.indptr], limit, side="right")) - 1, start + PAIRS // g + 1, q),
-        )
+        stop = max(start + 1, int(np.searchsorted(work, work[start] + PAIRS, side="right")) - 1)
         entries = slice(query.indptr[start], query.indptr[stop])
         times = pairs[entries]
         offset = np.arange(times.sum()) - np.repeat(np.cumsum(times) - times, times)
