@@ -9,17 +9,25 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
 STEP = re.compile(r"step-(\d{8})$")
 
 
-def save_weights(model: nn.Module, path: Path) -> None:
-    """Write a model's parameters and buffers, under a temporary name first."""
+def save_weights(model: nn.Module, path: Path, *, metadata: dict[str, str] | None = None) -> None:
+    """Write a model's parameters and buffers, and words about them, under a temporary name first."""
     temporary = path.with_name(f".{path.name}.tmp")
-    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}, temporary)
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    save_file(tensors, temporary, metadata)
     os.replace(temporary, path)
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """The words that `save_weights` wrote beside the weights; none if it was given none."""
+    with safe_open(path, "pt") as file:
+        return file.metadata() or {}
 
 
 def load_weights(model: nn.Module, path: Path) -> None:

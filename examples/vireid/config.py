@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 from vireid.data import Augment
+from vireid.data.gallery import Draw
+from vireid.data.llcm import Reading
 
 WEIGHTS = Path(__file__).resolve().parents[1] / "weights" / "concordant_small.safetensors"
 
@@ -92,15 +94,27 @@ class OptimSettings:
 
 
 @dataclass(frozen=True)
+class RetrievalSettings:
+    flip: bool = False
+    """Average each embedding with that of the mirrored image."""
+    rerank: bool = False
+    """Re-rank by k-reciprocal neighbours (k1 = 20, k2 = 6, λ = 0.3)."""
+
+
+@dataclass(frozen=True)
 class Settings:
+    """What every data set's trainer shares; the subclasses add what the data set's protocol leaves open."""
+
     root: Path | None = None
-    """The data directory. Without it, the rendered data set is made (once) and used."""
+    """The data directory."""
     out: Path = Path("runs/demo")
     """Where everything goes that the run leaves behind."""
     method: Literal["cal", "global"] = "cal"
     """CAL, or the baseline: a global feature with identity and triplet losses."""
-    gallery: Literal["official", "seeded"] = "official"
-    """The gallery draw: rand_perm_cam.mat, or Python's seeded random."""
+    verify: bool = False
+    """Compare the data set with its published counts, and do nothing else."""
+    evaluate: Path | None = None
+    """Do not train: evaluate these weights (a former run's model.safetensors, with that run's settings)."""
     resume: bool = False
     """Go on from the last checkpoint in `out`."""
     overwrite: bool = False
@@ -114,12 +128,33 @@ class Settings:
     model: ModelSettings = field(default_factory=ModelSettings)
     loss: LossSettings = field(default_factory=LossSettings)
     optim: OptimSettings = field(default_factory=OptimSettings)
+    test: RetrievalSettings = field(default_factory=RetrievalSettings)
+    """With any of these, figures are given without them and with them."""
 
 
-DEMO = Settings()
+@dataclass(frozen=True)
+class SysuSettings(Settings):
+    gallery: Draw = "official"
+    """The gallery draw: rand_perm_cam.mat, or Python's seeded random."""
+
+
+@dataclass(frozen=True)
+class RegdbSettings(Settings):
+    trial: int | Literal["all"] = 1
+    """Which of the ten splits to train and test on; "all" trains ten models, in `out`/trial-01 to trial-10."""
+
+
+@dataclass(frozen=True)
+class LlcmSettings(Settings):
+    reading: Reading = "paper"
+    """Of the protocol: the paper's; query and gallery swapped for visible to near-infrared, as the authors' code has
+    it; or no gallery image of the query's camera at all."""
+
+
+DEMO = SysuSettings()
 """For the rendered data set: a few minutes on two cores."""
 
-SYSU = Settings(
+SYSU = SysuSettings(
     out=Path("runs/sysu"),
     save_every=1000,
     data=DataSettings(height=288, width=144, augment=Augment(pad=10, exchange=0.5, erase=0.5)),
@@ -127,3 +162,21 @@ SYSU = Settings(
     optim=OptimSettings(steps=53_000, lr=3.5e-4),
 )
 """For the real data set: 100 epochs of 34,167 images in batches of 64."""
+
+REGDB = RegdbSettings(
+    out=Path("runs/regdb"),
+    save_every=1000,
+    data=SYSU.data,
+    model=SYSU.model,
+    optim=replace(SYSU.optim, steps=6_400),
+)
+"""100 epochs of 4,120 images in batches of 64, for each trial."""
+
+LLCM = LlcmSettings(
+    out=Path("runs/llcm"),
+    save_every=1000,
+    data=SYSU.data,
+    model=SYSU.model,
+    optim=replace(SYSU.optim, steps=48_000),
+)
+"""100 epochs of 30,921 images in batches of 64."""

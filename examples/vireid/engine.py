@@ -89,7 +89,7 @@ def prepare_out(settings: Settings) -> None:
     if settings.resume:
         if not record.exists():
             raise FileNotFoundError(f"train: nothing to resume in {out}: there is no {record.name}")
-        free = {"resume", "overwrite", "save_every"}
+        free = {"resume", "overwrite", "save_every", "verify", "evaluate", "test"}
         former, now = (
             {k: v for k, v in s.items() if k not in free} for s in (read_json(record)["settings"], plain(settings))
         )
@@ -107,9 +107,17 @@ def prepare_out(settings: Settings) -> None:
 
 
 def train(
-    settings: Settings, items: Items, images: NDArray[np.uint8], *, data: dict[str, Any], console: Console
+    settings: Settings,
+    items: Items,
+    images: NDArray[np.uint8],
+    *,
+    data: dict[str, Any],
+    console: Console,
+    split: dict[str, str] | None = None,
 ) -> tuple[CAL | GlobalBaseline, Accelerator, float]:
     """Train on `items`, whose decoded images [n h w 3] are `images`; `data` describes them for the run's record.
+
+    `split` is kept with the weights: what they were trained on and must be tested on.
 
     Returns the model in evaluation mode, the accelerator it is on, and the seconds that the loop took.
     """
@@ -181,7 +189,7 @@ def train(
                     save_checkpoint(settings.out, step, model, state)
     if log:
         log.close()
-        save_weights(model, settings.out / "model.safetensors")
+        save_weights(model, settings.out / "model.safetensors", metadata=split)
     accelerator.wait_for_everyone()
     return model.eval(), accelerator, seconds
 

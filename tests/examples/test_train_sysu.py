@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 
 from concordant import CALLoss
 from train_sysu import command_line, main
-from vireid.config import DataSettings, LossSettings, ModelSettings, OptimSettings, Settings
+from vireid.config import DataSettings, LossSettings, ModelSettings, OptimSettings, Settings, SysuSettings
 from vireid.data import Items, read_sysu
 from vireid.engine import Objective, build_model, check_finite, learning_rate, train
 from vireid.record import read_log
@@ -32,8 +32,8 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return render_dataset(tmp_path_factory.mktemp("people") / "set", config, workers=1, progress=False)
 
 
-def settings(root: Path, out: Path, **changes: object) -> Settings:
-    small = Settings(
+def settings(root: Path, out: Path, **changes: object) -> SysuSettings:
+    small = SysuSettings(
         root=root,
         out=out,
         data=DataSettings(identities=4, images=2),
