@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from concordant._checks import check_choice, check_positive, check_shapes
-from concordant._precision import unit, upcast
+from concordant._precision import SMALLEST_NORM, unit, upcast
 from concordant.attention import PartAttention, PartQueries, spatial_similarity
 
 _CACHE = 1 << 22
@@ -43,7 +43,8 @@ def target_aware_similarity(
     """Compare every query with every gallery image by parts that one of them owns and both are read with.
 
     Equation: for direction "query", the mean over parts k of the cosine between `A(T_g; P_q)_k` and `A(T_q; P_q)_k`;
-    for "gallery" the same with the gallery image's parts; "both" is the mean of the two.
+    for "gallery" the same with the gallery image's parts; "both" is the mean of the two. Norms below 1e-12 count as
+    1e-12: a part that reads nothing is like nothing.
 
     Args:
         query: q images of `CAL.encode`.
@@ -111,6 +112,6 @@ def _by_parts_of(owner: Encoded, other: Encoded, attention: PartAttention, memor
             features = torch.bmm(weights, tokens, out=pooled[: len(keys), : len(queries)]).mul_(gates)
             norm = torch.linalg.vector_norm(features, dim=2, dtype=similarity.dtype)
             dot = features.mul_(target).sum(dim=2, dtype=similarity.dtype)
-            cosine = dot / norm.clamp_min(torch.finfo(norm.dtype).tiny)
+            cosine = dot / norm.clamp_min(SMALLEST_NORM)
             similarity[i : i + rows, j : j + columns] = cosine.view(len(keys), -1, p).mean(dim=2).T
     return similarity
