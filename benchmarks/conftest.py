@@ -15,10 +15,11 @@ def pytest_benchmark_update_machine_info(machine_info: dict[str, Any]) -> None:
 
 @pytest.fixture
 def measure(benchmark: Any) -> Callable[..., Any]:
-    """measure(row, role, function, *args, shape=…, work=1, rounds=5, threads=None) -> what the function returns.
+    """measure(row, role, function, *args, shape=…, work=1, rounds=5, …) -> what the function returns.
 
     `role` is "ours", "floor" (the least that any way must take: the matrix products alone, say) or the name of what is
     compared. Times are divided by `work`, the number of things done (pairs, images), so that a slow way may do fewer.
+    `memory` is what it took, in MB, where that is compared too.
     """
 
     def run(
@@ -30,10 +31,13 @@ def measure(benchmark: Any) -> Callable[..., Any]:
         work: int = 1,
         rounds: int = 5,
         threads: int | None = None,
+        memory: float | None = None,
         **kwargs: Any,
     ) -> Any:
         benchmark.group = row
-        benchmark.extra_info.update(role=role, shape=shape, work=work, threads=threads or torch.get_num_threads())
+        benchmark.extra_info.update(
+            role=role, shape=shape, work=work, threads=threads or torch.get_num_threads(), memory=memory
+        )
         before = torch.get_num_threads()
         torch.set_num_threads(threads or before)
         try:

@@ -19,16 +19,22 @@ HEAD = """# Benchmarks
 
 Made by `make bench` on {machine}, {date}, torch {torch}. Medians of one run, ours and what it is compared with
 on the same inputs; the ratios are what counts. *× floor* is our time over that of the least any way must do,
-the matrix products alone.
+the matrix products alone. *Memory* is what a process and its workers hold, ours first.
 
-| what | shape | threads | ours | compared with | its time | ratio | × floor |
-|---|---|---|---|---|---|---|---|
+| what | shape | threads | ours | compared with | its time | ratio | × floor | memory |
+|---|---|---|---|---|---|---|---|---|
 """
 
 
 def seconds(case: dict[str, Any]) -> float:
     """The median time of one piece of work."""
     return case["stats"]["median"] / case["extra_info"]["work"]
+
+
+def memory(ours: dict[str, Any], case: dict[str, Any]) -> str:
+    """What either takes, where it was measured."""
+    used = [x["extra_info"]["memory"] for x in (ours, case)]
+    return "" if None in used else f"{used[0]:.0f} : {used[1]:.0f} MB"
 
 
 def human(time: float) -> str:
@@ -50,9 +56,9 @@ def rows(run: dict[str, Any]) -> list[str]:
         over = f"{own / seconds(floor):.2g}" if floor else ""
         head = f"| {name} | {info['shape']} | {info['threads']} | {human(own)} |"
         lines += [
-            f"{head} {role} | {human(seconds(case))} | **{seconds(case) / own:.3g}** | {over} |"
+            f"{head} {role} | {human(seconds(case))} | **{seconds(case) / own:.3g}** | {over} | {memory(ours, case)} |"
             for role, case in by_role.items()
-        ] or [f"{head} | | | {over} |"]
+        ] or [f"{head} | | | {over} | |"]
     return lines
 
 

@@ -164,7 +164,7 @@ def train(
             generator.manual_seed(settings.seed + 1_000_003 * step + accelerator.process_index)
             labels, modality = labels_of[rows].to(device), modality_of[rows].to(device)
             pixels = torch.from_numpy(images[rows]).to(device)
-            batch = settings.data.augment(pixels, modality, generator).contiguous(memory_format=torch.channels_last)
+            batch = settings.data.augment(pixels, modality, generator)
             with accelerator.autocast():
                 output = wrapped(batch, labels, modality, generator=generator)
             terms, matching = objective(output, labels, modality)
