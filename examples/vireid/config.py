@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+from tyro.conf import arg
 
 from vireid.data import Augment
 
@@ -79,7 +81,9 @@ class LossSettings:
 @dataclass(frozen=True)
 class OptimSettings:
     steps: int = 500
-    """Batches to train on."""
+    """Steps of the optimiser."""
+    accumulate: int = 1
+    """Batches a step, whose losses are averaged. Each stands alone in its batch norms and its pairs of images."""
     lr: float = 3e-3
     """Highest learning rate of AdamW: a linear warm-up leads to it, a cosine away from it."""
     backbone_lr: float = 1.0
@@ -89,6 +93,15 @@ class OptimSettings:
     """Share of the steps that warm up."""
     clip: float = 10.0
     """Largest norm of the gradient."""
+    ema: float = 0.0
+    """Share that an average of the weights keeps of itself at each step (0.999, say). The average is what is evaluated
+    and saved, with the latest statistics of the batch norms. 0: the weights themselves."""
+
+    def __post_init__(self) -> None:
+        if self.accumulate < 1:
+            raise ValueError(f"OptimSettings: `accumulate` must be at least 1; got {self.accumulate}")
+        if not 0 <= self.ema < 1:
+            raise ValueError(f"OptimSettings: `ema` must be in [0, 1); got {self.ema}")
 
 
 @dataclass(frozen=True)
@@ -101,10 +114,15 @@ class Settings:
     """CAL, or the baseline: a global feature with identity and triplet losses."""
     gallery: Literal["official", "seeded"] = "official"
     """The gallery draw: rand_perm_cam.mat, or Python's seeded random."""
+    from_: Annotated[Path | None, arg(name="from")] = None
+    """Start again from the record of a run, its run.json: with its settings, except for those given here, and only on
+    the data that it was trained on."""
     resume: bool = False
-    """Go on from the last checkpoint in `out`."""
+    """Go on from the last checkpoint in `out`, or from the start if the run was ended before its first."""
     overwrite: bool = False
     """Delete what a former run left in `out`."""
+    fast_dev_run: bool = False
+    """Before a long run: go the whole way in a few steps, with a few people, in `out`-fast-dev-run."""
     save_every: int = 200
     """Steps between checkpoints."""
     precision: Literal["auto", "no", "bf16", "fp16"] = "auto"
@@ -114,6 +132,10 @@ class Settings:
     model: ModelSettings = field(default_factory=ModelSettings)
     loss: LossSettings = field(default_factory=LossSettings)
     optim: OptimSettings = field(default_factory=OptimSettings)
+
+    def __post_init__(self) -> None:
+        if self.save_every < 1:
+            raise ValueError(f"Settings: `save_every` must be at least 1; got {self.save_every}")
 
 
 DEMO = Settings()

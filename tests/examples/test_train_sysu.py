@@ -15,9 +15,11 @@ from safetensors.torch import load_file
 from train_sysu import command_line, main
 from vireid.config import DataSettings, ModelSettings, OptimSettings, Settings
 from vireid.data import Items, read_sysu
-from vireid.engine import Objective, build_model, check_finite, learning_rate, train
+from vireid.engine import build_model, check_finite, train
+from vireid.objective import Objective
 from vireid.record import read_log
 from vireid.render.dataset import RenderConfig, render_dataset
+from vireid.schedule import learning_rate
 
 QUIET = Console(quiet=True)
 

@@ -1,0 +1,38 @@
+"""`--fast-dev-run`: the whole way of a long run in a few steps, to meet its errors before it begins."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vireid.config import Settings
+from vireid.data import Items
+
+AnySettings = TypeVar("AnySettings", bound=Settings)
+
+STEPS = 3
+TEST_PEOPLE = 4
+
+
+def rehearsal(settings: AnySettings) -> AnySettings:
+    """The settings with a few steps, a checkpoint after each, and a directory of their own beside `out`.
+
+    Batches keep their size, so that what does not fit into memory shows.
+    """
+    out = settings.out.with_name(f"{settings.out.name}-fast-dev-run")
+    optim = replace(settings.optim, steps=STEPS)
+    return replace(settings, out=out, overwrite=True, resume=False, save_every=1, optim=optim)
+
+
+def some_people(items: Items, number: int) -> NDArray[np.int64]:
+    """The identities [number] that the most cameras saw: each protocol has images of theirs to compare."""
+    cameras = [len(np.unique(items.camera[items.identity == identity])) for identity in items.identities]
+    return np.sort(items.identities[np.argsort(-np.array(cameras), kind="stable")[:number]])
+
+
+def keep(items: Items, identities: NDArray[np.int64]) -> Items:
+    """The items that show one of these identities."""
+    return items.select(np.isin(items.identity, identities))
