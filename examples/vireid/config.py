@@ -31,7 +31,7 @@ class DataSettings:
 @dataclass(frozen=True)
 class ModelSettings:
     backbone: str = "concordant_small"
-    """Any timm model that keeps a grid of features: a ResNet, or a vision transformer."""
+    """Any timm model that keeps a grid of features: a ResNet, a ConvNeXt, a vision transformer, a Swin, …"""
     pretrained: bool = False
     """Start from timm's pretrained weights (fetched by timm)."""
     weights: Path | None = WEIGHTS

@@ -55,8 +55,10 @@ def revive(kind: Any, value: Any) -> Any:
     origin, inner = get_origin(kind), get_args(kind)
     if is_dataclass(kind):
         hints = get_type_hints(kind)
-        if not isinstance(value, dict) or (unknown := sorted(value.keys() - hints.keys())):
-            raise ValueError(f"{kind.__name__} has no {', '.join(unknown) if isinstance(value, dict) else value!r}")
+        if not isinstance(value, dict):
+            raise ValueError(f"{value!r} is no {kind.__name__}")
+        if unknown := sorted(value.keys() - hints.keys()):
+            raise ValueError(f"{kind.__name__} has no {', '.join(unknown)}")
         return kind(**{name: revive(hints[name], content) for name, content in value.items()})
     if origin in (Union, UnionType):
         for one in inner:
