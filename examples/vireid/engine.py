@@ -22,9 +22,10 @@ from concordant import CAL
 from concordant.distributed import gather
 from vireid.backbones import create_backbone
 from vireid.baseline import GlobalBaseline
+from vireid.batches import Batches
 from vireid.checkpoint import Stateful, checkpoints, load_checkpoint, save_checkpoint, save_weights, tidy
 from vireid.config import Settings
-from vireid.data import CrossModalSampler, Items
+from vireid.data import Items
 from vireid.diagnostics import attention_health
 from vireid.files import is_unfinished
 from vireid.objective import Objective
@@ -66,7 +67,7 @@ def prepare_out(settings: Settings) -> None:
     if settings.resume:
         if not record.exists():
             raise FileNotFoundError(f"train: nothing to resume in {out}: there is no {record.name}")
-        if weights.exists() and not checkpoints(out):
+        if settings.optim.steps and weights.exists() and not checkpoints(out):
             raise FileNotFoundError(f"train: {out} holds a finished run; its checkpoint, to resume from, was deleted")
         former = read_settings(record, type(settings))
         names = [field.name for field in fields(settings) if field.name not in FREE]
@@ -87,6 +88,17 @@ def prepare_out(settings: Settings) -> None:
         tempfile.TemporaryFile(dir=out).close()
     except OSError as error:
         raise OSError(f"train: `out` must be a directory that can be written; got {out} ({error})") from None
+
+
+def begin(settings: Settings, record: dict[str, Any], console: Console) -> None:
+    """Make the run's directory, and say how this run's surroundings differ from its record's or its model's."""
+    # Before --overwrite may delete the record; for --resume, after it is known that there is one.
+    notes = compare_records(settings.from_, record) if settings.from_ and not settings.resume else []
+    prepare_out(settings)
+    if settings.resume:
+        notes = compare_records(settings.out / RECORD, record)
+    for note in notes:
+        console.print(f"note: {note}", soft_wrap=True, highlight=False)
 
 
 def train(
@@ -112,31 +124,13 @@ def train(
         gradient_accumulation_steps=optim.accumulate,
         kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
     )
-    device, rank, main = accelerator.device, accelerator.process_index, accelerator.is_main_process
+    device, main = accelerator.device, accelerator.is_main_process
     record = describe_run(settings, data=data, accelerator=accelerator)
-
-    def begin() -> None:
-        notes = compare_records(settings.from_, record) if settings.from_ and not settings.resume else []
-        prepare_out(settings)
-        if settings.resume:
-            notes = compare_records(settings.out / RECORD, record)
-        for note in notes:
-            console.print(f"note: {note}", soft_wrap=True, highlight=False)
-
-    together(begin)
+    together(lambda: begin(settings, record, console))
     set_seed(settings.seed)
     model = build_model(settings, len(items.identities)).to(memory_format=torch.channels_last)
     if accelerator.num_processes > 1 and device.type == "cuda":
         model = convert_sync_batchnorm(model)
-    sampler = CrossModalSampler(
-        items,
-        settings.data.identities,
-        settings.data.images,
-        batches=optim.steps * optim.accumulate,
-        seed=settings.seed,
-        rank=rank,
-        world_size=accelerator.num_processes,
-    )
     optimizer = torch.optim.AdamW(parameter_groups(model, settings), weight_decay=optim.weight_decay)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: learning_rate(step, settings))
     average = AveragedModel(model, device, multi_avg_fn=get_ema_multi_avg_fn(optim.ema)) if optim.ema else None
@@ -150,10 +144,7 @@ def train(
     state = {name: other for name, other in others.items() if other is not None}
     first = load_checkpoint(settings.out, model, state) if settings.resume else 0
     objective = Objective(settings)
-    generator = torch.Generator(device)
-    labels_of, modality_of = torch.from_numpy(items.labels.copy()), torch.from_numpy(items.modality.copy())
-    share = torch.from_numpy(sampler.share).to(device)
-    order = gather(share).argsort()  # of the rows of all processes, as one process would have them
+    batches = Batches(settings, items, images, accelerator)
     if main and not settings.resume:
         write_json(settings.out / RECORD, record)
     log = RunLog(settings.out, step=first) if main else None
@@ -162,35 +153,26 @@ def train(
     with progress_bar(console, optim.steps, first, enabled=main) as advance:
         clock = time.perf_counter()
         for step in range(first + 1, optim.steps + 1):
-            taken = [sampler.batch(index) for index in range((step - 1) * optim.accumulate, step * optim.accumulate)]
+            rows: list[NDArray[np.int64]] = []
             sums: dict[str, float] = {}
-            for number, rows in enumerate(taken, start=(step - 1) * optim.accumulate + 1):
-                labels, modality = labels_of[rows].to(device), modality_of[rows].to(device)
-                pixels = torch.from_numpy(images[rows]).to(device)
-                # Every draw of a batch is a function of the seed and its number: a resumed run repeats it. All
-                # processes draw for the rows of all, and keep their share.
-                seed = settings.seed + 1_000_003 * number
-                draws = settings.data.augment.draw(len(order), generator.manual_seed(seed))[share]
-                batch = settings.data.augment(pixels, modality, draws=draws)
-                batch = batch.contiguous(memory_format=torch.channels_last)
-                if rank:
-                    generator.manual_seed(seed + rank)
-                torch.manual_seed(seed + rank)  # of what a backbone may draw: dropout
+            for index in range((step - 1) * optim.accumulate, step * optim.accumulate):
+                batch = batches.draw(index)
+                rows.append(batch.rows)
                 with accelerator.accumulate(wrapped):
                     with accelerator.autocast():
-                        output = wrapped(batch, labels, modality, generator=generator)
-                    terms, matching = objective(output, labels, modality)
+                        output = wrapped(batch.images, batch.labels, batch.modality, generator=batches.generator)
+                    terms, matching = objective(output, batch.labels, batch.modality)
                     health = {} if matching is None else attention_health(output.own.attention)
                     figures = mean(accelerator, terms | health)
-                    check_finite(figures, step, items, rows)
+                    check_finite(figures, step, items, batch.rows)
                     accelerator.backward(terms["total"])
                 if matching is not None:
-                    model.observe(*(gather(x)[order] for x in (matching, modality, output.paired)))
+                    model.observe(*(gather(x)[batches.order] for x in (matching, batch.modality, output.paired)))
                 sums = {name: sums.get(name, 0.0) + value for name, value in figures.items()}
             figures = {name: value / optim.accumulate for name, value in sums.items()}
             figures["gradient"] = float(accelerator.clip_grad_norm_(wrapped.parameters(), optim.clip))
             if accelerator.scaler is None:  # a scaler looks for such gradients itself, and passes over the step
-                check_finite(figures, step, items, np.concatenate(taken))
+                check_finite(figures, step, items, np.concatenate(rows))
             optimizer.step()
             optimizer.zero_grad()
             if average is not None:
@@ -200,7 +182,7 @@ def train(
             seconds, clock = seconds + time.perf_counter() - clock, time.perf_counter()
             if log:
                 log.write(step, figures | {"seconds": seconds})
-                advance(step, figures, seconds, len(order) * optim.accumulate)
+                advance(step, figures, seconds, len(batches.order) * optim.accumulate)
                 if step % settings.save_every == 0 or step == optim.steps:
                     log.sync()
                     save_checkpoint(settings.out, step, model, state)

@@ -94,7 +94,7 @@ def test_out_must_be_a_place_that_can_be_written(tmp_path: Path, monkeypatch: py
     (tmp_path / "file").touch()
     monkeypatch.setattr(engine, "build_model", lambda *_: pytest.fail("built a model first"))
     for out in (tmp_path / "file", tmp_path / "file" / "run"):
-        with pytest.raises(OSError, match="`out` must be a directory that can be written; got .*file"):
+        with pytest.raises(OSError, match=r"`out` must be a directory that can be written; got .*file"):
             run(out)
 
 

@@ -197,9 +197,8 @@ def test_a_fast_dev_run_goes_the_whole_way_beside_the_real_one(root: Path, tmp_p
         (left / name).touch()
     train_sysu.main(settings)
     assert [path.name for path in tmp_path.iterdir()] == [left.name]
-    assert {"metrics.json", "model.safetensors", "rankings.png", "attention.png"} <= (
-        names := {p.name for p in left.iterdir()}
-    )
+    names = {path.name for path in left.iterdir()}
+    assert {"metrics.json", "model.safetensors", "rankings.png", "attention.png"} <= names
     assert "junk" not in names
     assert [path.name for path in (left / "checkpoints").iterdir()] == ["step-00000003"]
     assert np.isfinite(read_json(left / "metrics.json")["all_single"]["mAP"])
