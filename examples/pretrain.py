@@ -97,10 +97,9 @@ def train(model: nn.Module, reader: AttributeReader, data: AttributeSet, options
                 rows = order[step * options.batch_size : (step + 1) * options.batch_size]
                 images, parts = (torch.from_numpy(array[rows.numpy()]) for array in (data.images, data.parts))
                 draws = augment.draw(len(rows), generator)
-                images = augment(images, modality[rows], draws=draws).contiguous(memory_format=torch.channels_last)
-                # Parts move with the pixels, as an image of three equal channels.
-                parts = parts[..., None].repeat(1, 1, 1, 3)
-                parts = crop_and_flip(parts, draws, pad=augment.pad, flip=augment.flip)[:, 0]
+                images = augment(images, modality[rows], draws=draws)
+                # Parts move with the pixels.
+                parts = crop_and_flip(parts[..., None], draws, pad=augment.pad, flip=augment.flip)[..., 0]
                 feature_map = features(images)
                 cover = part_cover(parts, images.shape[-1] // feature_map.shape[-1])
                 whole, local = reader(feature_map, cover)

@@ -417,7 +417,7 @@ def target_aware_similarity(
 
 
 def _mean_cosine(a: Mat, b: Mat) -> float:
-    return math.fsum(cosine(x, y) for x, y in zip(a, b, strict=True)) / len(a)
+    return math.fsum(cosine(x, y, 1e-12) for x, y in zip(a, b, strict=True)) / len(a)
 
 
 # pairing -------------------------------------------------------------------------------------------------------------

@@ -34,6 +34,7 @@ class Ranking:
         self.gallery_ids[0], self.exclude[0, 0] = self.query_ids[0], False
 
 
+FLOATS = st.sampled_from([torch.float64, torch.float32, torch.bfloat16])
 RANKINGS = st.builds(
     Ranking,
     st.integers(1, 5),
@@ -45,11 +46,11 @@ RANKINGS = st.builds(
 )
 
 
-@given(RANKINGS, st.sampled_from(["images", "identities"]), st.booleans(), st.integers(1, 15))
-def test_agrees_with_the_loop(r: Ranking, over: Over, with_exclude: bool, ranks: int) -> None:
-    exclude = r.exclude if with_exclude else None
-    found = rank_metrics(r.similarity, r.query_ids, r.gallery_ids, exclude=exclude, cmc_over=over, ranks=ranks)
-    cmc, mean_ap, minp, _ = oracles.rank_metrics(r.similarity, r.query_ids, r.gallery_ids, exclude, ranks, over)
+@given(RANKINGS, st.sampled_from(["images", "identities"]), st.booleans(), st.integers(1, 15), FLOATS)
+def test_agrees_with_the_loop(r: Ranking, over: Over, with_exclude: bool, ranks: int, dtype: torch.dtype) -> None:
+    exclude, similarity = r.exclude if with_exclude else None, r.similarity.to(dtype)
+    found = rank_metrics(similarity, r.query_ids, r.gallery_ids, exclude=exclude, cmc_over=over, ranks=ranks)
+    cmc, mean_ap, minp, _ = oracles.rank_metrics(similarity, r.query_ids, r.gallery_ids, exclude, ranks, over)
     close(found.cmc, oracles.tensor(cmc))
     close(found.map, oracles.tensor(mean_ap))
     close(found.minp, oracles.tensor(minp))
@@ -116,6 +117,22 @@ def test_by_hand() -> None:
     assert found.minp.item() == pytest.approx(2 / 5)
     found = rank_metrics(similarity, query_ids, gallery_ids, cmc_over="identities", ranks=3)
     assert found.cmc.tolist() == [0, 1, 1]
+
+
+def test_any_layout_and_a_similarity_that_could_be_differentiated() -> None:
+    r = Ranking(5, 9, 3, 0, "normal", 0.3)
+    turned = r.similarity.T.contiguous().T.requires_grad_()
+    expected = rank_metrics(r.similarity, r.query_ids, r.gallery_ids, exclude=r.exclude)
+    for a, b in zip(expected, rank_metrics(turned, r.query_ids, r.gallery_ids, exclude=r.exclude), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_the_similarity_is_left_as_it_was() -> None:
+    r = Ranking(5, 9, 3, 0, "ties", 0.3)
+    for exclude in (None, r.exclude):
+        before = r.similarity.clone()
+        rank_metrics(r.similarity, r.query_ids, r.gallery_ids, exclude=exclude, cmc_over="identities")
+        assert torch.equal(r.similarity, before)
 
 
 def test_the_same_place_rule() -> None:

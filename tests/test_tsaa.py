@@ -82,7 +82,7 @@ def test_style_leaves_the_attention_as_it_was(seed: int, with_source: bool) -> N
 
 def test_without_normalisation_style_does_change_the_attention() -> None:
     tsaa, tokens, parts = TSAA(4, normalize=False), torch.randn(1, 8, 4), torch.randn(1, 3, 4)
-    assert float((tsaa(5 * tokens + 3, parts).attention - tsaa(tokens, parts).attention).abs().max()) > 0.05
+    assert (tsaa(5 * tokens + 3, parts).attention - tsaa(tokens, parts).attention).abs().max().item() > 0.05
 
 
 def test_gate_is_applied_and_can_be_left_out() -> None:
@@ -110,7 +110,7 @@ def test_the_start_is_neither_uniform_nor_one_token(channels: int, dim: int | No
     own = attention.view(4, 6, regions, each).sum(dim=3)[:, range(6), range(6)].mean()
     overlap = torch.nn.functional.cosine_similarity(attention[:, :, None], attention[:, None], dim=3)
     overlap = overlap[:, ~torch.eye(6, dtype=torch.bool)].mean()
-    assert 0.2 < float(entropy) < 0.75
+    assert 0.2 < entropy.item() < 0.75
     assert float(own) > 0.5
     assert float(overlap) < 0.4
 

@@ -58,7 +58,7 @@ class Batches:
         labels, modality = (x[rows].to(self.device) for x in (self.labels, self.modality))
         augment, pixels = self.settings.data.augment, torch.from_numpy(self.images[rows]).to(self.device)
         draws = augment.draw(len(self.order), self.generator.manual_seed(seed))[self.share]
-        images = augment(pixels, modality, draws=draws).contiguous(memory_format=torch.channels_last)
+        images = augment(pixels, modality, draws=draws)
         if self.rank:
             self.generator.manual_seed(seed + self.rank)
         torch.manual_seed(seed + self.rank)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -26,10 +27,16 @@ class Stateful(Protocol):
     def load_state_dict(self, state: dict[str, Any], /) -> Any: ...
 
 
-def save_weights(model: nn.Module, path: Path) -> None:
-    """Write a model's parameters and buffers, under a temporary name first."""
+def save_weights(model: nn.Module, path: Path, *, metadata: dict[str, str] | None = None) -> None:
+    """Write a model's parameters and buffers, and words about them, under a temporary name first."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    replace_file(path, lambda temporary: save_file(tensors, temporary))
+    replace_file(path, lambda temporary: save_file(tensors, temporary, metadata))
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """The words that `save_weights` wrote beside the weights; none if it was given none."""
+    with safe_open(path, "pt") as file:
+        return file.metadata() or {}
 
 
 def load_weights(model: nn.Module, path: Path) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
 from tyro.conf import arg
 
 from vireid.data import Augment
+from vireid.data.gallery import Draw
+from vireid.data.llcm import Reading
 
 WEIGHTS = Path(__file__).resolve().parents[1] / "weights" / "concordant_small.safetensors"
 
@@ -38,7 +40,7 @@ class ModelSettings:
     """Start from these weights of the plain timm model (a safetensors file)."""
     specific_stems: bool = True
     """Residual networks: a first stage for each modality."""
-    parts: int = 6
+    parts: int = 4
     """p: parts mined in each image."""
     alpha: float = 1.0
     """α: the share of all tokens that the parts select together."""
@@ -56,31 +58,31 @@ class ModelSettings:
 class LossSettings:
     triplet: float = 1.0
     """Weight of the weighted-regularised triplet loss on the global feature."""
-    part_triplet: float = 0.0
+    part_triplet: float = 4.0
     """CAL: weight of the same loss on the own-refined parts side by side."""
     label_smoothing: float = 0.1
     """Of the identity losses."""
-    part_id: float = 2.0
+    part_id: float = 1.0
     """Identity loss on refined parts."""
-    pcl: float = 0.3
+    pcl: float = 1.0
     """L_pcl."""
     margin: float = 0.7
     """σ of L_pcl, on normalised features."""
-    kd1: float = 0.1
+    kd1: float = 0.2
     """λ1."""
     kd2: float = 0.1
     """λ2."""
-    dis: float = 0.5
+    dis: float = 0.1
     """λ3."""
     div: float = 0.5
     """λ4."""
-    attention_div: float = 0.2
+    attention_div: float = 0.5
     """Diversity of the attention maps (not in the source)."""
 
 
 @dataclass(frozen=True)
 class OptimSettings:
-    steps: int = 500
+    steps: int = 600
     """Steps of the optimiser."""
     accumulate: int = 1
     """Batches a step, whose losses are averaged. Each stands alone in its batch norms and its pairs of images."""
@@ -105,18 +107,30 @@ class OptimSettings:
 
 
 @dataclass(frozen=True)
+class RetrievalSettings:
+    flip: bool = False
+    """Average each embedding with that of the mirrored image."""
+    rerank: bool = False
+    """Re-rank by k-reciprocal neighbours (k1 = 20, k2 = 6, λ = 0.3)."""
+
+
+@dataclass(frozen=True)
 class Settings:
+    """What every data set's trainer shares; the subclasses add what the data set's protocol leaves open."""
+
     root: Path | None = None
-    """The data directory. Without it, the rendered data set is made (once) and used."""
+    """The data directory."""
     out: Path = Path("runs/demo")
     """Where everything goes that the run leaves behind."""
     method: Literal["cal", "global"] = "cal"
     """CAL, or the baseline: a global feature with identity and triplet losses."""
-    gallery: Literal["official", "seeded"] = "official"
-    """The gallery draw: rand_perm_cam.mat, or Python's seeded random."""
     from_: Annotated[Path | None, arg(name="from")] = None
     """Start again from the record of a run, its run.json: with its settings, except for those given here, and only on
     the data that it was trained on."""
+    verify: bool = False
+    """Compare the data set with its published counts, and do nothing else."""
+    evaluate: Path | None = None
+    """Do not train: evaluate these weights (a former run's model.safetensors, with that run's settings)."""
     resume: bool = False
     """Go on from the last checkpoint in `out`, or from the start if the run was ended before its first."""
     overwrite: bool = False
@@ -132,20 +146,59 @@ class Settings:
     model: ModelSettings = field(default_factory=ModelSettings)
     loss: LossSettings = field(default_factory=LossSettings)
     optim: OptimSettings = field(default_factory=OptimSettings)
+    test: RetrievalSettings = field(default_factory=RetrievalSettings)
+    """With any of these, figures are given without them and with them."""
 
     def __post_init__(self) -> None:
         if self.save_every < 1:
             raise ValueError(f"Settings: `save_every` must be at least 1; got {self.save_every}")
 
 
-DEMO = Settings()
+@dataclass(frozen=True)
+class SysuSettings(Settings):
+    gallery: Draw = "official"
+    """The gallery draw: rand_perm_cam.mat, or Python's seeded random."""
+
+
+@dataclass(frozen=True)
+class RegdbSettings(Settings):
+    trial: int | Literal["all"] = 1
+    """Which of the ten splits to train and test on; "all" trains ten models, in `out`/trial-01 to trial-10."""
+
+
+@dataclass(frozen=True)
+class LlcmSettings(Settings):
+    reading: Reading = "paper"
+    """Of the protocol: the paper's; query and gallery swapped for visible to near-infrared, as the authors' code has
+    it; or no gallery image of the query's camera at all."""
+
+
+DEMO = SysuSettings()
 """For the rendered data set: a few minutes on two cores."""
 
-SYSU = Settings(
+SYSU = SysuSettings(
     out=Path("runs/sysu"),
     save_every=1000,
     data=DataSettings(height=288, width=144, augment=Augment(pad=10, exchange=0.5, erase=0.5)),
-    model=ModelSettings(backbone="resnet50", pretrained=True, weights=None),
+    model=ModelSettings(backbone="resnet50", pretrained=True, weights=None, parts=6),
     optim=OptimSettings(steps=53_000, lr=3.5e-4),
 )
 """For the real data set: 100 epochs of 34,167 images in batches of 64."""
+
+REGDB = RegdbSettings(
+    out=Path("runs/regdb"),
+    save_every=1000,
+    data=SYSU.data,
+    model=SYSU.model,
+    optim=replace(SYSU.optim, steps=6_400),
+)
+"""100 epochs of 4,120 images in batches of 64, for each trial."""
+
+LLCM = LlcmSettings(
+    out=Path("runs/llcm"),
+    save_every=1000,
+    data=SYSU.data,
+    model=SYSU.model,
+    optim=replace(SYSU.optim, steps=48_000),
+)
+"""100 epochs of 30,921 images in batches of 64."""

@@ -102,9 +102,17 @@ def begin(settings: Settings, record: dict[str, Any], console: Console) -> None:
 
 
 def train(
-    settings: Settings, items: Items, images: NDArray[np.uint8], *, data: dict[str, Any], console: Console
+    settings: Settings,
+    items: Items,
+    images: NDArray[np.uint8],
+    *,
+    data: dict[str, Any],
+    console: Console,
+    split: dict[str, str] | None = None,
 ) -> tuple[CAL | GlobalBaseline, Accelerator, float]:
     """Train on `items`, whose decoded images [n h w 3] are `images`; `data` describes them for the run's record.
+
+    `split` is kept with the weights: what they were trained on and must be tested on.
 
     A step is a function of the settings, its number and the weights before it: a run that was ended at any moment
     and resumed goes on as if nothing had been. Of several processes each takes whole identities of every batch; losses,
@@ -189,7 +197,7 @@ def train(
     final = model if average is None else average.module
     if log:
         log.close()
-        save_weights(final, settings.out / "model.safetensors")
+        save_weights(final, settings.out / "model.safetensors", metadata=split)
     accelerator.wait_for_everyone()
     return final.eval(), accelerator, seconds
 

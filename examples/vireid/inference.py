@@ -29,14 +29,16 @@ def extract(
     modality: NDArray[np.int64],
     *,
     device: torch.device,
+    mirror: bool = False,
     progress: bool = True,
 ) -> Tensor:
-    """Embeddings [n e] of all images [n h w 3], each computed once, on the CPU."""
+    """Embeddings [n e] of all images [n h w 3], or of their mirror images, each computed once, on the CPU."""
     model.eval()
     embeddings: Tensor | None = None
     work = [(m, rows) for m in (VISIBLE, INFRARED) for rows in batches(np.flatnonzero(modality == m))]
     for m, rows in track(work, description="embedding images", disable=not progress):
-        part = model.embed(read(images, rows, device), m).float().cpu()
+        pixels = read(images, rows, device)
+        part = model.embed(pixels.flip(-1) if mirror else pixels, m).float().cpu()
         if embeddings is None:
             embeddings = part.new_empty(len(images), part.shape[1])
         embeddings[rows] = part

@@ -22,9 +22,9 @@ from vireid.files import replace_file, to_disk
 
 RECORD = "run.json"
 PACKAGES = ("torch", "torchvision", "timm", "numpy", "scipy", "einops", "accelerate", "pillow", "concordant")
-ERRANDS = ("from_", "resume", "overwrite", "fast_dev_run")
+ERRANDS = ("from_", "verify", "evaluate", "resume", "overwrite", "fast_dev_run")
 """Settings that say what to do with a run: a record's are not taken over."""
-FREE = (*ERRANDS, "save_every")
+FREE = (*ERRANDS, "save_every", "test")
 """Settings that change nothing about what is trained: a run may go on with others."""
 
 AnySettings = TypeVar("AnySettings", bound=Settings)

@@ -6,12 +6,12 @@ from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from vireid.config import Settings
-from vireid.data import Items
+from vireid.data import DataSet, Items
 
 AnySettings = TypeVar("AnySettings", bound=Settings)
+AnyData = TypeVar("AnyData", bound=DataSet)
 
 STEPS = 3
 TEST_PEOPLE = 4
@@ -27,12 +27,13 @@ def rehearsal(settings: AnySettings) -> AnySettings:
     return replace(settings, out=out, overwrite=True, resume=False, save_every=1, optim=optim)
 
 
-def some_people(items: Items, number: int) -> NDArray[np.int64]:
-    """The identities [number] that the most cameras saw: each protocol has images of theirs to compare."""
+def few(data: AnyData, people: int) -> AnyData:
+    """A data set of a few of its people, with all of their images: so many to train on, and four to test on."""
+    return replace(data, train=some_people(data.train, people), test=some_people(data.test, TEST_PEOPLE))
+
+
+def some_people(items: Items, number: int) -> Items:
+    """The items of the identities that the most cameras saw: each protocol has images of theirs to compare."""
     cameras = [len(np.unique(items.camera[items.identity == identity])) for identity in items.identities]
-    return np.sort(items.identities[np.argsort(-np.array(cameras), kind="stable")[:number]])
-
-
-def keep(items: Items, identities: NDArray[np.int64]) -> Items:
-    """The items that show one of these identities."""
-    return items.select(np.isin(items.identity, identities))
+    chosen = items.identities[np.argsort(-np.array(cameras), kind="stable")[:number]]
+    return items.select(np.isin(items.identity, chosen))

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from rich.console import Console
-from torch import Tensor
 
 from concordant import CAL
 from vireid.baseline import GlobalBaseline
-from vireid.config import Settings
-from vireid.data import INFRARED, VISIBLE, Sysu, evaluate, exclusion, gallery_draw, table
-from vireid.data.gallery import Draw
+from vireid.config import RetrievalSettings, Settings
+from vireid.data import INFRARED, VISIBLE, DataSet, Results, Similarity, cosine, evaluate, reranked, table
 from vireid.diagnostics import attention_health
 from vireid.figures import draw_attention, draw_curves, draw_rankings
 from vireid.inference import attend, extract
@@ -23,6 +22,8 @@ from vireid.record import read_log, write_json
 Images = NDArray[np.uint8]
 """Decoded images [n h w 3]."""
 
+OPTIONS = ("flip", "rerank", "flip+rerank")
+"""What figures with test-time options go by in metrics.json."""
 PEOPLE = 6
 """How many people the figures show."""
 SAMPLE = 256
@@ -31,44 +32,63 @@ SAMPLE = 256
 
 def report(
     settings: Settings,
-    sysu: Sysu,
+    data: DataSet,
     model: CAL | GlobalBaseline,
-    queries: Images,
-    gallery: Images,
+    images: Images,
     *,
-    seconds: float,
+    origin: dict[str, Any],
     device: torch.device,
     console: Console,
 ) -> None:
     """Evaluate by the protocol, write metrics.json and draw the figures into the run's directory.
 
-    `queries` and `gallery` are the decoded images of `sysu.query` and `sysu.gallery`.
+    `images` are the decoded images of `data.test`; `origin` says in metrics.json where the model is from.
     """
     out = settings.out
-    query = extract(model, queries, sysu.query.modality, device=device)
-    pool = extract(model, gallery, sysu.gallery.modality, device=device)
-    results = evaluate(sysu, query, pool, draw=settings.gallery)
-    console.print(table(results))
-    metrics = dict(results) | {"gallery_draw": results.draw, "std": results.std, "train_seconds": round(seconds, 1)}
+    similarities = compare(model, data, images, settings.test, device)
+    results, *more = (evaluate(data, similarity) for similarity in similarities.values())
+    options = dict(zip(list(similarities)[1:], more, strict=True))
+    console.print(table(results, options))
+    metrics = as_metrics(results, options) | data.reading | origin
     if isinstance(model, CAL):
-        metrics |= describe_attention(model, queries, gallery, device, console)
-        picture_attention(model, sysu, queries, gallery, device, out / "attention.png")
-    write_json(out / "metrics.json", metrics)
+        metrics |= describe_attention(model, data, images, device, console)
+        picture_attention(model, data, images, device, out / "attention.png")
     if rows := read_log(out):
         draw_curves(rows, out / "curves.png")
-    picture_rankings(sysu, queries, gallery, query @ pool.T, settings.gallery, out / "rankings.png")
+    picture_rankings(data, images, similarities[""], out / "rankings.png")
+    # Last: a directory with metrics.json has all the rest.
+    write_json(out / "metrics.json", metrics)
     names = ", ".join(sorted(path.name for path in out.iterdir() if not path.name.startswith(".")))
     console.print(f"[bold]{out}[/bold] holds {names}")
 
 
+def compare(
+    model: CAL | GlobalBaseline, data: DataSet, images: Images, options: RetrievalSettings, device: torch.device
+) -> dict[str, Similarity]:
+    """The plain similarity under "", and the one with all options that are on under their names."""
+    embeddings = extract(model, images, data.test.modality, device=device)
+    similarities = {"": cosine(embeddings, data.test)}
+    if options.flip:
+        embeddings = (embeddings + extract(model, images, data.test.modality, device=device, mirror=True)) / 2
+    if names := [name for name in ("flip", "rerank") if getattr(options, name)]:
+        similarities["+".join(names)] = (reranked if options.rerank else cosine)(embeddings, data.test)
+    return similarities
+
+
+def as_metrics(results: Results, options: dict[str, Results]) -> dict[str, Any]:
+    """The figures as metrics.json has them: plain ones by task, those of options by the options' names."""
+    return dict(results) | {"std": results.std} | {name: {**some, "std": some.std} for name, some in options.items()}
+
+
 def describe_attention(
-    model: CAL, queries: Images, gallery: Images, device: torch.device, console: Console
+    model: CAL, data: DataSet, images: Images, device: torch.device, console: Console
 ) -> dict[str, dict[str, object]]:
     """Entropy and overlap of the attention on test images, and M̂."""
     rng = np.random.default_rng(0)
     maps = []
-    for images, modality in ((gallery, VISIBLE), (queries, INFRARED)):
-        sample = images[np.sort(rng.permutation(len(images))[:SAMPLE])]
+    for modality in (VISIBLE, INFRARED):
+        rows = np.flatnonzero(data.test.modality == modality)
+        sample = images[np.sort(rng.permutation(rows)[:SAMPLE])]
         maps.append(attend(model, sample, modality, device=device))
     health, order = attention_health(torch.cat(maps)), model.correspondence.permutation().tolist()
     share = model.correspondence.stability()
@@ -80,36 +100,36 @@ def describe_attention(
     return {"attention": health, "correspondence": {"permutation": order, "share": share}}
 
 
-def picture_attention(
-    model: CAL, sysu: Sysu, queries: Images, gallery: Images, device: torch.device, path: Path
-) -> None:
+def picture_attention(model: CAL, data: DataSet, images: Images, device: torch.device, path: Path) -> None:
     """A visible and an infrared image of each of a few people, with the parts' attention on both."""
-    known = np.intersect1d(sysu.query.identity, sysu.gallery.identity)
-    people = np.random.default_rng(0).permutation(known)[:PEOPLE]
+    rows = [np.flatnonzero(data.test.modality == modality) for modality in (VISIBLE, INFRARED)]
+    people = [data.test.identity[own] for own in rows]
+    shown = np.random.default_rng(0).permutation(np.intersect1d(*people))[:PEOPLE]
     chosen = [
-        images[[np.flatnonzero(items.identity == person)[0] for person in people]]
-        for images, items in ((gallery, sysu.gallery), (queries, sysu.query))
+        images[own[[np.flatnonzero(identities == person)[0] for person in shown]]]
+        for own, identities in zip(rows, people, strict=True)
     ]
     visible, infrared = (attend(model, x, m, device=device) for m, x in zip((VISIBLE, INFRARED), chosen, strict=True))
     infrared = infrared[:, model.correspondence.permutation().cpu()]
     draw_attention(
         list(zip(*chosen, strict=True)),
         list(zip(visible, infrared, strict=True)),
-        [f"identity {person}" for person in people],
+        [f"identity {person}" for person in shown],
         path,
     )
 
 
-def picture_rankings(sysu: Sysu, queries: Images, gallery: Images, similarity: Tensor, draw: Draw, path: Path) -> None:
-    """A few queries and their ten nearest in the first single-shot gallery."""
-    rows = np.sort(np.random.default_rng(0).permutation(len(queries))[:PEOPLE])
-    drawn = gallery_draw(sysu, 0, draw=draw)
+def picture_rankings(data: DataSet, images: Images, similarity: Similarity, path: Path) -> None:
+    """A few queries and their ten nearest in the first gallery of the first task."""
+    query, gallery, exclude = next(iter(data.tasks.values())).trial(0)
+    some = np.sort(np.random.default_rng(0).permutation(len(query))[:PEOPLE])
+    rows = query[some]
     draw_rankings(
-        queries[rows],
-        sysu.query.identity[rows],
-        gallery[drawn],
-        sysu.gallery.identity[drawn],
-        similarity[rows][:, drawn],
+        images[rows],
+        data.test.identity[rows],
+        images[gallery],
+        data.test.identity[gallery],
+        similarity(rows, gallery),
         path,
-        exclude=exclusion(sysu.query.camera[rows], sysu.gallery.camera[drawn]),
+        exclude=None if exclude is None else exclude[some],
     )

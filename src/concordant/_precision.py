@@ -16,11 +16,15 @@ def full_precision(tensor: Tensor) -> AbstractContextManager[object]:
     return torch.autocast(kind, enabled=False) if kind in _AUTOCAST_DEVICES else nullcontext()
 
 
+SMALLEST_NORM = 1e-12
+"""Norms below it count as it, so that zero vectors stay zeros: what torch's `normalize` does."""
+
+
 def unit(features: Tensor) -> Tensor:
     """Features divided by their norm over the last dimension, in float32 or wider; zeros stay zeros."""
     features = upcast(features)
     norm: Tensor = torch.linalg.vector_norm(features, dim=-1, keepdim=True)
-    return features / norm.clamp_min(1e-12)
+    return features / norm.clamp_min(SMALLEST_NORM)
 
 
 def upcast(tensor: Tensor) -> Tensor:

@@ -42,5 +42,7 @@ def instance_norm(
         check_shapes("instance_norm", features=(features, "b l c"), source=(source, "b s c"))
         check_floating("instance_norm", source=source)
         source = upcast(source)
-    variance, mean = torch.var_mean(source, dim=1, keepdim=True, correction=0)
+    # Two means: `torch.var_mean` over an axis that is not the last one takes ten times as long on a CPU.
+    mean = source.mean(dim=1, keepdim=True)
+    variance = (source - mean).square().mean(dim=1, keepdim=True)
     return (features - mean) * torch.rsqrt(variance + eps)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from concurrent.futures import ThreadPoolExecutor
 from typing import Literal, NamedTuple
 
@@ -13,7 +12,7 @@ from torch import Tensor
 from concordant._checks import check_choice, check_floating, check_integral, check_positive, check_shapes, require
 from concordant._precision import upcast
 
-_CELLS = 1 << 24
+_CELLS = 1 << 22
 """Queries are taken in groups of at most so many query-gallery pairs, to bound memory."""
 
 
@@ -74,21 +73,21 @@ def rank_metrics(
     check_choice(who, "cmc_over", cmc_over, ("images", "identities"))
     check_positive(who, ranks=ranks)
     check_floating(who, similarity=similarity)
-    invalid = int(similarity.isnan().sum())
-    require(invalid == 0, who, "`similarity` must not hold NaN", f"{invalid} values")
     if exclude is not None:
         check_shapes(who, similarity=(similarity, "q g"), exclude=(exclude, "q g"))
         require(exclude.dtype == torch.bool, who, "`exclude` must be boolean", exclude.dtype)
-    step = max(_CELLS // max(sizes["g"], 1), 1)
     nothing = sizes["q"] == 0 or sizes["g"] == 0
     require(not nothing, who, "`similarity` must have queries and a gallery", tuple(similarity.shape))
-    values = upcast(similarity)
+    if bool(similarity.amax().isnan()):  # many times as fast as looking at each of them
+        require(False, who, "`similarity` must not hold NaN", f"{int(similarity.isnan().sum())} values")
+    values = upcast(similarity.detach()).contiguous()
     step = max(_CELLS // sizes["g"], 1)
+    gallery = _by_identity(gallery_ids)
     groups = [
         _rank(
             values[start : start + step],
             query_ids[start : start + step],
-            gallery_ids,
+            gallery,
             None if exclude is None else exclude[start : start + step],
             cmc_over == "identities",
         )
@@ -100,83 +99,103 @@ def rank_metrics(
     return RankMetrics(cmc, precision.mean(), penalty.mean())
 
 
-def _rank(
-    similarity: Tensor, query_ids: Tensor, gallery_ids: Tensor, exclude: Tensor | None, identities: bool
-) -> tuple[Tensor, Tensor, Tensor]:
-    """The place (from 0) of the first true match, AP and INP, of each query that has one.
+class _Gallery(NamedTuple):
+    """The gallery's images by identity."""
 
-    Only the places of true matches are needed, and each is the number of better similarities: one sort of bare values
-    and a few binary searches, where sorting indices would cost ten times as much. Rows with ties, in which a place
-    depends on the order of the gallery, are then placed by `_places`.
-    """
+    names: Tensor
+    """(k,) the identities there are, ascending."""
+    identity: Tensor
+    """(g,) which of them each image shows."""
+    order: Tensor
+    """(g,) the images, identity by identity."""
+    starts: Tensor
+    """(k,) where each identity's images start in `order`."""
+    counts: Tensor
+    """(k,) how many it has."""
+
+
+def _by_identity(gallery_ids: Tensor) -> _Gallery:
     names, identity = torch.unique(gallery_ids, return_inverse=True)
-    own, valid = _true_matches(names, identity, query_ids)
+    counts = torch.bincount(identity, minlength=len(names))
+    return _Gallery(names, identity, identity.argsort(stable=True), counts.cumsum(0) - counts, counts)
+
+
+def _rank(
+    similarity: Tensor, query_ids: Tensor, gallery: _Gallery, exclude: Tensor | None, identities: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The place (from 0) of the first true match, AP and INP, of each query that has one."""
+    own, valid = _true_matches(gallery, query_ids)
     if exclude is not None:
         valid &= ~exclude.gather(1, own)
-        similarity = similarity.masked_fill(exclude, float("-inf"))
     some = valid.any(dim=1)
     if not bool(some.all()):
         similarity, own, valid = similarity[some], own[some], valid[some]
         exclude = None if exclude is None else exclude[some]
-    scores = similarity.gather(1, own)
-    values = _sorted(similarity)
-    above = torch.searchsorted(values, scores, right=True)
-    places = values.shape[1] - above
-    tied = ((above - torch.searchsorted(values, scores) > 1) & valid).any(dim=1)
-    best_score = scores.masked_fill(~valid, float("-inf")).amax(dim=1, keepdim=True)
-    if identities:
-        best = _best_by_identity(similarity, identity, len(names))
-        first = (best > best_score).sum(dim=1)
-        tied |= (best == best_score).sum(dim=1) > 1
+    groups = gallery if identities else None
+    first, places, tied = _place(similarity, own, valid, exclude, groups)
     if bool(tied.any()):
-        every = _places(similarity[tied], None if exclude is None else exclude[tied])
-        places[tied] = every.gather(1, own[tied])
-        if identities:
-            ahead = every.new_full((len(every), len(names)), every.shape[1])
-            ahead.scatter_reduce_(1, identity.expand_as(every), every, "amin")
-            mine = every.gather(1, own[tied]).masked_fill(~valid[tied], every.shape[1]).amin(dim=1, keepdim=True)
-            first[tied] = (ahead < mine).sum(dim=1)
+        hidden = None if exclude is None else exclude[tied]
+        first[tied], places[tied], _ = _place(_distinct(similarity[tied]), own[tied], valid[tied], hidden, groups)
     total = valid.sum(dim=1)
-    ordered = places.masked_fill(~valid, similarity.shape[1]).sort(dim=1).values
+    ordered = places.sort(dim=1).values
     hits = torch.arange(1, ordered.shape[1] + 1, device=ordered.device)
     precision = torch.where(hits <= total[:, None], hits / (ordered + 1).double(), 0.0).sum(dim=1) / total
     last = ordered.gather(1, total[:, None] - 1).squeeze(1) + 1
-    return first if identities else ordered[:, 0], precision, total / last.double()
+    return first, precision, total / last.double()
 
 
-def _true_matches(names: Tensor, identity: Tensor, query_ids: Tensor) -> tuple[Tensor, Tensor]:
+def _true_matches(gallery: _Gallery, query_ids: Tensor) -> tuple[Tensor, Tensor]:
     """(q, m): the gallery's images of each query's identity, and which of these columns there are."""
-    counts = torch.bincount(identity, minlength=len(names))
-    by_identity = identity.argsort(stable=True)
+    names, _, order, starts, counts = gallery
     found = torch.searchsorted(names, query_ids).clamp_max(len(names) - 1)
     number = counts[found] * (names[found] == query_ids)
     slots = torch.arange(max(int(number.max()), 1), device=names.device)
-    columns = (counts.cumsum(0) - counts)[found][:, None] + slots
-    return by_identity[columns.clamp_max(len(identity) - 1)], slots < number[:, None]
+    columns = starts[found][:, None] + slots
+    return order[columns.clamp_max(len(order) - 1)], slots < number[:, None]
 
 
-def _best_by_identity(similarity: Tensor, identity: Tensor, number: int) -> Tensor:
-    """(q, number): each identity's highest similarity."""
-    best = similarity.new_full((number, len(similarity)), float("-inf"))
-    with warnings.catch_warnings():
-        # Five times as fast as scatter_reduce_ here, and called beta for as long as torch 2 has been.
-        warnings.filterwarnings("ignore", message="index_reduce")
-        return best.index_reduce_(0, identity, similarity.T, "amax").T
+def _place(
+    values: Tensor, own: Tensor, valid: Tensor, exclude: Tensor | None, groups: _Gallery | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """(q,) the place of the first true match, counted over images or `groups`; (q, m) those of all, and past the end
+    where `own` is not `valid`; and (q,) whether a tie leaves them open.
+
+    A place is the number of better values: one sort of bare values and a few binary searches, where sorting indices
+    would cost ten times as much.
+    """
+    worst = float("-inf") if values.is_floating_point() else torch.iinfo(values.dtype).min
+    values = values.clone() if exclude is None else values.masked_fill(exclude, worst)
+    mine = values.gather(1, own)
+    first = None
+    if groups is not None:
+        target = mine.masked_fill(~valid, worst).amax(dim=1, keepdim=True)
+        query, image = (values > target).nonzero(as_tuple=True)
+        ahead = valid.new_zeros(len(values), len(groups.names))
+        ahead[query, groups.identity[image]] = True
+        first = ahead.sum(dim=1)
+    ranked = _sorted_(values)
+    above = torch.searchsorted(ranked, mine, right=True)
+    second = ranked.gather(1, (above - 2).clamp_min(0))
+    tied = ((second == mine) & (above > 1) & valid).any(dim=1)
+    places = (values.shape[1] - above).masked_fill(~valid, values.shape[1])
+    return places.amin(dim=1) if first is None else first, places, tied
 
 
-def _sorted(values: Tensor) -> Tensor:
-    """Each row in ascending order. On the CPU by NumPy, whose vectorised sort is many times as fast as torch's."""
+def _sorted_(values: Tensor) -> Tensor:
+    """Each row in ascending order, in place. On the CPU by NumPy, whose sort is many times as fast as torch's."""
     if values.device.type != "cpu":
         return values.sort(dim=1).values
-    rows = values.detach().clone()
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:  # NumPy lets go of the interpreter's lock
-        list(pool.map(lambda part: part.numpy().sort(axis=1), rows.chunk(torch.get_num_threads())))
-    return rows
+        list(pool.map(lambda part: part.numpy().sort(axis=1), values.chunk(torch.get_num_threads())))
+    return values
 
 
-def _places(similarity: Tensor, exclude: Tensor | None) -> Tensor:
-    """The place, from 0, of every gallery image, among equals in the gallery's order; excluded ones are last."""
-    order = similarity.argsort(dim=1, descending=True, stable=True)
-    kept = torch.ones_like(order, dtype=torch.bool) if exclude is None else ~exclude.gather(1, order)
-    place = (kept.cumsum(dim=1) - 1).masked_fill(~kept, similarity.shape[1])
-    return torch.empty_like(place).scatter_(1, order, place)
+def _distinct(similarity: Tensor) -> Tensor:
+    """(q, g) integers in the order of the similarities and, among equals, against the order of the gallery."""
+    if similarity.dtype == torch.float32:
+        bits = (similarity + 0.0).view(torch.int32)  # −0 becomes 0; the bits of floats are in order, below 0 backwards
+        order = bits ^ ((bits >> 31) & 0x7FFFFFFF)
+    else:
+        order = torch.unique(similarity, return_inverse=True)[1]
+    gallery = similarity.shape[1]
+    return order.long() * gallery + torch.arange(gallery - 1, -1, -1, device=similarity.device)

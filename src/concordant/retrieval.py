@@ -9,8 +9,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from concordant._checks import check_choice, check_positive, check_shapes
-from concordant._precision import unit, upcast
+from concordant._precision import SMALLEST_NORM, unit, upcast
 from concordant.attention import PartAttention, PartQueries, spatial_similarity
+
+_CACHE = 1 << 22
+"""Bytes that stay near a processor: chunks beyond them wait for memory."""
 
 
 class Encoded(NamedTuple):
@@ -40,14 +43,15 @@ def target_aware_similarity(
     """Compare every query with every gallery image by parts that one of them owns and both are read with.
 
     Equation: for direction "query", the mean over parts k of the cosine between `A(T_g; P_q)_k` and `A(T_q; P_q)_k`;
-    for "gallery" the same with the gallery image's parts; "both" is the mean of the two.
+    for "gallery" the same with the gallery image's parts; "both" is the mean of the two. Norms below 1e-12 count as
+    1e-12: a part that reads nothing is like nothing.
 
     Args:
         query: q images of `CAL.encode`.
         gallery: g images.
         attention: the model's `TSAA`.
         direction: whose parts read both images.
-        memory: bytes that intermediate results may take; pairs are worked through in chunks that fit.
+        memory: bytes that intermediate results may take at most; pairs are worked through in chunks that fit.
 
     Shape: → (q, g), in −1 … 1. No gradient flows.
 
@@ -92,19 +96,22 @@ def _by_parts_of(owner: Encoded, other: Encoded, attention: PartAttention, memor
     similarity: Tensor = torch.empty(n, m, dtype=upcast(owner.tokens[:0]).dtype, device=owner.tokens.device)
     own = unit(attention.attend(*owner).features)
     # A chunk of images from either side, as square as may be: each then serves many pairs.
-    pairs = max(memory // (similarity.element_size() * p * (2 * t + 2 * c)), 1)
+    if other.tokens.device.type == "cpu":
+        memory = min(memory, _CACHE)
+    pairs = max(memory // (similarity.element_size() * p * (2 * t + c)), 1)
     rows = max(min(n, round(pairs**0.5)), 1)
     columns = max(min(m, pairs // rows), 1)
+    # One buffer for every chunk: to allocate it anew takes as long as to fill it.
+    pooled = other.tokens.new_empty(columns, rows * p, c)
     for i in range(0, n, rows):
         queries, gates = (x[i : i + rows].flatten(0, 1) for x in owner.part_queries)
-        target = (own[i : i + rows].flatten(0, 1) * gates).T  # [c, x], x the chunk's parts
-        squared_gates = upcast(gates).square()
+        target = own[i : i + rows].flatten(0, 1)
         for j in range(0, m, columns):
             tokens, keys = other.tokens[j : j + columns], other.keys[j : j + columns]
             weights = spatial_similarity(queries.expand(len(keys), -1, -1), keys).to(tokens.dtype)
-            pooled = upcast(weights @ tokens)  # [g, x, c]
-            dot = torch.einsum("gxc,cx->gx", pooled, target)
-            norm = torch.einsum("gxc,xc->gx", pooled.square(), squared_gates).sqrt()
-            cosine = dot / norm.clamp_min(torch.finfo(norm.dtype).tiny)
+            features = torch.bmm(weights, tokens, out=pooled[: len(keys), : len(queries)]).mul_(gates)
+            norm = torch.linalg.vector_norm(features, dim=2, dtype=similarity.dtype)
+            dot = features.mul_(target).sum(dim=2, dtype=similarity.dtype)
+            cosine = dot / norm.clamp_min(SMALLEST_NORM)
             similarity[i : i + rows, j : j + columns] = cosine.view(len(keys), -1, p).mean(dim=2).T
     return similarity

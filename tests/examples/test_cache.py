@@ -48,7 +48,7 @@ def test_more_images_than_a_chunk(make_tree: MakeTree, monkeypatch: pytest.Monke
 
 def test_it_is_made_once_and_anew_when_something_changed(make_tree: MakeTree, monkeypatch: pytest.MonkeyPatch) -> None:
     root = make_tree(pictures=1)
-    paths = read_sysu(root).query.paths
+    paths = [item.path for item in read_sysu(root).test if item.modality]
     cache_images(paths, (4, 2), root=root, progress=False)
     names = _files(root / ".cache")
     assert len(names) == 1
@@ -91,7 +91,7 @@ def test_broken_images_are_all_named(make_tree: MakeTree) -> None:
 
 def test_a_cut_file_is_made_again_and_leftovers_go(make_tree: MakeTree) -> None:
     root = make_tree(pictures=1)
-    paths = read_sysu(root).query.paths
+    paths = [item.path for item in read_sysu(root).test if item.modality]
     whole = np.array(cache_images(paths, (8, 4), root=root, progress=False))
     file = root / ".cache" / _files(root / ".cache")[0]
     file.write_bytes(file.read_bytes()[:-1])
@@ -102,7 +102,7 @@ def test_a_cut_file_is_made_again_and_leftovers_go(make_tree: MakeTree) -> None:
 
 def test_a_place_that_cannot_be_written_is_named(make_tree: MakeTree, monkeypatch: pytest.MonkeyPatch) -> None:
     root = make_tree(pictures=1)
-    paths = read_sysu(root).query.paths
+    paths = [item.path for item in read_sysu(root).test if item.modality]
     (root / "file").write_text("in the way")
     with pytest.raises(OSError, match="cache_dir"):
         cache_images(paths, (8, 4), root=root, cache_dir=root / "file", progress=False)

@@ -15,7 +15,19 @@ import torch
 from rich.console import Console
 from scipy.io import loadmat, savemat
 
-from vireid.data import Item, Items, Results, Sysu, evaluate, exclusion, gallery_draw, read_sysu, table
+from vireid.data import (
+    Item,
+    Items,
+    Results,
+    Sysu,
+    cosine,
+    evaluate,
+    exclusion,
+    gallery_draw,
+    read_sysu,
+    reranked,
+    table,
+)
 
 MakeTree = Callable[..., Path]
 # Nobody in camera 1 for 6, few pictures in others, one query identity that only cameras 2 and 3 saw.
@@ -25,9 +37,11 @@ ODD = {(1, 6): 0, (2, 3): 12, (4, 12): 1, (5, 40): 11, (1, 12): 0, (4, 6): 0, (5
 def _literal(sysu: Sysu, similarity: np.ndarray, gallery: list[int]) -> list[float]:
     """Rank-1, -10, -20, mAP and mINP in percent of one gallery, straight from the protocol's words."""
     hits, precisions, penalties = np.zeros(20), [], []
-    for q, query in enumerate(sysu.query):
-        shown = [g for g in gallery if not (query.camera == 3 and sysu.gallery[g].camera == 2)]
-        ranking = [sysu.gallery[g].identity for g in sorted(shown, key=lambda g: -similarity[q, g])]
+    for q, query in enumerate(sysu.test):
+        if query.camera not in (3, 6):
+            continue
+        shown = [g for g in gallery if not (query.camera == 3 and sysu.test[g].camera == 2)]
+        ranking = [sysu.test[g].identity for g in sorted(shown, key=lambda g: -similarity[q, g])]
         if query.identity not in ranking:
             continue  # no true match: dropped
         people: list[int] = []
@@ -77,7 +91,7 @@ def test_galleries_are_those_of_the_literal_draw(
     draws = set()
     for trial in range(10):
         rows = gallery_draw(sysu, trial, search=search, shots=shots, draw=draw)  # type: ignore[arg-type]
-        files = [str(sysu.gallery[row].path) for row in rows.tolist()]
+        files = [str(sysu.test[row].path) for row in rows.tolist()]
         expected = _literal_gallery(root, trial, cameras, shots, draw)
         assert sorted(files) == sorted(expected)
         if draw == "seeded":
@@ -101,56 +115,86 @@ def test_the_seeded_draw_leaves_the_global_generator_alone(make_tree: MakeTree) 
 
 
 @pytest.mark.parametrize("draw", ["official", "seeded"])
-def test_every_figure_is_that_of_the_literal_loop(make_tree: MakeTree, draw: str) -> None:
+@pytest.mark.parametrize("levels", [None, 3])
+def test_every_figure_is_that_of_the_literal_loop(make_tree: MakeTree, draw: str, levels: int | None) -> None:
     root = make_tree(pictures=4, counts=ODD)
-    sysu = read_sysu(root)
-    row_of = {str(item.path): row for row, item in enumerate(sysu.gallery)}
+    sysu = read_sysu(root, draw=draw)  # type: ignore[arg-type]
+    row_of = {str(item.path): row for row, item in enumerate(sysu.test)}
     generator = torch.Generator().manual_seed(0)
     people = torch.randn(41, 16, generator=generator)
-    query, gallery = (
-        people[torch.tensor(items.identity)] + 2 * torch.randn(len(items), 16, generator=generator)
-        for items in (sysu.query, sysu.gallery)
-    )
-    results = evaluate(sysu, query, gallery, draw=draw)  # type: ignore[arg-type]
+    embeddings = people[torch.tensor(sysu.test.identity)] + 2 * torch.randn(len(sysu.test), 16, generator=generator)
+    matrix = torch.nn.functional.cosine_similarity(embeddings[:, None], embeddings[None], dim=2)
+    if levels is not None:  # few values, many ties: among equals, the gallery's order decides
+        matrix = (matrix * levels).round()
+    scores = cosine(embeddings, sysu.test) if levels is None else lambda q, g: matrix[q][:, g]
+    results = evaluate(sysu, scores)
     assert list(results) == ["all_single", "all_multi", "indoor_single", "indoor_multi"]
-    similarity = torch.nn.functional.cosine_similarity(query[:, None], gallery[None], dim=2).numpy()
-    for name, cameras, shots in (
-        ("all_single", [1, 2, 4, 5], 1),
-        ("all_multi", [1, 2, 4, 5], 10),
-        ("indoor_single", [1, 2], 1),
-        ("indoor_multi", [1, 2], 10),
+    for name, search, cameras, shots in (
+        ("all_single", "all", [1, 2, 4, 5], 1),
+        ("all_multi", "all", [1, 2, 4, 5], 10),
+        ("indoor_single", "indoor", [1, 2], 1),
+        ("indoor_multi", "indoor", [1, 2], 10),
     ):
         galleries = [[row_of[f] for f in _literal_gallery(root, t, cameras, shots, draw)] for t in range(10)]
-        figures = np.array([_literal(sysu, similarity, rows) for rows in galleries])
+        if levels is not None:
+            drawn = [gallery_draw(sysu, t, search=search, shots=shots, draw=draw) for t in range(10)]  # type: ignore[arg-type]
+            assert [sorted(rows) for rows in galleries] == [sorted(rows.tolist()) for rows in drawn]
+            galleries = [rows.tolist() for rows in drawn]
+        figures = np.array([_literal(sysu, matrix.numpy(), rows) for rows in galleries])
         assert list(results[name]) == ["rank1", "rank10", "rank20", "mAP", "mINP"]
         np.testing.assert_allclose(list(results[name].values()), figures.mean(axis=0), rtol=0, atol=1e-9)
         np.testing.assert_allclose(list(results.std[name].values()), figures.std(axis=0), rtol=0, atol=1e-9)
     assert results["all_single"]["rank1"] < 100  # else the comparison says little
-    assert (results.draw, results.trials) == (draw, 10)
-    same = evaluate(sysu, similarity=torch.tensor(similarity), draw=draw)  # type: ignore[arg-type]
-    np.testing.assert_allclose(list(same["all_multi"].values()), list(results["all_multi"].values()), rtol=0, atol=1e-9)
+    assert results.trials == 10
     assert json.loads(json.dumps(results)) == {name: dict(figures) for name, figures in results.items()}
 
 
-def test_late_ranks_count_identities() -> None:
-    # Forty people, so that ranks 1, 10 and 20 tell more than that everybody has been found; no files are needed.
-    def items(cameras: tuple[int, ...], pictures: int) -> Items:
-        return Items(
-            Item(Path(f"cam{camera}/{who:04d}/{picture:04d}.jpg"), who, camera, int(camera in (3, 6)))
-            for camera in cameras
-            for who in range(1, 41)
-            for picture in range(1, pictures + 1)
-        )
-
+def _forty_people(draw: str = "seeded") -> Sysu:
+    """Forty people, so that ranks 1, 10 and 20 tell more than that everybody has been found; no files are needed."""
     people = tuple(range(1, 41))
-    sysu = Sysu(Path(), Items([]), items((3, 6), 1), items((1, 2, 4, 5), 2), (), people)
-    similarity = torch.randn(80, 320, generator=torch.Generator().manual_seed(0))
-    results = evaluate(sysu, similarity=similarity, draw="seeded", trials=3)
+    items = Items(
+        Item(Path(f"cam{camera}/{who:04d}/{picture:04d}.jpg"), who, camera, int(camera in (3, 6)))
+        for camera in (1, 2, 3, 4, 5, 6)
+        for who in people
+        for picture in range(1, 2 if camera in (3, 6) else 3)
+    )
+    return Sysu(Path(), Items([]), items, (), people, draw)  # type: ignore[arg-type]
+
+
+def test_late_ranks_count_identities() -> None:
+    sysu = _forty_people()
+    matrix = torch.randn(len(sysu.test), len(sysu.test), generator=torch.Generator().manual_seed(0))
+    results = evaluate(sysu, lambda q, g: matrix[q][:, g], trials=3)
     for name, search, shots in (("all_single", "all", 1), ("indoor_multi", "indoor", 10)):
         galleries = [gallery_draw(sysu, t, search=search, shots=shots, draw="seeded") for t in range(3)]  # type: ignore[arg-type]
-        figures = np.mean([_literal(sysu, similarity.numpy(), rows.tolist()) for rows in galleries], axis=0)
+        figures = np.mean([_literal(sysu, matrix.numpy(), rows.tolist()) for rows in galleries], axis=0)
         np.testing.assert_allclose(list(results[name].values()), figures, rtol=0, atol=1e-9)
         assert figures[0] < figures[1] < figures[2] < 100
+
+
+def test_reranked_figures_keep_the_camera_rule() -> None:
+    sysu = _forty_people()
+    generator = torch.Generator().manual_seed(0)
+    people = torch.randn(41, 8, generator=generator)
+    embeddings = people[torch.tensor(sysu.test.identity)] + torch.randn(len(sysu.test), 8, generator=generator)
+    similarity = reranked(embeddings, sysu.test, k1=5, k2=3)
+    results = evaluate(sysu, similarity, tasks=["all_single"], trials=2)
+    figures = []
+    for trial in range(2):
+        query, gallery, _ = sysu.tasks["all_single"].trial(trial)
+        matrix = np.full((len(sysu.test), len(sysu.test)), np.nan)
+        matrix[np.ix_(query, gallery)] = similarity(query, gallery).numpy()
+        figures.append(_literal(sysu, matrix, gallery.tolist()))
+    np.testing.assert_allclose(list(results["all_single"].values()), np.mean(figures, axis=0), rtol=0, atol=1e-9)
+    assert results["all_single"] != evaluate(sysu, cosine(embeddings, sysu.test), trials=2)["all_single"]
+
+
+def test_a_multi_shot_gallery_takes_all_of_fewer_than_ten(make_tree: MakeTree) -> None:
+    for draw in ("official", "seeded"):
+        sysu = read_sysu(make_tree(draw, pictures=12, counts={(1, 3): 4, (2, 3): 0}))
+        rows = gallery_draw(sysu, 0, shots=10, draw=draw)  # type: ignore[arg-type]
+        taken = {c: sum((sysu.test[r].camera, sysu.test[r].identity) == (c, 3) for r in rows) for c in (1, 2, 4, 5)}
+        assert taken == {1: 4, 2: 0, 4: 10, 5: 10}
 
 
 def test_a_query_of_camera_3_skips_all_of_camera_2() -> None:
@@ -161,28 +205,23 @@ def test_a_query_of_camera_3_skips_all_of_camera_2() -> None:
 
 def test_perfect_features_score_100(make_tree: MakeTree) -> None:
     sysu = read_sysu(make_tree(pictures=2))
-    features = torch.eye(41)
-    results = evaluate(sysu, features[sysu.query.identity], features[sysu.gallery.identity])
+    results = evaluate(sysu, cosine(torch.eye(41)[sysu.test.identity], sysu.test))
     assert all(value == pytest.approx(100) for figures in results.values() for value in figures.values())
     console = Console(width=80, record=True, file=io.StringIO())
-    console.print(table(results))
+    results["visible_to_thermal"], results.std["visible_to_thermal"] = results["all_single"], results.std["all_single"]
+    console.print(table(results, {"flip+rerank": results}))
     text = console.export_text()
     assert "10 official draws" in text
-    assert "indoor, multi" in text
-    assert text.count("100.00±0.00") == 20
+    assert "with flip+rerank" in text
+    assert text.count("indoor, multi") == text.count("visible → thermal") == 2  # the longest name, on one line
+    assert text.count("100.00±0.00") == 50
+    assert all(len(line) <= 80 for line in text.splitlines())
 
 
-def test_some_settings_and_fewer_draws(make_tree: MakeTree) -> None:
-    sysu = read_sysu(make_tree(pictures=2, mat=False))
-    features = torch.eye(41)
-    results = evaluate(
-        sysu,
-        features[sysu.query.identity],
-        features[sysu.gallery.identity],
-        draw="seeded",
-        settings=["all_single"],
-        trials=2,
-    )
+def test_some_tasks_and_fewer_draws(make_tree: MakeTree) -> None:
+    sysu = read_sysu(make_tree(pictures=2, mat=False), draw="seeded")
+    similarity = cosine(torch.eye(41)[sysu.test.identity], sysu.test)
+    results = evaluate(sysu, similarity, tasks=["all_single"], trials=2)
     assert isinstance(results, Results)
     assert list(results) == ["all_single"]
     assert results.trials == 2
@@ -239,16 +278,13 @@ def test_bad_settings(make_tree: MakeTree) -> None:
     for change in ({"trial": 10}, {"trial": -1}, {"search": "outdoor"}, {"shots": 0}, {"draw": "lucky"}):
         with pytest.raises(ValueError, match=f"gallery_draw: `{next(iter(change))}`"):
             gallery_draw(sysu, **{"trial": 0, **change})  # type: ignore[arg-type]
-    query, gallery = torch.zeros(len(sysu.query), 4), torch.zeros(len(sysu.gallery), 4)
-    with pytest.raises(ValueError, match="one row an image"):
-        evaluate(sysu, query[1:], gallery)
-    with pytest.raises(ValueError, match="got neither"):
-        evaluate(sysu, query)
-    with pytest.raises(ValueError, match="got both"):
-        evaluate(sysu, query, gallery, similarity=query @ gallery.T)
-    with pytest.raises(ValueError, match=r"must be \(q, g\)"):
-        evaluate(sysu, similarity=torch.zeros(2, 3))
-    with pytest.raises(ValueError, match="`settings`"):
-        evaluate(sysu, query, gallery, settings=["outdoor"])
+    similarity = cosine(torch.ones(len(sysu.test), 4), sysu.test)
+    for score in (cosine, reranked):
+        with pytest.raises(ValueError, match=r"`embeddings` must be \(n, e\) = \(24, e\)"):
+            score(torch.zeros(23, 4), sysu.test)
+    with pytest.raises(ValueError, match=r"must give \(q, g\) = \(8, 16\); got \(2, 3\)"):
+        evaluate(sysu, lambda *_: torch.zeros(2, 3))
+    with pytest.raises(ValueError, match="`tasks`"):
+        evaluate(sysu, similarity, tasks=["outdoor"])
     with pytest.raises(ValueError, match="`trials`"):
-        evaluate(sysu, query, gallery, trials=11)
+        evaluate(sysu, similarity, trials=11)

@@ -12,17 +12,28 @@ import pytest
 
 import train_sysu
 from vireid.command import argument
-from vireid.config import DEMO, SYSU, DataSettings, LossSettings, ModelSettings, OptimSettings, Settings
+from vireid.config import (
+    DEMO,
+    SYSU,
+    DataSettings,
+    LossSettings,
+    ModelSettings,
+    OptimSettings,
+    RetrievalSettings,
+    SysuSettings,
+)
 from vireid.data import Augment
 from vireid.record import compare_records, fingerprint, plain, read_json, read_settings, revive, write_json
 from vireid.render.dataset import RenderConfig, render_dataset
 
-OTHER = Settings(
+OTHER = SysuSettings(
     root=Path("a/b"),
     out=Path("c"),
     method="global",
     gallery="seeded",
     from_=Path("d/run.json"),
+    verify=True,
+    evaluate=Path("w"),
     resume=True,
     overwrite=True,
     fast_dev_run=True,
@@ -33,7 +44,10 @@ OTHER = Settings(
     model=ModelSettings("resnet18", True, Path("f"), False, 5, 0.5, 64, True, "parts", False),
     loss=LossSettings(*(0.01 * i for i in range(1, len(fields(LossSettings)) + 1))),
     optim=OptimSettings(7, 2, 1e-5, 0.5, 0.03, 0.2, 1.0, 0.9),
+    test=RetrievalSettings(True, True),
 )
+NO_ERRAND: dict[str, Any] = {"from_": None, "verify": False, "evaluate": None}
+NO_ERRAND |= {"resume": False, "overwrite": False, "fast_dev_run": False}
 
 
 def differing(one: Any, other: Any) -> int:
@@ -50,8 +64,8 @@ def differing(one: Any, other: Any) -> int:
 
 
 @pytest.mark.parametrize("settings", [DEMO, SYSU, OTHER], ids=["demo", "sysu", "other"])
-def test_every_setting_comes_back_from_json(settings: Settings) -> None:
-    assert revive(Settings, json.loads(json.dumps(plain(settings)))) == settings
+def test_every_setting_comes_back_from_json(settings: SysuSettings) -> None:
+    assert revive(SysuSettings, json.loads(json.dumps(plain(settings)))) == settings
 
 
 def test_the_settings_of_that_test_are_others_in_every_field() -> None:
@@ -76,17 +90,17 @@ def test_unions_and_what_does_not_fit() -> None:
 def test_a_record_gives_settings_but_not_what_to_do(tmp_path: Path) -> None:
     path = tmp_path / "run.json"
     write_json(path, {"settings": plain(OTHER)})
-    expected = replace(OTHER, from_=None, resume=False, overwrite=False, fast_dev_run=False)
-    assert read_settings(path, Settings) == expected
+    expected = replace(OTHER, **NO_ERRAND)
+    assert read_settings(path, SysuSettings) == expected
     older = read_json(path)
     del older["settings"]["optim"]["ema"]
     write_json(path, older)
-    assert read_settings(path, Settings).optim == replace(OTHER.optim, ema=0.0)
+    assert read_settings(path, SysuSettings).optim == replace(OTHER.optim, ema=0.0)
     write_json(path, {"settings": {"trial": 3}})
-    with pytest.raises(ValueError, match="must be the record of such a run: Settings has no trial"):
-        read_settings(path, Settings)
+    with pytest.raises(ValueError, match="must be the record of such a run: SysuSettings has no trial"):
+        read_settings(path, SysuSettings)
     with pytest.raises(FileNotFoundError, match=r"no record of a run at .*gone"):
-        read_settings(tmp_path / "gone", Settings)
+        read_settings(tmp_path / "gone", SysuSettings)
 
 
 def test_the_command_line_overrides_the_record(tmp_path: Path) -> None:
@@ -109,15 +123,12 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_run_started_from_a_record_has_the_same_weights(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(train_sysu, "report", lambda *_, **__: None)
+    monkeypatch.setattr("vireid.run.report", lambda *_, **__: None)
     first = replace(
         OTHER,
         root=root,
         out=tmp_path / "first",
-        from_=None,
-        resume=False,
-        overwrite=False,
-        fast_dev_run=False,
+        **NO_ERRAND,
         precision="no",
         method="cal",
         data=replace(OTHER.data, cache=None),

@@ -97,7 +97,7 @@ def test_train_sysu_killed_again_and_again(root: Path, tmp_path: Path, monkeypat
     assert len(said.strip().splitlines()) == 1
     train_sysu.main(settings(root, out, "--resume"))
     assert (out / "metrics.json").exists()
-    monkeypatch.setattr(train_sysu, "report", lambda *_, **__: None)
+    monkeypatch.setattr("vireid.run.report", lambda *_, **__: None)
     train_sysu.main(settings(root, tmp_path / "whole"))
     assert (out / "model.safetensors").read_bytes() == (tmp_path / "whole" / "model.safetensors").read_bytes()
     assert figures(out) == figures(tmp_path / "whole")

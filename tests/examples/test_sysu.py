@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from vireid.data import Item, Items, counts_table, describe, read_sysu, sysu, verify
+from vireid.data import Item, Items, Sysu, counts_table, describe, read_sysu, sysu, verify, verify_published
 
 MakeTree = Callable[..., Path]
 
@@ -22,11 +22,8 @@ def test_lists_images_and_names_are_read(make_tree: MakeTree) -> None:
     assert data.train_identities == (1, 2, 4, 5)
     assert data.test_identities == (3, 6, 12, 40)
     assert len(data.train) == 4 * 6 * 2 - 2 + 9
-    assert len(data.query) == 4 * 2 * 2 - 1
-    assert len(data.gallery) == 4 * 4 * 2
-    assert set(data.query.camera.tolist()) == {3, 6}
-    assert set(data.gallery.camera.tolist()) == {1, 2, 4, 5}
-    for items in (data.train, data.query, data.gallery):
+    assert len(data.test) == 4 * 6 * 2 - 1
+    for items in (data.train, data.test):
         assert items.modality.tolist() == [int(camera in (3, 6)) for camera in items.camera.tolist()]
         assert [(i.camera, i.identity, i.path.name) for i in items] == sorted(
             (i.camera, i.identity, i.path.name) for i in items
@@ -46,8 +43,8 @@ def test_names_are_parsed_not_cut_at_offsets(make_tree: MakeTree, monkeypatch: p
     (root / "cam1" / "notes").mkdir()
     monkeypatch.chdir(root)
     data = read_sysu(".")
-    assert data.test_identities == tuple(data.gallery.identities) == (3, 6, 12, 40)
-    assert [i.path.name for i in data.gallery if (i.camera, i.identity) == (1, 6)] == ["00000123.JPG"]
+    assert data.test_identities == tuple(data.test.identities) == (3, 6, 12, 40)
+    assert [i.path.name for i in data.test if (i.camera, i.identity) == (1, 6)] == ["00000123.JPG"]
 
 
 @pytest.mark.parametrize(
@@ -98,7 +95,7 @@ def test_everything_missing_is_in_one_message(make_tree: MakeTree, tmp_path: Pat
         read_sysu(root)
     message = str(caught.value)
     assert "missing in " + str(root) + ": cam3/, cam6/, exp/val_id.txt" in message
-    with pytest.raises(FileNotFoundError, match="its SYSU/ has a cam1/"):
+    with pytest.raises(FileNotFoundError, match="its SYSU/ has cam1"):
         read_sysu(root.parent)
 
 
@@ -120,7 +117,7 @@ def test_half_copied_trees_are_refused(make_tree: MakeTree) -> None:
         read_sysu(root)
     root = make_tree("e", pictures=1)
     (root / "exp" / "test_id.txt").write_text("2,3,6")
-    with pytest.raises(ValueError, match=r"training and for test at once .*: 2"):
+    with pytest.raises(ValueError, match=r"training and for test at once: 2$"):
         read_sysu(root)
 
 
@@ -128,22 +125,30 @@ def test_counts_are_compared_with_the_published_ones(make_tree: MakeTree, monkey
     data = read_sysu(make_tree(pictures=2, counts={(1, 6): 0}))
     counts = describe(data)
     assert counts["train"] == {"identities": 4, "visible": 32, "infrared": 16}
-    assert counts["test"] == {"identities": 4, "query": 16, "gallery_pool": 30}
-    assert counts["test_cameras"][1] == {"identities": 3, "images": 6}
-    assert counts["train_cameras"][6] == {"identities": 4, "images": 8}
+    assert counts["test"] == {"identities": 4, "visible": 30, "infrared": 16}
+    assert counts["gallery_draw"] == "official"
+    camera_1, *_, camera_6 = counts["cameras"]
+    assert (camera_1["camera"], camera_1["modality"]) == (1, "visible")
+    assert camera_1["test"] == {"identities": 3, "images": 6}
+    assert camera_6["train"] == {"identities": 4, "images": 8}
     assert counts["published"] is None
     # The real set cannot be here: let this tree's counts be the published ones, then miss one of them.
-    monkeypatch.setattr(sysu, "PUBLISHED_IDENTITIES", {"train": 4, "test": 4})
-    monkeypatch.setattr(sysu, "PUBLISHED_TRAIN_IMAGES", {"visible": 32, "infrared": 16})
+    with pytest.raises(ValueError, match="train identities: 4, not 395, test identities: 4, not 96"):
+        verify_published(data)
+    monkeypatch.setattr(Sysu, "published_identities", (4, 4))
+    monkeypatch.setattr(sysu, "PUBLISHED_TRAIN_IMAGES", (32, 16))
     cameras = {1: (3, 6), **dict.fromkeys((2, 3, 4, 5, 6), (4, 8))}
     monkeypatch.setattr(sysu, "PUBLISHED_TEST_CAMERAS", cameras)
     assert describe(data)["published"] is True
     verify(data)
+    verify_published(data)
     monkeypatch.setattr(sysu, "PUBLISHED_TEST_CAMERAS", {**cameras, 5: (4, 9)})
     assert describe(data)["published"] is False
     with pytest.raises(ValueError, match="camera 5's test images: 8 found, 9 published"):
         verify(data)
     verify(data, complete=False)
+    with pytest.raises(ValueError, match="camera 5's test images: 8, not 9"):
+        verify_published(data)
     console = Console(width=140, record=True, file=io.StringIO())
     console.print(counts_table(data))
     assert "NOT as published; camera 5's test images: 8, not 9" in console.export_text()

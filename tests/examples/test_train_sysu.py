@@ -1,9 +1,10 @@
 """The whole way on a small rendered set: train, evaluate, draw, resume; and what is refused."""
 
+import inspect
 import itertools
 import json
 import math
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,9 @@ import pytest
 import torch
 from rich.console import Console
 
+from concordant import CALLoss
 from train_sysu import command_line, main
-from vireid.config import DataSettings, ModelSettings, OptimSettings, Settings
+from vireid.config import DataSettings, LossSettings, ModelSettings, OptimSettings, Settings, SysuSettings
 from vireid.data import Items, read_sysu
 from vireid.engine import build_model, check_finite, train
 from vireid.objective import Objective
@@ -31,8 +33,8 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return render_dataset(tmp_path_factory.mktemp("people") / "set", config, workers=1, progress=False)
 
 
-def settings(root: Path, out: Path, **changes: object) -> Settings:
-    small = Settings(
+def settings(root: Path, out: Path, **changes: object) -> SysuSettings:
+    small = SysuSettings(
         root=root,
         out=out,
         data=DataSettings(identities=4, images=2),
@@ -104,6 +106,13 @@ def test_the_baseline_and_cal_are_trained_by_the_same_global_losses(root: Path) 
         assert {"total", "id", "triplet"} <= terms.keys()
         assert (matching is None) == (method == "global")
         assert torch.isfinite(terms["total"])
+
+
+def test_the_weights_are_those_of_the_library_unless_said_otherwise() -> None:
+    library = {name: parameter.default for name, parameter in inspect.signature(CALLoss).parameters.items()}
+    ours = {name: value for name, value in asdict(LossSettings()).items() if name in library}
+    assert ours.pop("label_smoothing") == 0.1
+    assert ours == {name: library[name] for name in ours}
 
 
 def test_the_command_line_knows_the_real_set_from_the_rendered_one() -> None:

@@ -2,29 +2,48 @@
 
 from vireid.data.augment import Augment, normalise
 from vireid.data.cache import cache_images
+from vireid.data.counts import counts_table, describe, verify, verify_published
+from vireid.data.dataset import Count, DataSet, Task, Trial
 from vireid.data.gallery import gallery_draw
 from vireid.data.items import INFRARED, VISIBLE, Item, Items
-from vireid.data.protocol import Results, evaluate, exclusion, table
+from vireid.data.llcm import LLCM, read_llcm
+from vireid.data.protocol import Results, evaluate, table
+from vireid.data.regdb import RegDB, read_regdb
+from vireid.data.rerank import rerank_distances, reranked
 from vireid.data.sampler import CrossModalSampler
-from vireid.data.sysu import Sysu, counts_table, describe, read_sysu, verify
+from vireid.data.similarity import Similarity, cosine
+from vireid.data.sysu import Sysu, exclusion, read_sysu
 
 __all__ = [
     "INFRARED",
+    "LLCM",
     "VISIBLE",
     "Augment",
+    "Count",
     "CrossModalSampler",
+    "DataSet",
     "Item",
     "Items",
+    "RegDB",
     "Results",
+    "Similarity",
     "Sysu",
+    "Task",
+    "Trial",
     "cache_images",
+    "cosine",
     "counts_table",
     "describe",
     "evaluate",
     "exclusion",
     "gallery_draw",
     "normalise",
+    "read_llcm",
+    "read_regdb",
     "read_sysu",
+    "rerank_distances",
+    "reranked",
     "table",
     "verify",
+    "verify_published",
 ]

@@ -1,8 +1,12 @@
-"""Augmentation of whole batches on the device that trains: no loop over images, and every draw repeatable.
+"""Augmentation of whole batches on the device that trains, every draw repeatable.
 
 Each image takes its own row of uniform numbers, all drawn at once from a `torch.Generator`; everything after that is
 a function of the pixels and those numbers. So a batch can be split over processes, or moved to another device, and
 still be augmented in the same way. (kornia's augmentations draw from the global generator, hence plain torch here.)
+
+What moves bytes (a crop, a mirror image, a rectangle) are slices, image by image; what computes is done for the batch.
+Pixels keep the cache's layout, channels last, which is also the one that convolutions like best: they are never
+transposed, and are floats in the last pass alone.
 """
 
 from __future__ import annotations
@@ -18,6 +22,8 @@ from vireid.data.items import VISIBLE
 MEAN = (0.485, 0.456, 0.406)  # ImageNet's, of pixels in 0 .. 1, as pretrained backbones expect
 STD = (0.229, 0.224, 0.225)
 LUMA = (0.299, 0.587, 0.114)  # how much of each channel a grey image takes (ITU-R BT.601)
+
+_NEAR = 1 << 18  # floats
 
 DRAWS = 10  # uniform numbers an image: 3 for crop and flip, 2 for the channels, 5 for erasing
 
@@ -62,7 +68,7 @@ class Augment:
     def __call__(
         self, images: Tensor, modality: Tensor, generator: torch.Generator | None = None, *, draws: Tensor | None = None
     ) -> Tensor:
-        """Augment a batch; `draws` [n 10] in 0 .. 1 stand in for those that `generator` would give."""
+        """Augment a batch, into channels-last memory; `draws` [n 10] in 0 .. 1 stand in for `generator`'s."""
         pixels = _channels_last(images, "Augment")
         n, height, width, _ = pixels.shape
         if modality.shape != (n,):
@@ -71,12 +77,14 @@ class Augment:
             draws = self.draw(n, generator)
         if draws.shape != (n, DRAWS):
             raise ValueError(f"Augment: `draws` must be (n, {DRAWS}) = ({n}, {DRAWS}); got {tuple(draws.shape)}")
-        draws, modality = draws.to(images.device), modality.to(images.device)
-        x = crop_and_flip(pixels, draws[:, 0:3], pad=self.pad, flip=self.flip).float()
-        x = exchange_channels(x, draws[:, 4], (draws[:, 3] < self.exchange) & (modality == VISIBLE))
-        x = _standardise(x)
+        draws, modality = draws.cpu(), modality.cpu()  # slices need numbers
+        moved = crop_and_flip(pixels, draws[:, 0:3], pad=self.pad, flip=self.flip)
+        exchange_channels_(moved, draws[:, 4], (draws[:, 3] < self.exchange) & (modality == VISIBLE))
+        x = _standardise(moved)
         boxes = erasing_boxes(draws[:, 6:10], height, width, area=self.erase_area, ratio=self.erase_ratio)
-        x.masked_fill_((boxes & (draws[:, 5] < self.erase)[:, None, None])[:, None], 0.0)
+        erased = (draws[:, 5] < self.erase).nonzero().squeeze(1)
+        for image, (top, left, bottom, right) in zip(erased.tolist(), boxes[erased].tolist(), strict=True):
+            x[image, :, top:bottom, left:right] = 0.0
         return x
 
     def draw(self, n: int, generator: torch.Generator | None = None) -> Tensor:
@@ -86,46 +94,46 @@ class Augment:
 
 def normalise(images: Tensor) -> Tensor:
     """What test images get: uint8 [n 3 h w] or [n h w 3] -> float32 [n 3 h w], by ImageNet's mean and deviation."""
-    return _standardise(_planes(_channels_last(images, "normalise")).float())
+    return _standardise(_channels_last(images, "normalise"))
 
 
 def crop_and_flip(pixels: Tensor, draws: Tensor, *, pad: int, flip: float) -> Tensor:
-    """A crop of [n h w 3], as [n 3 h w], flipped where draws[:, 2] < flip.
+    """A crop of each of [n h w c], black where it reaches over the edge, mirrored where draws[:, 2] < flip.
 
     Of the 2·pad + 1 places on each axis, draws[:, 0] picks the vertical one and draws[:, 1] the horizontal one.
     """
-    n, height, width, _ = pixels.shape
-    image = torch.arange(n, device=pixels.device)
-    if pad and n:
-        padded = torch.nn.functional.pad(pixels, (0, 0, pad, pad, pad, pad)).contiguous()
-        full_height, full_width = padded.shape[1:3]
-        corner = (draws[:, 0:2] * (2 * pad + 1)).long().clamp_(max=2 * pad)
-        # Every row of a crop is one run of bytes, so the gather names where each run starts and copies it whole. The
-        # view has a run at each pixel; they overlap, which costs nothing.
-        runs = padded.as_strided((n * full_height * full_width - width + 1, 3 * width), (3, 1))
-        first_row = image * full_height + corner[:, 0]
-        starts = (first_row[:, None] + torch.arange(height, device=pixels.device)) * full_width + corner[:, 1:2]
-        pixels = runs[starts].view(n, height, width, 3)
-    planes = _planes(pixels)
-    # Whole images are picked from both ways round: several times faster than a choice for each pixel.
-    return torch.cat([planes, planes.flip(3)])[image + n * (draws[:, 2] < flip)]
+    _, height, width, _ = pixels.shape
+    moved = torch.zeros_like(pixels, memory_format=torch.contiguous_format)
+    corners = (draws[:, 0:2] * (2 * pad + 1)).long().clamp_(max=2 * pad) - pad
+    for image, (down, right) in enumerate(corners.tolist()):
+        seen = pixels[image, max(down, 0) : height + down, max(right, 0) : width + right]
+        top, left = max(-down, 0), max(-right, 0)
+        moved[image, top : top + seen.shape[0], left : left + seen.shape[1]] = seen
+    for image in (draws[:, 2] < flip).nonzero().squeeze(1).tolist():
+        moved[image] = moved[image].flip(1)
+    return moved
 
 
-def exchange_channels(x: Tensor, draws: Tensor, chosen: Tensor) -> Tensor:
-    """The rows of [n 3 h w] that `chosen` [n] names with one mix in all channels: draws [n] picks R, G, B or grey."""
-    mixes = torch.cat([torch.eye(3, device=x.device), torch.tensor([LUMA], device=x.device)])
-    weights = mixes[(draws * 4).long().clamp_(max=3)][:, :, None, None]
-    grey = x[:, 0] * weights[:, 0]
-    for channel in (1, 2):  # not a matrix product, which autocast would round to 8 bits
-        grey.addcmul_(x[:, channel], weights[:, channel])
-    share = chosen.to(x.dtype)[:, None, None, None]  # 0 or 1, so the sum below is exactly the one or the other
-    return (x * (1 - share)).addcmul_(grey[:, None], share)
+def exchange_channels_(pixels: Tensor, draws: Tensor, chosen: Tensor) -> None:
+    """Put one mix in all channels of the images of [n h w 3] that `chosen` [n] names: draws [n] picks R, G, B or grey.
+
+    In place, and rounded to bytes, as an image that was saved so would be.
+    """
+    mixes = (draws * 4).long().clamp_(max=3)
+    for image in chosen.nonzero().squeeze(1).tolist():
+        picture, mix = pixels[image], int(mixes[image])
+        if mix < 3:
+            grey = picture[..., mix].clone()
+        else:
+            red, green, blue = picture.float().unbind(2)  # not a matrix product, which autocast would round to 8 bits
+            grey = (LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue).round_().byte()
+        picture[:] = grey[..., None]
 
 
 def erasing_boxes(
     draws: Tensor, height: int, width: int, *, area: tuple[float, float], ratio: tuple[float, float]
 ) -> Tensor:
-    """One rectangle an image, as a mask [n h w]: its area, its ratio and its place from draws [n 4]."""
+    """One rectangle an image, [n 4]: top, left, bottom, right; its area, its ratio and its place from draws [n 4]."""
     share = area[0] + draws[:, 0] * (area[1] - area[0])
     low, high = math.log(ratio[0]), math.log(ratio[1])
     shape = (low + draws[:, 1] * (high - low)).exp()
@@ -133,11 +141,7 @@ def erasing_boxes(
     wide = (share * height * width / shape).sqrt().round().clamp(1, width)
     top = (draws[:, 2] * (height - tall + 1)).floor()
     left = (draws[:, 3] * (width - wide + 1)).floor()
-    rows, columns = (torch.arange(length, device=draws.device) for length in (height, width))
-    in_rows = (rows >= top[:, None]) & (rows < (top + tall)[:, None])
-    in_columns = (columns >= left[:, None]) & (columns < (left + wide)[:, None])
-    mask: Tensor = in_rows[:, :, None] & in_columns[:, None, :]
-    return mask
+    return torch.stack([top, left, top + tall, left + wide], dim=1).long()
 
 
 def _channels_last(images: Tensor, who: str) -> Tensor:
@@ -151,13 +155,14 @@ def _channels_last(images: Tensor, who: str) -> Tensor:
     raise ValueError(f"{who}: `images` must be (n, h, w, 3) or (n, 3, h, w); got {tuple(images.shape)}")
 
 
-def _planes(pixels: Tensor) -> Tensor:
-    """[n h w 3] -> [n 3 h w], laid out so; while a pixel still is a byte, as that is the cheapest time to move it."""
-    return pixels.permute(0, 3, 1, 2).contiguous()
-
-
-def _standardise(x: Tensor) -> Tensor:
-    """Pixels 0 .. 255 -> zero mean and unit deviation over ImageNet, in place (`x` is always a fresh tensor here)."""
-    mean, std = (torch.tensor(values, device=x.device).view(3, 1, 1) * 255 for values in (MEAN, STD))
-    x.sub_(mean).div_(std)
-    return x
+def _standardise(pixels: Tensor) -> Tensor:
+    """Bytes [n h w 3] -> floats [n 3 h w] of zero mean and unit deviation over ImageNet, in channels-last memory."""
+    n, height, width, _ = pixels.shape
+    mean, std = ((255 * torch.tensor(values, device=pixels.device)).repeat(width) for values in (MEAN, STD))
+    x = torch.empty(n, height, width * 3, device=pixels.device)
+    rows = pixels.reshape(n, height, width * 3)
+    # A few images at a time stay near a processor from one operation to the next.
+    step = n if x.is_cuda else max(_NEAR // max(height * width * 3, 1), 1)
+    for part in (slice(start, start + step) for start in range(0, n, max(step, 1))):
+        x[part].copy_(rows[part]).sub_(mean).div_(std)
+    return x.view(n, height, width, 3).permute(0, 3, 1, 2)

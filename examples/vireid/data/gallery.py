@@ -1,34 +1,63 @@
-"""SYSU-MM01's galleries: which visible images each trial ranks, by either of the two draws in use."""
+"""Galleries: which images each trial ranks, by either of the two draws in use."""
 
 from __future__ import annotations
 
 import random
+from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.io import loadmat
 
-from vireid.data.sysu import Sysu
+from vireid.data.items import VISIBLE, Items
+
+if TYPE_CHECKING:
+    from vireid.data.sysu import Sysu
 
 Search = Literal["all", "indoor"]
 Draw = Literal["official", "seeded"]
+Groups = dict[tuple[int, int], list[int]]
+"""The rows of each (identity, camera), in the order in which an evaluation draws from them."""
 
 GALLERY_CAMERAS: dict[str, tuple[int, ...]] = {"all": (1, 2, 4, 5), "indoor": (1, 2)}
 TRIALS = 10
 
 
+def group_rows(items: Items, cameras: Iterable[int], modality: int) -> Groups:
+    """The rows of one modality by identity and camera, identities ascending, without the cameras that saw nobody."""
+    wanted = set(cameras)
+    groups: Groups = {}
+    columns = (items.identity.tolist(), items.camera.tolist(), items.modality.tolist())
+    for row, (identity, camera, kind) in enumerate(zip(*columns, strict=True)):
+        if camera in wanted and kind == modality:
+            groups.setdefault((identity, camera), []).append(row)
+    return dict(sorted(groups.items()))
+
+
+def seeded_draw(groups: Groups, trial: int, *, shots: int = 1) -> NDArray[np.int64]:
+    """Rows of one trial: `random.seed(trial)`, then group by group one `random.choice`, as in the AGW family of code.
+
+    Codes differ in how they draw several shots: here it is `random.sample`, without repetition, or all there are.
+    The dice are thrown on a generator of this draw's own; their order, identity by identity and camera by camera, is
+    part of the protocol.
+    """
+    dice = random.Random(trial)
+    drawn: list[int] = []
+    for group in groups.values():
+        drawn += [dice.choice(group)] if shots == 1 else dice.sample(group, min(shots, len(group)))
+    return np.array(drawn, dtype=np.int64)
+
+
 def gallery_draw(
     sysu: Sysu, trial: int, *, search: Search = "all", shots: int = 1, draw: Draw = "official"
 ) -> NDArray[np.int64]:
-    """Rows of `sysu.gallery` that are the gallery of one trial: `shots` images an identity and camera, or all it has.
+    """Rows of `sysu.test` that are the gallery of one trial: `shots` images an identity and camera, or all it has.
 
     official: row `trial` of the permutations that the data set comes with, exp/rand_perm_cam.mat, first `shots`.
-    seeded: `random.seed(trial)`, then identity by identity and camera by camera one `random.choice` of the sorted
-    files, as in the AGW family of code, whose single-shot galleries these are. Codes differ in how they draw several:
-    here it is `random.sample`, without repetition.
+    seeded: see `seeded_draw`; single-shot galleries are those of the AGW family of code.
 
     Args:
         trial: 0 .. 9.
@@ -47,29 +76,20 @@ def gallery_draw(
         raise ValueError(f"gallery_draw: `trial` must be 0 .. {TRIALS - 1}; got {trial}")
     if shots < 1:
         raise ValueError(f"gallery_draw: `shots` must be at least 1; got {shots}")
-    identities, cameras, rows = sysu.gallery.identity, sysu.gallery.camera, np.arange(len(sysu.gallery))
-    groups = {
-        (identity, camera): rows[(identities == identity) & (cameras == camera)].tolist()
-        for identity in sysu.gallery.identities.tolist()  # ascending: the order of the draws is part of the protocol
-        for camera in GALLERY_CAMERAS[search]
-    }
-    groups = {key: group for key, group in groups.items() if group}  # not every camera saw everybody
-    drawn: list[int] = []
+    groups = group_rows(sysu.test, GALLERY_CAMERAS[search], VISIBLE)
     if draw == "seeded":
-        dice = random.Random(trial)
-        for group in groups.values():
-            drawn += [dice.choice(group)] if shots == 1 else dice.sample(group, min(shots, len(group)))
-    else:
-        for (identity, camera), group in groups.items():
-            row_of = {_picture(sysu.gallery[row].path): row for row in group}
-            for picture in _permutation(sysu.root, camera, identity, trial)[:shots]:
-                if picture not in row_of:
-                    raise ValueError(
-                        f"gallery_draw: {_mat(sysu.root)} draws picture {picture:04d} of identity {identity:04d} and "
-                        f"camera {camera}, which must be in {sysu.gallery[group[0]].path.parent.absolute()}; it has "
-                        f"{len(group)} pictures and not this one"
-                    )
-                drawn.append(row_of[picture])
+        return seeded_draw(groups, trial, shots=shots)
+    drawn: list[int] = []
+    for (identity, camera), group in groups.items():
+        row_of = {_picture(sysu.test[row].path): row for row in group}
+        for picture in _permutation(sysu.root, camera, identity, trial)[:shots]:
+            if picture not in row_of:
+                raise ValueError(
+                    f"gallery_draw: {_mat(sysu.root)} draws picture {picture:04d} of identity {identity:04d} and "
+                    f"camera {camera}, which must be in {sysu.test[group[0]].path.parent.absolute()}; it has "
+                    f"{len(group)} pictures and not this one"
+                )
+            drawn.append(row_of[picture])
     return np.array(drawn, dtype=np.int64)
 
 

@@ -1,132 +1,102 @@
-"""SYSU-MM01's evaluation: infrared queries, ten draws of a visible gallery, the mean of their figures."""
+"""Evaluation: every task of a data set, each the mean of its trials' figures."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from rich.box import SIMPLE
 from rich.table import Table
-from torch import Tensor
-from torch.nn.functional import normalize
 
 from concordant import rank_metrics
-from vireid.data.gallery import TRIALS, Draw, Search, gallery_draw
-from vireid.data.sysu import Sysu
+from vireid.data.dataset import DataSet, Task
+from vireid.data.similarity import Similarity
 
 FIGURES = ("rank1", "rank10", "rank20", "mAP", "mINP")
 
 
-class Setting(NamedTuple):
-    search: Search
-    shots: int
-
-
-SETTINGS: dict[str, Setting] = {
-    "all_single": Setting("all", 1),
-    "all_multi": Setting("all", 10),
-    "indoor_single": Setting("indoor", 1),
-    "indoor_multi": Setting("indoor", 10),
-}
-
-
 class Results(dict[str, dict[str, float]]):
-    """`{"all_single": {"rank1": …, "rank10": …, "rank20": …, "mAP": …, "mINP": …}, …}` in percent, the draws' mean.
+    """`{"all_single": {"rank1": …, "rank10": …, "rank20": …, "mAP": …, "mINP": …}, …}` in percent, the trials' mean.
 
-    `std` has the same keys: the standard deviation over the draws; `draw` and `trials` say which and how many.
+    `std` has the same keys: the standard deviation over the trials; `title` says what the figures are of.
     """
 
-    def __init__(
-        self, mean: Mapping[str, dict[str, float]], std: Mapping[str, dict[str, float]], draw: str, trials: int
-    ) -> None:
-        super().__init__(mean)
-        self.std, self.draw, self.trials = dict(std), draw, trials
-
-
-def exclusion(query_cameras: ArrayLike, gallery_cameras: ArrayLike) -> Tensor:
-    """[q g], true where a query must not be shown a gallery image: camera 3 and camera 2 stand at the same place.
-
-    Every image of camera 2 goes, whomever it shows.
-    """
-    query, gallery = torch.as_tensor(np.array(query_cameras)), torch.as_tensor(np.array(gallery_cameras))
-    return (query == 3)[:, None] & (gallery == 2)[None, :]
+    def __init__(self, scores: Mapping[str, ArrayLike], title: str) -> None:
+        """From each task's scores [trials, figures]."""
+        super().__init__({name: _named(np.mean(rows, axis=0)) for name, rows in scores.items()})
+        self.std = {name: _named(np.std(rows, axis=0)) for name, rows in scores.items()}
+        self.trials = max(len(np.asarray(rows)) for rows in scores.values())
+        self.title = title
 
 
 def evaluate(
-    sysu: Sysu,
-    query: Tensor | None = None,
-    gallery: Tensor | None = None,
-    *,
-    similarity: Tensor | None = None,
-    draw: Draw = "official",
-    settings: Sequence[str] = tuple(SETTINGS),
-    trials: int = TRIALS,
+    data: DataSet, similarity: Similarity, *, tasks: Sequence[str] | None = None, trials: int | None = None
 ) -> Results:
-    """Score every setting of the protocol, each the mean of ten draws, from features that were extracted once.
+    """Score the tasks of a data set.
 
     Args:
-        query: embeddings [q e] of `sysu.query`, compared by cosine with
-        gallery: embeddings [g e] of the whole pool `sysu.gallery`; or, in their stead,
-        similarity: any similarity [q g] of the same rows, higher is nearer: target-aware retrieval, say.
-        draw: which gallery draw, "official" or "seeded".
-        settings: some of "all_single", "all_multi", "indoor_single", "indoor_multi".
-        trials: how many of the ten draws; figures to publish take all.
+        similarity: of given queries with a given gallery: `cosine(embeddings, data.test)`, `reranked(…)`, or any
+            function (rows [q], rows [g]) -> [q g], higher is nearer: target-aware retrieval, say.
+        tasks: some of the data set's, by name; all unless given.
+        trials: how many trials of each task; figures to publish take all.
 
     Raises:
-        ValueError: for embeddings that do not fit the images, bad settings, or where no query has a true match.
+        ValueError: for bad settings or similarities, or where no query has a true match.
         FileNotFoundError: see `gallery_draw`.
     """
-    expected = (len(sysu.query), len(sysu.gallery))
-    if unknown := [name for name in settings if name not in SETTINGS]:
-        raise ValueError(f"evaluate: `settings` must be some of {tuple(SETTINGS)}; got {unknown}")
-    if not 1 <= trials <= TRIALS:
-        raise ValueError(f"evaluate: `trials` must be 1 .. {TRIALS}; got {trials}")
-    if similarity is None:
-        if query is None or gallery is None:
-            raise ValueError("evaluate: takes `query` and `gallery` embeddings, or their `similarity`; got neither")
-        if query.ndim != 2 or gallery.ndim != 2 or (len(query), len(gallery)) != expected:
-            raise ValueError(
-                f"evaluate: `query` and `gallery` must be ({expected[0]}, e) and ({expected[1]}, e), one row an image; "
-                f"got {tuple(query.shape)} and {tuple(gallery.shape)}"
-            )
-        similarity = normalize(query.float(), dim=1) @ normalize(gallery.float(), dim=1).T
-    elif query is not None or gallery is not None:
-        raise ValueError("evaluate: takes `query` and `gallery` embeddings, or their `similarity`; got both")
-    if tuple(similarity.shape) != expected:
-        raise ValueError(f"evaluate: `similarity` must be (q, g) = {expected}; got {tuple(similarity.shape)}")
-    draws = {name: np.array([_score(sysu, similarity, name, t, draw) for t in range(trials)]) for name in settings}
-    mean, std = (
-        {name: dict(zip(FIGURES, summary(scores, axis=0).tolist(), strict=True)) for name, scores in draws.items()}
-        for summary in (np.mean, np.std)
-    )
-    return Results(mean, std, draw, trials)
+    known = data.tasks
+    names = tuple(known) if tasks is None else tuple(tasks)
+    if unknown := [name for name in names if name not in known]:
+        raise ValueError(f"evaluate: `tasks` must be some of {tuple(known)}; got {unknown}")
+    most = min(known[name].trials for name in names)
+    if trials is not None and not 1 <= trials <= most:
+        raise ValueError(f"evaluate: `trials` must be 1 .. {most}; got {trials}")
+    scores = {
+        name: [_score(data, known[name], number, similarity) for number in range(trials or known[name].trials)]
+        for name in names
+    }
+    return Results(scores, data.title(trials or most))
 
 
-def table(results: Results) -> Table:
-    """The results for people: one line a setting, each figure as mean ± standard deviation over the draws."""
-    title = f"SYSU-MM01, infrared → visible, %: mean of {results.trials} {results.draw} draws"
-    out = Table("gallery", title=title, box=SIMPLE, pad_edge=False, collapse_padding=True)  # fits 80 characters
+def table(results: Results, options: Mapping[str, Results] | None = None) -> Table:
+    """The results for people: one line a task, each figure as mean ± standard deviation over the trials.
+
+    Below them the same with test-time options, by the options' names.
+    """
+    out = Table("", title=results.title, box=SIMPLE, padding=0)  # fits 80 characters
     for heading in ("rank-1", "rank-10", "rank-20", "mAP", "mINP"):
         out.add_column(heading, justify="right", no_wrap=True)
-    for name, means in results.items():
-        figures = (f"{means[figure]:.2f}±{results.std[name][figure]:.2f}" for figure in FIGURES)
-        out.add_row(name.replace("_", ", "), *figures)
+    for option, some in {"": results, **(options or {})}.items():
+        if option:
+            out.add_section()
+            out.add_row(f"with {option}")
+        for name, means in some.items():
+            std = some.std[name]
+            figures = (f"{means[f]:.2f}" + (f"±{std[f]:.2f}" if some.trials > 1 else "") for f in FIGURES)
+            out.add_row(name.replace("_to_", " → ").replace("_", ", "), *figures)
     return out
 
 
-def _score(sysu: Sysu, similarity: Tensor, setting: str, trial: int, draw: Draw) -> list[float]:
-    search, shots = SETTINGS[setting]
-    rows = gallery_draw(sysu, trial, search=search, shots=shots, draw=draw)
-    device = similarity.device
+def _named(figures: ArrayLike) -> dict[str, float]:
+    return dict(zip(FIGURES, np.asarray(figures).tolist(), strict=True))
+
+
+def _score(data: DataSet, task: Task, number: int, similarity: Similarity) -> list[float]:
+    query, gallery, exclude = task.trial(number)
+    values = similarity(query, gallery)
+    if tuple(values.shape) != (len(query), len(gallery)):
+        raise ValueError(
+            f"evaluate: `similarity` must give (q, g) = {(len(query), len(gallery))}; got {tuple(values.shape)}"
+        )
+    identity = torch.tensor(data.test.identity, device=values.device)
     metrics = rank_metrics(
-        similarity[:, torch.from_numpy(rows).to(device)],
-        torch.tensor(sysu.query.identity, device=device),
-        torch.tensor(sysu.gallery.identity[rows], device=device),
-        exclude=exclusion(sysu.query.camera, sysu.gallery.camera[rows]).to(device),
-        cmc_over="identities",
+        values,
+        identity[query],
+        identity[gallery],
+        exclude=None if exclude is None else exclude.to(values.device),
+        cmc_over=task.cmc_over,
         ranks=20,
     )
     figures = (metrics.cmc[0], metrics.cmc[9], metrics.cmc[19], metrics.map, metrics.minp)

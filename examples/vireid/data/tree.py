@@ -1,0 +1,122 @@
+"""What the trees of all data sets are made of: lists of identities, lists of labelled images, folders of pictures."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from vireid.data.items import Item
+
+
+def check_tree(name: str, root: Path, folders: Sequence[str], files: Sequence[str]) -> None:
+    """Refuse a root in which folders or files are missing.
+
+    Raises:
+        FileNotFoundError: one message names all that is missing, and a folder below that looks like the root.
+    """
+    if not root.is_dir():
+        raise FileNotFoundError(f"{name}: the root must be a directory; {root.absolute()} is not one")
+    missing = [f"{folder}/" for folder in folders if not (root / folder).is_dir()]
+    missing += [file for file in files if not (root / file).is_file()]
+    if missing:
+        first = (folders or files)[0]
+        nested = [entry.name for entry in sorted(root.iterdir()) if (entry / first).exists()]
+        hint = f" (its {nested[0]}/ has {first}: is that the root?)" if nested else ""
+        raise FileNotFoundError(f"{name}: missing in {root.absolute()}: {', '.join(missing)}{hint}")
+
+
+def read_identities(path: Path, *, blank: bool = False) -> tuple[int, ...]:
+    """The identities of one comma-separated line, ascending; spaces, line ends and a last comma are no matter.
+
+    Args:
+        blank: whether the list may name nobody.
+
+    Raises:
+        ValueError: the file is no text, or not of positive integers; the message names it and the token.
+    """
+    lines = _read_lines("read_identities", path)
+    tokens = [token.strip() for line in lines for token in line.strip(", \t").split(",")]
+    for token in tokens:
+        if not (token.isascii() and token.isdecimal() and int(token) > 0):
+            raise ValueError(
+                f"read_identities: {path.absolute()} must hold positive integers with commas between them; "
+                f"got {token!r}"
+            )
+    if not tokens and not blank:
+        raise ValueError(f"read_identities: {path.absolute()} must name at least one identity; it is blank")
+    return tuple(sorted({int(token) for token in tokens}))
+
+
+def read_labelled(path: Path) -> list[tuple[Path, int]]:
+    """The (path, label) of each line `path label`; labels are whole numbers from 0.
+
+    Raises:
+        ValueError: the file is no text or blank, or a line is not of that form; the message names it and the line.
+    """
+    found = []
+    for number, line in enumerate(_read_lines("read_labelled", path), start=1):
+        image, _, label = line.strip().rpartition(" ")
+        if not (image and label.isascii() and label.isdecimal()):
+            raise ValueError(
+                f"read_labelled: {path.absolute()} must hold lines `path label`; line {number} is {line!r}"
+            )
+        found.append((Path(image.strip()), int(label)))
+    if not found:
+        raise ValueError(f"read_labelled: {path.absolute()} must list at least one image; it is blank")
+    return found
+
+
+def person_of(image: Path, listed_in: Path) -> int:
+    """The identity of an image `…/{person}/{file}`: the number that its folder is named by."""
+    folder = image.parent.name
+    if not (folder.isascii() and folder.isdecimal()):
+        raise ValueError(
+            f"read_labelled: images of {listed_in.absolute()} must lie in folders with a person's number for a name; "
+            f"got {image}"
+        )
+    return int(folder)
+
+
+def check_labels(labelled: Iterable[tuple[Path, int]], listed_in: Sequence[Path]) -> None:
+    """Refuse lists in which a label and a person's folder do not stand for each other.
+
+    Raises:
+        ValueError: names the lists and the first label or person with two counterparts.
+    """
+    person_by_label: dict[int, int] = {}
+    label_by_person: dict[int, int] = {}
+    for image, label in labelled:
+        person = person_of(image, listed_in[0])
+        if (known := person_by_label.setdefault(label, person)) != person:
+            clash = f"label {label} is of person {known} and of person {person} ({image})"
+        elif (known := label_by_person.setdefault(person, label)) != label:
+            clash = f"person {person} has label {known} and label {label} ({image})"
+        else:
+            continue
+        names = " and ".join(str(path.absolute()) for path in listed_in)
+        raise ValueError(f"check_labels: one label must be one person in {names}; {clash}")
+
+
+def read_folders(folder: Path, identities: Iterable[int], *, camera: int, modality: int) -> list[Item]:
+    """The images `{identity}/{picture}.jpg` below `folder`, by identity and file name; nothing if it is not there."""
+    if not folder.is_dir():
+        return []
+    people = {
+        int(entry.name): entry
+        for entry in folder.iterdir()
+        if entry.name.isascii() and entry.name.isdecimal() and entry.is_dir()
+    }
+    items: list[Item] = []
+    for identity in sorted(set(identities) & people.keys()):
+        # A leading dot marks what file managers leave behind, `._0001.jpg` and the like.
+        names = sorted(n for n in os.listdir(people[identity]) if n.lower().endswith(".jpg") and not n.startswith("."))
+        items += [Item(people[identity] / name, identity, camera, modality) for name in names]
+    return items
+
+
+def _read_lines(who: str, path: Path) -> list[str]:
+    try:
+        return [line for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{who}: {path.absolute()} must be text; got bytes that are none ({error})") from None

@@ -1,0 +1,100 @@
+"""What every `train_*.py` does with its data set: check it, train or load a model, evaluate and draw."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from safetensors import SafetensorError
+
+from concordant import CAL
+from vireid.baseline import GlobalBaseline
+from vireid.checkpoint import load_weights, read_metadata
+from vireid.config import Settings
+from vireid.data import DataSet, Items, cache_images, counts_table, describe, verify_published
+from vireid.engine import build_model, train
+from vireid.processes import join_processes
+from vireid.record import fingerprint
+from vireid.rehearsal import few, rehearsal
+from vireid.report import Images, report
+
+
+def run(settings: Settings, data: DataSet, console: Console) -> None:
+    """Train on a data set and evaluate; or, as the settings say, only compare its counts, or only evaluate.
+
+    Raises:
+        ValueError, OSError, FloatingPointError: whatever is wrong with the data, the settings or the run.
+    """
+    console.quiet = not join_processes().is_main_process
+    console.print(counts_table(data))
+    if settings.verify:
+        verify_published(data)
+    elif settings.evaluate is not None:
+        out, weights = settings.out, settings.evaluate
+        if (out / "metrics.json").exists() and not settings.overwrite:
+            raise ValueError(f"evaluate: {out} holds figures already: --overwrite replaces them")
+        model = load_model(settings, data, weights)
+        out.mkdir(parents=True, exist_ok=True)
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        report(
+            settings,
+            data,
+            model.to(device),
+            decode(settings, data, data.test, "test"),
+            origin={"weights": str(weights)},
+            device=device,
+            console=console,
+        )
+    else:
+        whole = describe(data) | {"fingerprint": fingerprint(data.root, [*data.train.paths, *data.test.paths])}
+        if settings.fast_dev_run:
+            settings, data = rehearsal(settings), few(data, settings.data.identities)
+        images = decode(settings, data, data.train, "train")
+        model, accelerator, seconds = train(settings, data.train, images, data=whole, console=console, split=data.split)
+        if accelerator.is_main_process:
+            report(
+                settings,
+                data,
+                model,
+                decode(settings, data, data.test, "test"),
+                origin={"train_seconds": round(seconds, 1)},
+                device=accelerator.device,
+                console=console,
+            )
+
+
+def decode(settings: Settings, data: DataSet, items: Items, name: str) -> Images:
+    """The decoded images of some of a data set's items."""
+    size = (settings.data.height, settings.data.width)
+    return cache_images(items.paths, size, root=data.root, cache_dir=settings.data.cache, name=name)
+
+
+def load_model(settings: Settings, data: DataSet, weights: Path) -> CAL | GlobalBaseline:
+    """The model of the settings with weights that were trained on this data set, in evaluation mode, on the CPU.
+
+    Raises:
+        FileNotFoundError: there are no such weights.
+        ValueError: they are of another model or of another split.
+    """
+    if not weights.is_file():
+        raise FileNotFoundError(f"evaluate: no weights at {weights.absolute()}")
+    plain = replace(settings, model=replace(settings.model, pretrained=False, weights=None))
+    model = build_model(plain, len(data.train.identities))
+    try:
+        words = read_metadata(weights)
+        load_weights(model, weights)
+    except (SafetensorError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(
+            f"evaluate: {weights} must hold the weights of the settings' model (--method {settings.method}, "
+            f"{len(data.train.identities)} identities); {reason[:300]}{'…' if len(reason) > 300 else ''}"
+        ) from None
+    for name, value in data.split.items():
+        if words.get(name) != value:
+            raise ValueError(
+                f"evaluate: {weights} must be trained on {name} {value} to be tested on it, or it may know the people; "
+                f"it was trained on {name} {words.get(name, 'unknown')}"
+            )
+    return model.eval()
