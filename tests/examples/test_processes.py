@@ -24,19 +24,25 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def done(folder: Path) -> subprocess.CompletedProcess[str]:
-    """Two processes, started once for all tests: they leave in `folder` what they found."""
+def done(folder: Path) -> tuple[str, int]:
+    """What two processes say and end with, started once for all tests; they leave in `folder` what they found."""
     if not torch.distributed.is_available() or not torch.distributed.is_gloo_available():
         pytest.skip("torch was built without gloo")
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     variables = {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo", "PYTHONPATH": os.pathsep.join(sys.path)}
     command = [*torchrun, str(worker.__file__), str(folder)]
-    return subprocess.run(command, env=os.environ | variables, capture_output=True, text=True, check=False, timeout=200)
+    pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+    process = subprocess.Popen(command, env=os.environ | variables, text=True, **pipes)
+    try:
+        return process.communicate(timeout=150)[1], process.returncode
+    except subprocess.TimeoutExpired:
+        process.terminate()  # not killed: it has to end those that it started
+        pytest.fail(f"a process waits for one that has ended: {process.communicate()[1]}")
 
 
 @pytest.fixture(scope="module")
-def both(folder: Path, done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
-    assert (folder / "1.json").exists(), done.stderr
+def both(folder: Path, done: tuple[str, int]) -> list[dict[str, Any]]:
+    assert (folder / "1.json").exists(), done[0]
     return [json.loads((folder / f"{rank}.json").read_text()) for rank in (0, 1)]
 
 
@@ -68,10 +74,10 @@ def test_what_one_finds_wrong_stops_all(both: list[dict[str, Any]]) -> None:
         assert found["not finite"].count(".jpg") == 8  # the rows of both
 
 
-def test_a_process_that_ends_ends_the_others(done: subprocess.CompletedProcess[str]) -> None:
+def test_a_process_that_ends_ends_the_others(done: tuple[str, int]) -> None:
     """The first waits for the second, which has ended: the launcher sees to it."""
-    assert done.returncode == 1
-    assert "out of memory, say" in done.stderr
+    assert done[1] == 1
+    assert "out of memory, say" in done[0]
 
 
 def test_processes_that_do_not_meet_do_not_train_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -10,15 +11,19 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 
+import train_llcm
+import train_regdb
 import train_sysu
 from vireid.command import argument
 from vireid.config import (
     DEMO,
     SYSU,
     DataSettings,
+    LlcmSettings,
     LossSettings,
     ModelSettings,
     OptimSettings,
+    RegdbSettings,
     RetrievalSettings,
     SysuSettings,
 )
@@ -213,3 +218,21 @@ def test_a_fast_dev_run_goes_the_whole_way_beside_the_real_one(root: Path, tmp_p
     assert "junk" not in names
     assert [path.name for path in (left / "checkpoints").iterdir()] == ["step-00000003"]
     assert np.isfinite(read_json(left / "metrics.json")["all_single"]["mAP"])
+
+
+def test_every_data_set_has_its_fast_dev_run(
+    make_regdb: Callable[..., Path], make_llcm: Callable[..., Path], tmp_path: Path
+) -> None:
+    small: dict[str, Any] = {
+        "data": DataSettings(height=32, width=16, identities=2, images=2),
+        "model": ModelSettings(weights=None, parts=2),
+        "method": "global",
+        "fast_dev_run": True,
+    }
+    regdb = make_regdb(tmp_path / "regdb", people=6, pictures=2, trials=tuple(range(1, 11)))
+    train_regdb.main(RegdbSettings(root=regdb, out=tmp_path / "one", trial="all", **small))
+    llcm = make_llcm(tmp_path / "llcm", train=(1, 2, 3), test=(4, 5, 6, 7, 8), pictures=1)
+    train_llcm.main(LlcmSettings(root=llcm, out=tmp_path / "two", **small))
+    for run in ("one", "two"):
+        assert (tmp_path / f"{run}-fast-dev-run" / "metrics.json").exists()
+        assert not (tmp_path / run).exists()
