@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import sys
 
-import tyro
 from rich.console import Console
 
+from vireid.command import command, parse
 from vireid.config import LLCM, LlcmSettings
 from vireid.data import read_llcm
-from vireid.run import command, run
+from vireid.run import run
 
 
 def main(settings: LlcmSettings) -> None:
@@ -27,7 +27,7 @@ def main(settings: LlcmSettings) -> None:
 
 
 def command_line(arguments: list[str]) -> LlcmSettings:
-    return tyro.cli(LlcmSettings, args=arguments, default=LLCM, description=__doc__)
+    return parse(arguments, LLCM, __doc__)
 
 
 if __name__ == "__main__":

@@ -17,28 +17,29 @@ import sys
 from dataclasses import replace
 
 import numpy as np
-import tyro
-from accelerate import PartialState
 from rich.console import Console
 
+from vireid.command import command, parse
 from vireid.config import REGDB, RegdbSettings
 from vireid.data import RegDB, Results, read_regdb, table
 from vireid.data.protocol import FIGURES
 from vireid.data.regdb import TRIALS
 from vireid.engine import prepare_out
-from vireid.record import read_json, write_json
+from vireid.processes import join_processes
+from vireid.record import RECORD, read_json, write_json
 from vireid.report import OPTIONS, as_metrics
-from vireid.run import command, run
+from vireid.run import run
 
 
 def main(settings: RegdbSettings) -> None:
     if settings.root is None:
         raise ValueError("`--root` must name the directory of RegDB; got none")
     console = Console()
-    if settings.trial != "all":
-        run(settings, read_regdb(settings.root, settings.trial), console)
+    if settings.trial != "all" or settings.fast_dev_run:
+        trial = 1 if settings.trial == "all" else settings.trial  # to meet errors, one will do
+        run(replace(settings, trial=trial), read_regdb(settings.root, trial), console)
         return
-    if (settings.out / "run.json").exists():
+    if (settings.out / RECORD).exists():
         raise ValueError(f"{settings.out} holds a run of one trial: name another `--out` for ten")
     if (settings.out / "metrics.json").exists() and not (settings.verify or settings.resume):
         if not settings.overwrite:
@@ -48,7 +49,7 @@ def main(settings: RegdbSettings) -> None:
     splits = [read_regdb(settings.root, trial) for trial in TRIALS]
     for data in splits:
         run_trial(settings, data, console)
-    if not settings.verify and PartialState().is_main_process:
+    if not settings.verify and join_processes().is_main_process:
         summarise(settings, console)
 
 
@@ -63,8 +64,8 @@ def run_trial(settings: RegdbSettings, data: RegDB, console: Console) -> None:
             prepare_out(one)  # refuses other settings
             console.print(f"[bold]{out}[/bold] is finished")
             return
-        if not any((out / "checkpoints").glob("step-*")):  # killed before its first checkpoint, or never begun
-            one = replace(one, resume=False, overwrite=(out / "run.json").exists())
+        if not (out / RECORD).exists():  # never begun
+            one = replace(one, resume=False)
     run(one, data, console)
 
 
@@ -94,7 +95,7 @@ def folder(trial: int) -> str:
 
 
 def command_line(arguments: list[str]) -> RegdbSettings:
-    return tyro.cli(RegdbSettings, args=arguments, default=REGDB, description=__doc__)
+    return parse(arguments, REGDB, __doc__)
 
 
 if __name__ == "__main__":

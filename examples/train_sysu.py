@@ -2,12 +2,14 @@
 
     python examples/train_sysu.py --root SYSU-MM01          # the real set: ResNet-50, 288x144, 100 epochs
     python examples/train_sysu.py                           # no data at hand: rendered, a small network, minutes
+    python examples/train_sysu.py --from runs/sysu/run.json --out runs/again   # a run's settings once more
+    torchrun --nproc-per-node 4 examples/train_sysu.py --root SYSU-MM01        # several processes, on GPUs or CPUs
     python examples/train_sysu.py --root SYSU-MM01 --verify # only compare the tree with the published counts
     python examples/train_sysu.py --root SYSU-MM01 --evaluate runs/sysu/model.safetensors --out runs/again
 
 The run leaves in `--out`: metrics.json (rank-1/10/20, mAP, mINP for all- and indoor-search, single- and multi-shot,
 each the mean of ten gallery draws), model.safetensors, log.jsonl and tensorboard/, run.json (settings, versions,
-commit), curves.png, attention.png and rankings.png. Defaults below are those of the set that is chosen by --root.
+data, commit), curves.png, attention.png and rankings.png. Defaults below are those of the set that is chosen by --root.
 Without --root, the rendered data set is made (once) and used.
 """
 
@@ -16,13 +18,13 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import tyro
 from rich.console import Console
 
+from vireid.command import argument, command, parse
 from vireid.config import DEMO, SYSU, SysuSettings
 from vireid.data import read_sysu
 from vireid.render.dataset import RenderConfig, render_dataset
-from vireid.run import command, run
+from vireid.run import run
 
 RENDERED = Path("data/rendered")
 
@@ -34,8 +36,7 @@ def main(settings: SysuSettings) -> None:
 
 def command_line(arguments: list[str]) -> SysuSettings:
     """The settings, on top of the defaults for the real set if there is a --root, for the rendered one if not."""
-    real = any(argument == "--root" or argument.startswith("--root=") for argument in arguments)
-    return tyro.cli(SysuSettings, args=arguments, default=SYSU if real else DEMO, description=__doc__)
+    return parse(arguments, DEMO if argument(arguments, "--root") is None else SYSU, __doc__)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
-"""Backbones: any timm model that keeps a grid, with a first stage for each modality."""
+"""Backbones: any timm model that keeps a grid; of residual networks, a first stage for each modality."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import inspect
+from collections.abc import Collection, Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import timm
 import torch
 from safetensors.torch import load_file
 from timm.layers import to_2tuple
-from timm.models import register_model
+from timm.models import is_model, register_model
 from timm.models.resnet import BasicBlock, ResNet
 from torch import Tensor, nn
 
@@ -59,16 +60,23 @@ class StemmedBackbone(nn.Module):
         return self.trunk(per_modality(self.stems, images, modality))
 
 
-class TokenGrid(nn.Module):
-    """A vision transformer's patch tokens, back on their grid: [n 3 H W] -> [n c h w]."""
+class FeatureGrid(nn.Module):
+    """What a timm model's `forward_features` gives, as a feature map: [n 3 H W] -> [n c h w].
+
+    Convolutional networks give one; networks with windows have its channels last; vision transformers give tokens,
+    which go back on the grid of their patches.
+    """
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.model = model
 
     def forward(self, images: Tensor) -> Tensor:
+        features = self.model.forward_features(images)
+        if features.dim() == 4:
+            return features.permute(0, 3, 1, 2) if getattr(self.model, "output_fmt", "NCHW") == "NHWC" else features
         h, w = self.model.patch_embed.dynamic_feat_size(images.shape[-2:])
-        tokens = self.model.forward_features(images)[:, self.model.num_prefix_tokens :]
+        tokens = features[:, self.model.num_prefix_tokens :]
         return tokens.transpose(1, 2).unflatten(2, (h, w))
 
 
@@ -82,27 +90,50 @@ def create_backbone(
 ) -> tuple[nn.Module, int]:
     """A timm model as a map from images to feature maps, and its number of channels.
 
-    Residual networks get a last stage of stride 1 and, with `specific_stems`, a stem for each modality.
-    `weights` is a safetensors file of the plain timm model, loaded before the stems are copied.
+    Residual networks get a last stage of stride 1 and, with `specific_stems`, a stem for each modality; every other
+    model stays as it is. `weights` is a safetensors file of the plain timm model, loaded before the stems are copied.
+
+    Raises:
+        FileNotFoundError: there is no file of weights.
+        ValueError: timm has no such model, it keeps no grid of features or cannot take images of this size, or the
+            weights are another model's.
     """
-    options: dict[str, Any] = {"num_classes": 0}
-    residual = name == "concordant_small" or issubclass(type_of(name), ResNet)
-    if not residual:
-        options["img_size"] = tuple(image_size)
-    model = timm.create_model(name, pretrained=pretrained, **options)
+    if not is_model(name):
+        raise ValueError(f"create_backbone: `name` must be a model of timm; got {name!r}")
+    height, width = image_size
+    kind, options = describe_model(name)
+    # Models with embeddings of positions are made for the size of the images; others take any.
+    sized = {"img_size": (height, width)} if "img_size" in options else {}
+    model = timm.create_model(name, pretrained=pretrained, num_classes=0, **sized)
     if weights is not None:
         if not Path(weights).is_file():
             raise FileNotFoundError(f"create_backbone: no weights at {weights}")
-        model.load_state_dict(load_file(weights))
-    if not residual:
-        return TokenGrid(model), model.num_features
-    remove_stride(model.layer4)
-    if specific_stems:
-        return StemmedBackbone(model), model.num_features
-    return nn.Sequential(*(getattr(model, part) for part in STEM + TRUNK)), model.num_features
+        try:
+            model.load_state_dict(load_file(weights))
+        except RuntimeError as error:
+            reason = " ".join(str(error).split())
+            raise ValueError(f"create_backbone: {weights} must hold the weights of {name}; {reason[:300]}") from None
+    backbone: nn.Module
+    if not issubclass(kind, ResNet):
+        backbone = FeatureGrid(model)
+    else:
+        remove_stride(model.layer4)
+        stages = (getattr(model, part) for part in STEM + TRUNK)
+        backbone = StemmedBackbone(model) if specific_stems else nn.Sequential(*stages)
+    images = torch.zeros(1, 3, height, width)
+    try:
+        with torch.no_grad():
+            features = backbone.eval()(*(images, 0) if isinstance(backbone, StemmedBackbone) else (images,))
+    except (RuntimeError, AssertionError, AttributeError) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(
+            f"create_backbone: {name} must turn images of {height} × {width} into a grid of features; {reason[:300]}"
+        ) from None
+    return backbone.train(), features.shape[1]
 
 
-def type_of(name: str) -> type:
-    """The class that timm builds under a name, found without allocating its weights."""
+def describe_model(name: str) -> tuple[type, Collection[str]]:
+    """The class that timm builds under a name, and the options it takes; found without allocating its weights."""
     with torch.device("meta"):
-        return type(timm.create_model(name, num_classes=0))
+        kind = type(timm.create_model(name, num_classes=0))
+    return kind, {option for one in kind.__mro__ for option in inspect.signature(one.__init__).parameters}

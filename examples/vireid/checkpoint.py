@@ -5,23 +5,32 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from vireid.files import replace_file, to_disk
+
 STEP = re.compile(r"step-(\d{8})$")
+
+
+class Stateful(Protocol):
+    """What a checkpoint keeps beside the model: an optimiser, a schedule, an average of weights."""
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state: dict[str, Any], /) -> Any: ...
 
 
 def save_weights(model: nn.Module, path: Path, *, metadata: dict[str, str] | None = None) -> None:
     """Write a model's parameters and buffers, and words about them, under a temporary name first."""
-    temporary = path.with_name(f".{path.name}.tmp")
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    save_file(tensors, temporary, metadata)
-    os.replace(temporary, path)
+    replace_file(path, lambda temporary: save_file(tensors, temporary, metadata))
 
 
 def read_metadata(path: Path) -> dict[str, str]:
@@ -37,33 +46,40 @@ def load_weights(model: nn.Module, path: Path) -> None:
     model.load_state_dict(load_file(path))
 
 
-def save_checkpoint(out: Path, step: int, model: nn.Module, state: dict[str, Any]) -> None:
-    """Write the run's whole state after `step` steps; older checkpoints go once it is there."""
+def save_checkpoint(out: Path, step: int, model: nn.Module, others: Mapping[str, Stateful]) -> None:
+    """Write the run's whole state after `step` steps; older checkpoints go once this one is on the disk."""
     folder = out / "checkpoints"
     temporary = folder / f".step-{step:08d}"
-    shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
+    state = {name: other.state_dict() for name, other in others.items()}
     save_weights(model, temporary / "model.safetensors")
-    torch.save(state, temporary / "state.pt")
-    older = [path for _, path in _checkpoints(out)]
-    final = folder / f"step-{step:08d}"
-    shutil.rmtree(final, ignore_errors=True)
-    os.replace(temporary, final)
-    for path in older:
-        if path != final:
-            shutil.rmtree(path)
+    replace_file(temporary / "state.pt", lambda path: torch.save(state, path))
+    os.replace(temporary, folder / f"step-{step:08d}")
+    to_disk(folder)
+    to_disk(out)
+    tidy(out)
 
 
-def load_checkpoint(out: Path, model: nn.Module) -> tuple[int, dict[str, Any]]:
-    """Read the newest checkpoint: its step and state; the weights go into the model."""
-    found = _checkpoints(out)
+def tidy(out: Path) -> None:
+    """Delete all checkpoints but the newest, and what a run left that was ended while it wrote or deleted one."""
+    for path in [*(out / "checkpoints").glob(".step-*"), *(path for _, path in checkpoints(out)[:-1])]:
+        shutil.rmtree(path)
+
+
+def load_checkpoint(out: Path, model: nn.Module, others: Mapping[str, Stateful]) -> int:
+    """Put the newest checkpoint's state into the model and the others. Returns its step; without one it is 0."""
+    found = checkpoints(out)
     if not found:
-        raise FileNotFoundError(f"load_checkpoint: no checkpoint in {out / 'checkpoints'} to resume from")
+        return 0
     step, path = found[-1]
     load_weights(model, path / "model.safetensors")
-    return step, torch.load(path / "state.pt", weights_only=True, map_location="cpu")
+    state = torch.load(path / "state.pt", weights_only=True, map_location="cpu")
+    for name, other in others.items():
+        other.load_state_dict(state[name])
+    return step
 
 
-def _checkpoints(out: Path) -> list[tuple[int, Path]]:
+def checkpoints(out: Path) -> list[tuple[int, Path]]:
+    """The run's checkpoints by their steps, the newest last."""
     paths = (out / "checkpoints").glob("step-*")
     return sorted((int(match[1]), path) for path in paths if (match := STEP.match(path.name)))

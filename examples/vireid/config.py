@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+from tyro.conf import arg
 
 from vireid.data import Augment
 from vireid.data.gallery import Draw
@@ -31,7 +33,7 @@ class DataSettings:
 @dataclass(frozen=True)
 class ModelSettings:
     backbone: str = "concordant_small"
-    """Any timm model that keeps a grid of features: a ResNet, or a vision transformer."""
+    """Any timm model that keeps a grid of features: a ResNet, a ConvNeXt, a vision transformer, a Swin, …"""
     pretrained: bool = False
     """Start from timm's pretrained weights (fetched by timm)."""
     weights: Path | None = WEIGHTS
@@ -81,7 +83,9 @@ class LossSettings:
 @dataclass(frozen=True)
 class OptimSettings:
     steps: int = 600
-    """Batches to train on."""
+    """Steps of the optimiser."""
+    accumulate: int = 1
+    """Batches a step, whose losses are averaged. Each stands alone in its batch norms and its pairs of images."""
     lr: float = 3e-3
     """Highest learning rate of AdamW: a linear warm-up leads to it, a cosine away from it."""
     backbone_lr: float = 1.0
@@ -91,6 +95,15 @@ class OptimSettings:
     """Share of the steps that warm up."""
     clip: float = 10.0
     """Largest norm of the gradient."""
+    ema: float = 0.0
+    """Share that an average of the weights keeps of itself at each step (0.999, say). The average is what is evaluated
+    and saved, with the latest statistics of the batch norms. 0: the weights themselves."""
+
+    def __post_init__(self) -> None:
+        if self.accumulate < 1:
+            raise ValueError(f"OptimSettings: `accumulate` must be at least 1; got {self.accumulate}")
+        if not 0 <= self.ema < 1:
+            raise ValueError(f"OptimSettings: `ema` must be in [0, 1); got {self.ema}")
 
 
 @dataclass(frozen=True)
@@ -111,14 +124,19 @@ class Settings:
     """Where everything goes that the run leaves behind."""
     method: Literal["cal", "global"] = "cal"
     """CAL, or the baseline: a global feature with identity and triplet losses."""
+    from_: Annotated[Path | None, arg(name="from")] = None
+    """Start again from the record of a run, its run.json: with its settings, except for those given here, and only on
+    the data that it was trained on."""
     verify: bool = False
     """Compare the data set with its published counts, and do nothing else."""
     evaluate: Path | None = None
     """Do not train: evaluate these weights (a former run's model.safetensors, with that run's settings)."""
     resume: bool = False
-    """Go on from the last checkpoint in `out`."""
+    """Go on from the last checkpoint in `out`, or from the start if the run was ended before its first."""
     overwrite: bool = False
     """Delete what a former run left in `out`."""
+    fast_dev_run: bool = False
+    """Before a long run: go the whole way in a few steps, with a few people, in `out`-fast-dev-run."""
     save_every: int = 200
     """Steps between checkpoints."""
     precision: Literal["auto", "no", "bf16", "fp16"] = "auto"
@@ -130,6 +148,10 @@ class Settings:
     optim: OptimSettings = field(default_factory=OptimSettings)
     test: RetrievalSettings = field(default_factory=RetrievalSettings)
     """With any of these, figures are given without them and with them."""
+
+    def __post_init__(self) -> None:
+        if self.save_every < 1:
+            raise ValueError(f"Settings: `save_every` must be at least 1; got {self.save_every}")
 
 
 @dataclass(frozen=True)

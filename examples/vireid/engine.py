@@ -4,31 +4,35 @@ from __future__ import annotations
 
 import math
 import shutil
+import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, PartialState
 from accelerate.utils import DistributedDataParallelKwargs, set_seed
 from numpy.typing import NDArray
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
+from timm.layers import convert_sync_batchnorm
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from concordant import CAL, CALLoss
+from concordant import CAL
 from concordant.distributed import gather
 from vireid.backbones import create_backbone
 from vireid.baseline import GlobalBaseline
-from vireid.checkpoint import load_checkpoint, save_checkpoint, save_weights
+from vireid.batches import Batches
+from vireid.checkpoint import Stateful, checkpoints, load_checkpoint, save_checkpoint, save_weights, tidy
 from vireid.config import Settings
-from vireid.data import CrossModalSampler, Items
+from vireid.data import Items
 from vireid.diagnostics import attention_health
-from vireid.record import RunLog, describe_run, plain, read_json, write_json
-from vireid.triplet import weighted_triplet_loss
+from vireid.files import is_unfinished
+from vireid.objective import Objective
+from vireid.processes import join_processes, mean, together
+from vireid.progress import progress_bar
+from vireid.record import FREE, RECORD, RunLog, compare_records, describe_run, read_settings, write_json
+from vireid.schedule import learning_rate, parameter_groups
 
 
 def build_model(settings: Settings, num_classes: int) -> CAL | GlobalBaseline:
@@ -56,54 +60,45 @@ def build_model(settings: Settings, num_classes: int) -> CAL | GlobalBaseline:
     )
 
 
-class Objective(nn.Module):
-    """The loss of either method: every term by name, the total among them, and CAL's matching."""
-
-    def __init__(self, settings: Settings) -> None:
-        super().__init__()
-        self.settings = settings.loss
-        names = ("part_id", "pcl", "kd1", "kd2", "dis", "div", "attention_div", "margin", "label_smoothing")
-        self.cal = CALLoss(**{name: getattr(settings.loss, name) for name in names})
-
-    def forward(self, output: Any, labels: Tensor, modality: Tensor) -> tuple[dict[str, Tensor], Tensor | None]:
-        matching = None
-        if hasattr(output, "mined"):
-            found = self.cal(output, labels, modality)
-            terms, matching = found.named(), found.matching
-        else:
-            loss = cross_entropy(output.logits.float(), labels, label_smoothing=self.settings.label_smoothing)
-            terms = {"total": loss, "id": loss}
-        if self.settings.triplet:
-            terms["triplet"] = weighted_triplet_loss(gather(output.features), gather(labels))
-            terms["total"] = terms["total"] + self.settings.triplet * terms["triplet"]
-        if self.settings.part_triplet and matching is not None:
-            terms["part_triplet"] = weighted_triplet_loss(gather(output.own.features.flatten(1)), gather(labels))
-            terms["total"] = terms["total"] + self.settings.part_triplet * terms["part_triplet"]
-        return terms, matching
-
-
 def prepare_out(settings: Settings) -> None:
-    """Make the run's directory; never write over another run unasked."""
+    """Make the run's directory and see that it can be written; never write over another run unasked."""
     out = settings.out
-    record = out / "run.json"
+    record, weights = out / RECORD, out / "model.safetensors"
     if settings.resume:
         if not record.exists():
             raise FileNotFoundError(f"train: nothing to resume in {out}: there is no {record.name}")
-        free = {"resume", "overwrite", "save_every", "verify", "evaluate", "test"}
-        former, now = (
-            {k: v for k, v in s.items() if k not in free} for s in (read_json(record)["settings"], plain(settings))
-        )
-        if changed := sorted(key for key in now if now[key] != former.get(key)):
+        if settings.optim.steps and weights.exists() and not checkpoints(out):
+            raise FileNotFoundError(f"train: {out} holds a finished run; its checkpoint, to resume from, was deleted")
+        former = read_settings(record, type(settings))
+        names = [field.name for field in fields(settings) if field.name not in FREE]
+        if changed := sorted(name for name in names if getattr(former, name) != getattr(settings, name)):
             raise ValueError(
                 f"train: --resume goes on with the settings of {record}; these differ: {', '.join(changed)}"
             )
-    elif out.exists() and any(out.iterdir()):
+        tidy(out)
+    elif out.is_dir() and (held := [path for path in out.iterdir() if not is_unfinished(path)]):
         if not settings.overwrite:
             raise ValueError(f"train: {out} holds a run already: --resume goes on with it, --overwrite deletes it")
         if not record.exists():
             raise ValueError(f"train: --overwrite deletes runs only; {out} holds files but no {record.name}")
-        shutil.rmtree(out)
-    out.mkdir(parents=True, exist_ok=True)
+        for path in sorted(held, key=lambda path: path == record):  # last, as it is what makes this a run
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=out).close()
+    except OSError as error:
+        raise OSError(f"train: `out` must be a directory that can be written; got {out} ({error})") from None
+
+
+def begin(settings: Settings, record: dict[str, Any], console: Console) -> None:
+    """Make the run's directory, and say how this run's surroundings differ from its record's or its model's."""
+    # Before --overwrite may delete the record; for --resume, after it is known that there is one.
+    notes = compare_records(settings.from_, record) if settings.from_ and not settings.resume else []
+    prepare_out(settings)
+    if settings.resume:
+        notes = compare_records(settings.out / RECORD, record)
+    for note in notes:
+        console.print(f"note: {note}", soft_wrap=True, highlight=False)
 
 
 def train(
@@ -119,130 +114,102 @@ def train(
 
     `split` is kept with the weights: what they were trained on and must be tested on.
 
+    A step is a function of the settings, its number and the weights before it: a run that was ended at any moment
+    and resumed goes on as if nothing had been. Of several processes each takes whole identities of every batch; losses,
+    gradients and M̂ are those of one process on the whole batch, as far as
+    - batch norms go: on GPUs their statistics are those of the whole batch; on CPUs, where torch cannot do that, each
+      process uses its own rows', and the running ones are the main process';
+    - partners go: each process draws them among its own rows, by numbers of its own.
+
     Returns the model in evaluation mode, the accelerator it is on, and the seconds that the loop took.
     """
-    started = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
-    precision = ("bf16" if started else "no") if settings.precision == "auto" else settings.precision
+    join_processes()
+    has_bf16 = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
+    precision = ("bf16" if has_bf16 else "no") if settings.precision == "auto" else settings.precision
+    optim = settings.optim
     accelerator = Accelerator(
-        mixed_precision=precision, kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)]
+        mixed_precision=precision,
+        gradient_accumulation_steps=optim.accumulate,
+        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
     )
-    main = accelerator.is_main_process
+    device, main = accelerator.device, accelerator.is_main_process
+    record = describe_run(settings, data=data, accelerator=accelerator)
+    together(lambda: begin(settings, record, console))
     set_seed(settings.seed)
-    if main:
-        prepare_out(settings)
-    accelerator.wait_for_everyone()
-    device, optim = accelerator.device, settings.optim
     model = build_model(settings, len(items.identities)).to(memory_format=torch.channels_last)
+    if accelerator.num_processes > 1 and device.type == "cuda":
+        model = convert_sync_batchnorm(model)
     optimizer = torch.optim.AdamW(parameter_groups(model, settings), weight_decay=optim.weight_decay)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: learning_rate(step, settings))
-    first, state = (0, None) if not settings.resume else load_checkpoint(settings.out, model)
-    sampler = CrossModalSampler(
-        items,
-        settings.data.identities,
-        settings.data.images,
-        batches=optim.steps,
-        seed=settings.seed,
-        rank=accelerator.process_index,
-        world_size=accelerator.num_processes,
-    )
+    average = AveragedModel(model, device, multi_avg_fn=get_ema_multi_avg_fn(optim.ema)) if optim.ema else None
     wrapped, optimizer = accelerator.prepare(model, optimizer)
-    if state is not None:
-        optimizer.load_state_dict(state["optimizer"])
-        schedule.load_state_dict(state["schedule"])
+    others: dict[str, Stateful | None] = {
+        "optimizer": optimizer,
+        "schedule": schedule,
+        "scaler": accelerator.scaler,
+        "average": average,
+    }
+    state = {name: other for name, other in others.items() if other is not None}
+    first = load_checkpoint(settings.out, model, state) if settings.resume else 0
     objective = Objective(settings)
-    generator = torch.Generator(device)
-    labels_of, modality_of = torch.from_numpy(items.labels.copy()), torch.from_numpy(items.modality.copy())
+    batches = Batches(settings, items, images, accelerator)
     if main and not settings.resume:
-        write_json(settings.out / "run.json", describe_run(settings, data=data, device=device))
+        write_json(settings.out / RECORD, record)
     log = RunLog(settings.out, step=first) if main else None
     seconds = log.rows[-1]["seconds"] if log and log.rows else 0.0
     wrapped.train()
     with progress_bar(console, optim.steps, first, enabled=main) as advance:
         clock = time.perf_counter()
-        for step, rows in enumerate(sampler.start_at(first), start=first + 1):
-            # Every draw of a step is a function of the seed and the step: a resumed run repeats it.
-            generator.manual_seed(settings.seed + 1_000_003 * step + accelerator.process_index)
-            labels, modality = labels_of[rows].to(device), modality_of[rows].to(device)
-            pixels = torch.from_numpy(images[rows]).to(device)
-            batch = settings.data.augment(pixels, modality, generator)
-            with accelerator.autocast():
-                output = wrapped(batch, labels, modality, generator=generator)
-            terms, matching = objective(output, labels, modality)
-            check_finite(terms, step, items, rows)
-            accelerator.backward(terms["total"])
-            norm = accelerator.clip_grad_norm_(wrapped.parameters(), optim.clip)
+        for step in range(first + 1, optim.steps + 1):
+            rows: list[NDArray[np.int64]] = []
+            sums: dict[str, float] = {}
+            for index in range((step - 1) * optim.accumulate, step * optim.accumulate):
+                batch = batches.draw(index)
+                rows.append(batch.rows)
+                with accelerator.accumulate(wrapped):
+                    with accelerator.autocast():
+                        output = wrapped(batch.images, batch.labels, batch.modality, generator=batches.generator)
+                    terms, matching = objective(output, batch.labels, batch.modality)
+                    health = {} if matching is None else attention_health(output.own.attention)
+                    figures = mean(accelerator, terms | health)
+                    check_finite(figures, step, items, batch.rows)
+                    accelerator.backward(terms["total"])
+                if matching is not None:
+                    model.observe(*(gather(x)[batches.order] for x in (matching, batch.modality, output.paired)))
+                sums = {name: sums.get(name, 0.0) + value for name, value in figures.items()}
+            figures = {name: value / optim.accumulate for name, value in sums.items()}
+            figures["gradient"] = float(accelerator.clip_grad_norm_(wrapped.parameters(), optim.clip))
+            if accelerator.scaler is None:  # a scaler looks for such gradients itself, and passes over the step
+                check_finite(figures, step, items, np.concatenate(rows))
             optimizer.step()
             optimizer.zero_grad()
-            if matching is not None:
-                model.observe(gather(matching), gather(modality), gather(output.paired))
-            figures = {name: term.item() for name, term in terms.items()}
-            figures |= {"lr": schedule.get_last_lr()[0], "gradient": float(norm)}
+            if average is not None:
+                average.update_parameters(model)
+            figures["lr"] = schedule.get_last_lr()[0]
             schedule.step()
-            if matching is not None:
-                figures |= attention_health(output.own.attention)
             seconds, clock = seconds + time.perf_counter() - clock, time.perf_counter()
             if log:
                 log.write(step, figures | {"seconds": seconds})
-                advance(step, figures, seconds * 1.0, len(rows) * accelerator.num_processes)
+                advance(step, figures, seconds, len(batches.order) * optim.accumulate)
                 if step % settings.save_every == 0 or step == optim.steps:
-                    state = {"optimizer": optimizer.state_dict(), "schedule": schedule.state_dict()}
+                    log.sync()
                     save_checkpoint(settings.out, step, model, state)
+    final = model if average is None else average.module
     if log:
         log.close()
-        save_weights(model, settings.out / "model.safetensors", metadata=split)
+        save_weights(final, settings.out / "model.safetensors", metadata=split)
     accelerator.wait_for_everyone()
-    return model.eval(), accelerator, seconds
+    return final.eval(), accelerator, seconds
 
 
-def parameter_groups(model: nn.Module, settings: Settings) -> list[dict[str, Any]]:
-    """Backbone and head, each with and without weight decay (none for biases and norms)."""
-    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
-    for name, parameter in model.named_parameters():
-        groups.setdefault((name.startswith("backbone."), parameter.dim() > 1), []).append(parameter)
-    optim = settings.optim
-    return [
-        {"params": parameters, "lr": optim.lr * (optim.backbone_lr if backbone else 1.0)}
-        | ({} if decay else {"weight_decay": 0.0})
-        for (backbone, decay), parameters in groups.items()
-    ]
+def check_finite(figures: dict[str, float], step: int, items: Items, rows: NDArray[np.int64]) -> None:
+    """Stop at a loss or a gradient that is not finite, naming the step, the terms and the batch's files.
 
-
-def learning_rate(step: int, settings: Settings) -> float:
-    """The share of the highest learning rate at a step, from 0: a linear warm-up, then half a cosine."""
-    steps, warmup = settings.optim.steps, max(round(settings.optim.steps * settings.optim.warmup), 1)
-    if step < warmup:
-        return (step + 1) / warmup
-    return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(steps - warmup, 1)))
-
-
-def check_finite(terms: dict[str, Tensor], step: int, items: Items, rows: NDArray[np.int64]) -> None:
-    """Stop at a loss that is not finite, naming the step, the terms and the batch's files."""
-    if not torch.isfinite(terms["total"]):
-        values = ", ".join(f"{name} = {term.item():.4g}" for name, term in terms.items())
-        files = "\n  ".join(str(items[int(row)].path) for row in rows)
-        raise FloatingPointError(f"train: the loss of step {step} is not finite: {values}. Its batch:\n  {files}")
-
-
-@contextmanager
-def progress_bar(console: Console, steps: int, first: int, *, enabled: bool) -> Iterator[Any]:
-    """A bar with the loss terms by name; where no terminal is, ten lines in all."""
-    columns = (
-        TextColumn("training"),
-        BarColumn(20),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[terms]}"),
-    )
-    live = console.is_terminal
-    with Progress(*columns, console=console, disable=not (enabled and live)) as bar:
-        task = bar.add_task("training", total=steps, completed=first, terms="")
-
-        def advance(step: int, figures: dict[str, float], seconds: float, rows: int) -> None:
-            hidden = ("lr", "gradient")
-            terms = "  ".join(f"{name} {value:.2f}" for name, value in figures.items() if name not in hidden)
-            terms += f"  {rows * step / max(seconds, 1e-9):.0f} images/s"
-            bar.update(task, completed=step, terms=terms)
-            if not live and (step % max(steps // 10, 1) == 0 or step == steps):
-                console.print(f"step {step}/{steps}  {terms}", soft_wrap=True, highlight=False)
-
-        yield advance
+    The figures must be those of all processes, so that all stop here or none.
+    """
+    for what, name in (("loss", "total"), ("gradient", "gradient")):
+        if not math.isfinite(figures.get(name, 0.0)):
+            values = ", ".join(f"{term} = {value:.4g}" for term, value in figures.items())
+            every = gather(torch.from_numpy(rows).to(PartialState().device))
+            files = "\n  ".join(str(items[row].path) for row in every.tolist())
+            raise FloatingPointError(f"train: the {what} of step {step} is not finite: {values}. Its batch:\n  {files}")

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from rich.console import Console
@@ -17,6 +15,9 @@ from vireid.checkpoint import load_weights, read_metadata
 from vireid.config import Settings
 from vireid.data import DataSet, Items, cache_images, counts_table, describe, verify_published
 from vireid.engine import build_model, train
+from vireid.processes import join_processes
+from vireid.record import fingerprint
+from vireid.rehearsal import few, rehearsal
 from vireid.report import Images, report
 
 
@@ -26,6 +27,7 @@ def run(settings: Settings, data: DataSet, console: Console) -> None:
     Raises:
         ValueError, OSError, FloatingPointError: whatever is wrong with the data, the settings or the run.
     """
+    console.quiet = not join_processes().is_main_process
     console.print(counts_table(data))
     if settings.verify:
         verify_published(data)
@@ -46,10 +48,11 @@ def run(settings: Settings, data: DataSet, console: Console) -> None:
             console=console,
         )
     else:
+        whole = describe(data) | {"fingerprint": fingerprint(data.root, [*data.train.paths, *data.test.paths])}
+        if settings.fast_dev_run:
+            settings, data = rehearsal(settings), few(data, settings.data.identities)
         images = decode(settings, data, data.train, "train")
-        model, accelerator, seconds = train(
-            settings, data.train, images, data=describe(data), console=console, split=data.split
-        )
+        model, accelerator, seconds = train(settings, data.train, images, data=whole, console=console, split=data.split)
         if accelerator.is_main_process:
             report(
                 settings,
@@ -95,11 +98,3 @@ def load_model(settings: Settings, data: DataSet, weights: Path) -> CAL | Global
                 f"it was trained on {name} {words.get(name, 'unknown')}"
             )
     return model.eval()
-
-
-def command(name: str, main: Callable[[Any], None], settings: Callable[[], Settings]) -> None:
-    """Run a trainer from the command line: what is wrong is said in one line, on which it exits with status 1."""
-    try:
-        main(settings())
-    except (ValueError, OSError, FloatingPointError) as error:
-        raise SystemExit(f"{name}: {error}") from None

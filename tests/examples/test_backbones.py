@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import save_file
 
 from concordant import CAL
-from vireid.backbones import STEM, TRUNK, create_backbone
+from vireid.backbones import STEM, TRUNK, FeatureGrid, create_backbone
 
 SIZE = (96, 48)
 
@@ -19,7 +19,16 @@ def test_the_small_network_has_the_grid_of_an_eighth() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "grid"), [("resnet18", (6, 3)), ("resnet50", (6, 3)), ("vit_tiny_patch16_224", (6, 3))]
+    ("name", "grid"),
+    [
+        ("resnet18", (6, 3)),
+        ("resnet50", (6, 3)),
+        ("vit_tiny_patch16_224", (6, 3)),
+        ("deit_tiny_distilled_patch16_224", (6, 3)),
+        ("convnext_atto", (3, 1)),
+        ("efficientnet_b0", (3, 2)),
+        ("swin_tiny_patch4_window7_224", (3, 2)),
+    ],
 )
 def test_families_of_timm_keep_their_grid(name: str, grid: tuple[int, int]) -> None:
     backbone, channels = create_backbone(name, image_size=SIZE, specific_stems=False)
@@ -57,6 +66,38 @@ def test_weights_of_the_plain_model_go_into_every_stem(tmp_path: Path) -> None:
     for modality in (0, 1):
         torch.testing.assert_close(backbone(images, modality), plain.eval().forward_features(images))
     assert len(STEM) + len(TRUNK) == 8
+
+
+def test_a_feature_map_is_not_turned_about() -> None:
+    """Rows stay rows, whatever the layout: what differs in the lower half only, shows in the lower half only."""
+    for name in ("vit_tiny_patch16_224", "swin_tiny_patch4_window7_224", "convnext_atto"):
+        model = timm.create_model(name, num_classes=0, **({} if name == "convnext_atto" else {"img_size": (128, 64)}))
+        backbone = FeatureGrid(model.eval())
+        one, other = torch.zeros(2, 1, 3, 128, 64)
+        other[:, :, 96:] = 3.0
+        with torch.no_grad():
+            change = (backbone(one) - backbone(other)).norm(dim=1)[0]
+        assert change[-1].min() > change[0].max(), name
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("resnet5000", "must be a model of timm; got 'resnet5000'"),
+        ("mixer_s32_224", "mixer_s32_224 must turn images of 96 × 48 into a grid of features"),
+        ("inception_v3", "inception_v3 must turn images of 96 × 48 into a grid of features; .*Kernel size"),
+    ],
+)
+def test_models_without_a_grid_are_refused_by_name(name: str, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason) as caught:
+        create_backbone(name, image_size=SIZE)
+    assert "\n" not in str(caught.value)
+
+
+def test_weights_of_another_model_are_refused(tmp_path: Path) -> None:
+    save_file({"conv1.weight": torch.zeros(1)}, tmp_path / "w.safetensors")
+    with pytest.raises(ValueError, match=r"w\.safetensors must hold the weights of resnet18; .*Missing key"):
+        create_backbone("resnet18", image_size=SIZE, weights=tmp_path / "w.safetensors")
 
 
 def test_missing_weights_are_an_error_not_a_warning(tmp_path: Path) -> None:

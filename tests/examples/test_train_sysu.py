@@ -11,15 +11,16 @@ import numpy as np
 import pytest
 import torch
 from rich.console import Console
-from safetensors.torch import load_file
 
 from concordant import CALLoss
 from train_sysu import command_line, main
 from vireid.config import DataSettings, LossSettings, ModelSettings, OptimSettings, Settings, SysuSettings
 from vireid.data import Items, read_sysu
-from vireid.engine import Objective, build_model, check_finite, learning_rate, train
+from vireid.engine import build_model, check_finite, train
+from vireid.objective import Objective
 from vireid.record import read_log
 from vireid.render.dataset import RenderConfig, render_dataset
+from vireid.schedule import learning_rate
 
 QUIET = Console(quiet=True)
 
@@ -65,40 +66,6 @@ def test_a_run_leaves_everything_behind(root: Path, tmp_path: Path, method: str)
     rows = read_log(tmp_path / "run")
     assert [row["step"] for row in rows] == [1, 2, 3, 4]
     assert {"total", "id", "triplet", "lr", "seconds"} <= rows[0].keys()
-
-
-class Stop(Exception):
-    pass
-
-
-def test_a_resumed_run_ends_as_one_that_never_stopped(
-    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    sysu = read_sysu(root)
-    images = np.random.default_rng(0).integers(0, 256, (len(sysu.train), 96, 48, 3), dtype=np.uint8)
-
-    def run(out: Path, **changes: object) -> dict[str, torch.Tensor]:
-        train(settings(root, out, **changes), sysu.train, images, data={}, console=QUIET)
-        return load_file(out / "model.safetensors")
-
-    whole = run(tmp_path / "whole")
-    monkeypatch.setattr("vireid.engine.check_finite", stop_at(3))
-    with pytest.raises(Stop):
-        run(tmp_path / "parts")
-    monkeypatch.undo()
-    resumed = run(tmp_path / "parts", resume=True)
-    assert whole.keys() == resumed.keys()
-    for name, tensor in whole.items():
-        assert torch.equal(tensor, resumed[name]), name
-    assert [row["step"] for row in read_log(tmp_path / "parts")] == [1, 2, 3, 4]
-
-
-def stop_at(last: int):
-    def stop(terms: object, step: int, items: object, rows: object) -> None:
-        if step == last:
-            raise Stop
-
-    return stop
 
 
 def test_another_run_is_never_written_over_unasked(root: Path, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import train_llcm
 import train_regdb
 import train_sysu
 from vireid.checkpoint import read_metadata
+from vireid.command import command
 from vireid.config import (
     DataSettings,
     LlcmSettings,
@@ -24,7 +25,6 @@ from vireid.config import (
     RetrievalSettings,
     SysuSettings,
 )
-from vireid.run import command
 
 SMALL: dict[str, Any] = {
     "data": DataSettings(height=32, width=16, identities=2, images=2),

@@ -74,6 +74,13 @@ class CrossModalSampler:
     def __iter__(self) -> Iterator[NDArray[np.int64]]:
         return self.start_at(0)
 
+    @property
+    def share(self) -> NDArray[np.int64]:
+        """[2 · P/world_size · K]: which rows of one process' batch are in this process' batch."""
+        places = np.arange(2 * self.identities * self.images).reshape(2, self.identities, self.images)
+        own = self.identities // self.world_size
+        return places[:, self.rank * own : (self.rank + 1) * own].reshape(-1)
+
     def start_at(self, index: int) -> Iterator[NDArray[np.int64]]:
         """Batches `index` .. `len(self)` - 1: what a resumed run has still to see."""
         return (self.batch(i) for i in range(index, self.batches))
@@ -88,8 +95,7 @@ class CrossModalSampler:
         # Every process draws the whole batch and keeps its share: the images cannot depend on how many processes run.
         random = np.random.default_rng((self.seed, _IMAGES, index))
         drawn = np.stack([[self._draw(self._rows[m][p], random) for p in people] for m in (VISIBLE, INFRARED)])
-        share = self.identities // self.world_size
-        return drawn[:, self.rank * share : (self.rank + 1) * share].reshape(-1)
+        return drawn.reshape(-1)[self.share]
 
     def _draw(self, rows: NDArray[np.int64], random: np.random.Generator) -> NDArray[np.int64]:
         return random.choice(rows, self.images, replace=len(rows) < self.images)

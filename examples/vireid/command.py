@@ -1,0 +1,56 @@
+"""From a command line to settings, and from what goes wrong to one line."""
+
+from __future__ import annotations
+
+import os
+import sys
+from argparse import ArgumentParser
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import tyro
+
+from vireid.checkpoint import checkpoints
+from vireid.config import Settings
+from vireid.record import RECORD, read_settings
+
+AnySettings = TypeVar("AnySettings", bound=Settings)
+
+
+def parse(arguments: Sequence[str], default: AnySettings, description: str | None) -> AnySettings:
+    """The settings of a command line, on top of those of the record that `--from` names, or else of `default`."""
+    if (record := argument(arguments, "--from")) is not None:
+        default = read_settings(Path(record), type(default))
+    return tyro.cli(type(default), args=arguments, default=default, description=description)
+
+
+def argument(arguments: Sequence[str], name: str) -> str | None:
+    """What a flag of the command line is given, as `name value` or `name=value`; None where it is not there."""
+    parser = ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument(name, dest="value")
+    value: str | None = parser.parse_known_args(arguments)[0].value
+    return value
+
+
+def command(name: str, main: Callable[[Any], None], settings: Callable[[], Settings]) -> None:
+    """Run a trainer from the command line: what is wrong is said in one line, on which it exits with status 1."""
+    out = None
+    try:
+        chosen = settings()
+        out = chosen.out
+        main(chosen)
+    except (ValueError, OSError, FloatingPointError) as error:
+        raise SystemExit(f"{name}: {error}") from None
+    except KeyboardInterrupt:
+        if os.environ.get("RANK", "0") == "0":
+            print(f"\n{name}: stopped{how_to_go_on(out)}", file=sys.stderr)
+        raise SystemExit(130) from None
+
+
+def how_to_go_on(out: Path | None) -> str:
+    """What to do after a run was stopped."""
+    if out is None or not (out / RECORD).exists():
+        return " before training began"
+    step = checkpoints(out)[-1][0] if checkpoints(out) else 0
+    return f"; the same command with --resume goes on in {out} after step {step}"
