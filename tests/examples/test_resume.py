@@ -155,9 +155,10 @@ def test_the_log_is_never_gone_while_it_is_cut_back(tmp_path: Path, monkeypatch:
     def killed(*_: object) -> None:
         raise Stop
 
-    with monkeypatch.context() as patch, pytest.raises(Stop):
-        patch.setattr("vireid.files.os.replace", killed)
+    monkeypatch.setattr("vireid.files.os.replace", killed)
+    with pytest.raises(Stop):
         RunLog(tmp_path, step=1)
+    monkeypatch.undo()
     assert [row["step"] for row in read_log(tmp_path)] == [1, 2]
     RunLog(tmp_path, step=1).close()
     assert (tmp_path / "log.jsonl").read_text() == '{"step": 1}\n'
