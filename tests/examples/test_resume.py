@@ -22,7 +22,7 @@ import train_sysu
 from vireid.checkpoint import checkpoints
 from vireid.command import command
 from vireid.config import Settings
-from vireid.record import read_log
+from vireid.record import RunLog, read_log
 from vireid.render.dataset import RenderConfig, render_dataset
 
 SMALL = ["--data.height", "32", "--data.width", "16", "--data.identities", "2", "--data.images", "2"]
@@ -147,6 +147,21 @@ def test_tensorboard_has_every_step_once(tmp_path: Path, monkeypatch: pytest.Mon
     killed_worker.run(tmp_path, resume=True)
     board = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
     assert [event.step for event in board.Scalars("total")] == [1, 2]
+
+
+def test_the_log_is_never_gone_while_it_is_cut_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "log.jsonl").write_text('{"step": 1}\n{"step": 2}\n{"st')
+
+    def killed(*_: object) -> None:
+        raise Stop
+
+    monkeypatch.setattr("vireid.files.os.replace", killed)
+    with pytest.raises(Stop):
+        RunLog(tmp_path, step=1)
+    monkeypatch.undo()
+    assert [row["step"] for row in read_log(tmp_path)] == [1, 2]
+    RunLog(tmp_path, step=1).close()
+    assert (tmp_path / "log.jsonl").read_text() == '{"step": 1}\n'
 
 
 def test_stopped_before_training(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
