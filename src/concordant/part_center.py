@@ -11,8 +11,8 @@ from concordant._precision import full_precision, unit, upcast
 from concordant._reduce import Reduction, check_reduction
 
 
-def group_centers(features: Float[Tensor, "n p c"], same: Float[Tensor, "n n"]) -> Float[Tensor, "n p c"]:
-    """The mean of each row's group, `same[i, j]` being 1 where rows i and j are of one group.
+def group_centers(features: Float[Tensor, "n p c"], same: Float[Tensor, "g n"]) -> Float[Tensor, "g p c"]:
+    """The mean of each group, `same[i, j]` being 1 where row j is of group i.
 
     >>> group_centers(torch.tensor([[[1.0]], [[3.0]], [[9.0]]]), torch.tensor([[1.0, 1, 0], [1, 1, 0], [0, 0, 1]]))
     tensor([[[2.]],
@@ -22,7 +22,7 @@ def group_centers(features: Float[Tensor, "n p c"], same: Float[Tensor, "n n"]) 
             [[9.]]])
     """
     weights = same / same.sum(dim=1, keepdim=True)
-    return (weights @ features.flatten(1)).view_as(features)
+    return (weights @ features.flatten(1)).view(-1, *features.shape[1:])
 
 
 def part_center_loss(
@@ -83,37 +83,45 @@ def part_center_loss(
             own, cross = unit(own), unit(cross)
         same_identity = labels[:, None] == labels
         same = (same_identity & (modality[:, None] == modality)).to(own.dtype)
-        centers = group_centers(own, same)
-        # c_j is the same for every j of i's group, so one distance a row serves all of them.
-        pull: Tensor = torch.linalg.vector_norm(cross - centers, dim=2).mean(dim=1)
         apart = (~same_identity & (modality[:, None] >= modality)).to(own.dtype)
+        rows, group, sizes = _groups(same, each_row=reduction == "none")
+        centers = group_centers(own, same[rows])
+        # c_j is the same for every j of i's group, so one distance a row serves all of them.
+        pull: Tensor = torch.linalg.vector_norm(cross - centers.index_select(0, group), dim=2).mean(dim=1)
+        i, j = torch.triu_indices(len(rows), len(rows), 1, device=own.device)
+        hinge = _hinge(centers, margin)
         if reduction == "none":
-            return same * pull[:, None] + apart * _hinge(centers, margin)
+            square = apart.new_zeros(apart.shape).index_put((i, j), hinge)
+            return same * pull[:, None] + apart * (square + square.T)
         pulled: Tensor = (same.sum(dim=1) * pull).sum()
-        rows, counts = _distinct(same)
-        pairs: Tensor = apart[rows][:, rows] * counts[:, None] * counts
-        pushed: Tensor = (pairs * _hinge(centers[rows], margin)).sum()
+        pairs = apart[rows][:, rows] * sizes[:, None] * sizes
+        pushed: Tensor = ((pairs + pairs.T)[i, j] * hinge).sum()
         if reduction == "sum":
             return pulled + pushed
         return pulled / same.sum().clamp_min(1) + pushed / apart.sum().clamp_min(1)
 
 
-def _hinge(centers: Float[Tensor, "n p c"], margin: float) -> Float[Tensor, "n n"]:
-    """`(σ − distance)₊` of all pairs, part by part, averaged over parts."""
-    # By differences, not products: exact near zero, and cdist's gradient at zero distance is zero.
-    mode = "donot_use_mm_for_euclid_dist"
-    by_part = centers.transpose(0, 1).contiguous()
-    distance: Tensor = torch.cdist(by_part, by_part, compute_mode=mode)
+def _hinge(centers: Float[Tensor, "g p c"], margin: float) -> Float[Tensor, "pairs"]:
+    """`(σ − distance)₊` of all pairs i < j, part by part, averaged over parts."""
+    # By differences, not products: exact near zero, and with a gradient of zero at distance zero. In memory, a number a
+    # pair: the differences themselves are never stored.
+    if len(centers) < 2:  # on none, torch's pdist ends the process
+        return centers.sum() * centers.new_zeros(0)
+    distance = torch.stack([torch.nn.functional.pdist(part.contiguous()) for part in centers.unbind(1)])
     return (margin - distance).relu().mean(dim=0)
 
 
-def _distinct(same: Float[Tensor, "n n"]) -> tuple[Tensor, Tensor]:
-    """One row for each group and the group's size; where sizes must be known ahead, every row with size 1."""
+def _groups(same: Float[Tensor, "n n"], *, each_row: bool) -> tuple[Tensor, Tensor, Tensor]:
+    """(g,) one row of each group, (n,) each row's group, (g,) the groups' sizes.
+
+    Where sizes must be known ahead, or `each_row` is to stand for itself, every row is a group of size 1.
+    """
     n = same.shape[0]
-    if same.device.type != "cpu" or torch.compiler.is_compiling():
-        return torch.arange(n, device=same.device), same.new_ones(n)
+    if each_row or same.device.type != "cpu" or torch.compiler.is_compiling():
+        every = torch.arange(n, device=same.device)
+        return every, every, same.new_ones(n)
     rows = (same.tril(diagonal=-1).sum(dim=1) == 0).nonzero().squeeze(1)
-    return rows, same.sum(dim=1)[rows]
+    return rows, same[:, rows].argmax(dim=1) if n else rows, same.sum(dim=1)[rows]
 
 
 class PartCenterLoss(nn.Module):
