@@ -1,4 +1,4 @@
-"""The trainer in two processes, started by torchrun, against the trainer alone."""
+"""The trainer in two processes, started by accelerate, against the trainer alone."""
 
 from __future__ import annotations
 
@@ -28,9 +28,11 @@ def done(folder: Path) -> tuple[str, int]:
     """What two processes say and end with, started once for all tests; they leave in `folder` what they found."""
     if not torch.distributed.is_available() or not torch.distributed.is_gloo_available():
         pytest.skip("torch was built without gloo")
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    # "--multi_gpu" means several processes; without a GPU they meet on CPUs. Port 0: one that is free.
+    launch = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]
+    launch += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]
     variables = {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo", "PYTHONPATH": os.pathsep.join(sys.path)}
-    command = [*torchrun, str(worker.__file__), str(folder)]
+    command = [*launch, str(worker.__file__), str(folder)]
     pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
     process = subprocess.Popen(command, env=os.environ | variables, text=True, **pipes)
     try:
