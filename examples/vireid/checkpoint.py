@@ -46,13 +46,20 @@ def load_weights(model: nn.Module, path: Path) -> None:
     model.load_state_dict(load_file(path))
 
 
-def save_checkpoint(out: Path, step: int, model: nn.Module, others: Mapping[str, Stateful]) -> None:
+def save_checkpoint(
+    out: Path,
+    step: int,
+    model: nn.Module,
+    others: Mapping[str, Stateful],
+    *,
+    metadata: dict[str, str] | None = None,
+) -> None:
     """Write the run's whole state after `step` steps; older checkpoints go once this one is on the disk."""
     folder = out / "checkpoints"
     temporary = folder / f".step-{step:08d}"
     temporary.mkdir(parents=True)
     state = {name: other.state_dict() for name, other in others.items()}
-    save_weights(model, temporary / "model.safetensors")
+    save_weights(model, temporary / "model.safetensors", metadata=metadata)
     replace_file(temporary / "state.pt", lambda path: torch.save(state, path))
     os.replace(temporary, folder / f"step-{step:08d}")
     to_disk(folder)

@@ -193,7 +193,7 @@ def train(
                 advance(step, figures, seconds, len(batches.order) * optim.accumulate)
                 if step % settings.save_every == 0 or step == optim.steps:
                     log.sync()
-                    save_checkpoint(settings.out, step, model, state)
+                    save_checkpoint(settings.out, step, model, state, metadata=split)
     final = model if average is None else average.module
     if log:
         log.close()

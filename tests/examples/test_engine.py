@@ -62,9 +62,9 @@ def test_the_average_of_weights_is_what_comes_out(tmp_path: Path, monkeypatch: p
     weights: list[dict[str, Tensor]] = []
     save = engine.save_checkpoint
 
-    def keep(out: Path, step: int, model: nn.Module, others: Any) -> None:
+    def keep(out: Path, step: int, model: nn.Module, others: Any, **words: Any) -> None:
         weights.append({name: tensor.clone() for name, tensor in model.state_dict().items()})
-        save(out, step, model, others)
+        save(out, step, model, others, **words)
 
     monkeypatch.setattr(engine, "save_checkpoint", keep)
     model = run(tmp_path, OptimSettings(steps=2, ema=0.75))

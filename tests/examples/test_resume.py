@@ -118,7 +118,7 @@ def stop_at(last: int) -> Callable[..., None]:
 
 def test_a_run_that_had_no_checkpoint_yet_starts_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     killed_worker.run(tmp_path / "whole")
-    monkeypatch.setattr("vireid.engine.save_checkpoint", lambda *_: pytest.fail("it was to be ended before"))
+    monkeypatch.setattr("vireid.engine.save_checkpoint", lambda *_, **__: pytest.fail("it was to be ended before"))
     monkeypatch.setattr("vireid.engine.check_finite", stop_at(1))
     with pytest.raises(Stop):
         killed_worker.run(tmp_path / "ended")

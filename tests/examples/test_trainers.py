@@ -89,10 +89,12 @@ def test_evaluation_alone_repeats_the_figures(third: RegdbSettings, tmp_path: Pa
 
 def test_another_trial_is_refused(third: RegdbSettings, tmp_path: Path) -> None:
     weights = third.out / "model.safetensors"
-    other = replace(third, trial=4, out=tmp_path / "out", evaluate=weights)
-    with pytest.raises(ValueError, match=r"must be trained on trial 4 .* it was trained on trial 3"):
-        train_regdb.main(other)
-    assert not other.out.exists()
+    (checkpoint,) = third.out.glob("checkpoints/*/model.safetensors")
+    for trained in (weights, checkpoint):
+        other = replace(third, trial=4, out=tmp_path / "out", evaluate=trained)
+        with pytest.raises(ValueError, match=r"must be trained on trial 4 .* it was trained on trial 3"):
+            train_regdb.main(other)
+        assert not other.out.exists()
     save_file(load_file(weights), tmp_path / "nameless.safetensors")
     with pytest.raises(ValueError, match="it was trained on trial unknown"):
         train_regdb.main(replace(third, out=tmp_path / "out", evaluate=tmp_path / "nameless.safetensors"))
