@@ -169,6 +169,8 @@ def train(
                 with accelerator.accumulate(wrapped):
                     with accelerator.autocast():
                         output = wrapped(batch.images, batch.labels, batch.modality, generator=batches.generator)
+                    largest = mean(accelerator, {"output": output.logits.detach().abs().max()})
+                    check_finite(largest, step, items, batch.rows)  # the losses refuse it, but name no file
                     terms, matching = objective(output, batch.labels, batch.modality)
                     health = {} if matching is None else attention_health(output.own.attention)
                     figures = mean(accelerator, terms | health)
@@ -203,11 +205,11 @@ def train(
 
 
 def check_finite(figures: dict[str, float], step: int, items: Items, rows: NDArray[np.int64]) -> None:
-    """Stop at a loss or a gradient that is not finite, naming the step, the terms and the batch's files.
+    """Stop at an output, a loss or a gradient that is not finite, naming the step, the terms and the batch's files.
 
     The figures must be those of all processes, so that all stop here or none.
     """
-    for what, name in (("loss", "total"), ("gradient", "gradient")):
+    for what, name in (("output", "output"), ("loss", "total"), ("gradient", "gradient")):
         if not math.isfinite(figures.get(name, 0.0)):
             values = ", ".join(f"{term} = {value:.4g}" for term, value in figures.items())
             every = gather(torch.from_numpy(rows).to(PartialState().device))

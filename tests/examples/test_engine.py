@@ -129,3 +129,11 @@ def test_families_of_timm_are_trained_and_embed(backbone: str, tmp_path: Path) -
     embeddings = extract(model, images, ITEMS.modality, device=torch.device("cpu"), progress=False)
     torch.testing.assert_close(embeddings.norm(dim=1), torch.ones(len(ITEMS)))
     assert embeddings.std(dim=0).max() > 1e-4  # images differ
+
+
+def test_an_output_that_is_not_finite_names_the_batch(tmp_path: Path) -> None:
+    """Weights that a step has driven out of range show in the next one's output, before any loss."""
+    with pytest.raises(
+        FloatingPointError, match=r"the output of step 2 is not finite: output = (nan|inf)\. Its batch:"
+    ):
+        run(tmp_path, OptimSettings(steps=3, lr=1e30, warmup=0.0, clip=1e30))
