@@ -315,7 +315,7 @@ def test_the_example_compares_and_scales(run: Path, tmp_path: Path, capsys: pyte
     options = example.Options(run=run, out=tmp_path / "out", lists=(3, 50))
     example.main(options)
     made = json.loads((options.out / "compare.json").read_text())
-    ways = ["distilled", "3 target-aware", "50 target-aware", "3 target-aware + mean", "50 target-aware + mean"]
+    ways = ["distilled", "3 target-aware", "50 target-aware", "50 target-aware + mean"]
     assert list(made["ways"]) == [*ways, "all target-aware"]
     for figure in ("rank1", "mAP", "mINP"):  # a list of the whole gallery is exhaustive
         assert made["ways"]["50 target-aware"][figure] == pytest.approx(made["ways"]["all target-aware"][figure])
@@ -333,6 +333,11 @@ def test_the_example_compares_and_scales(run: Path, tmp_path: Path, capsys: pyte
 def test_the_example_refuses_what_it_cannot_search_with(run: Path, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="no record of a run"):
         example.main(example.Options(run=tmp_path / "gone", out=tmp_path / "out"))
+    for lists in ((), (20, 0)):
+        with pytest.raises(ValueError, match="`--lists` must be one length or more, each at least 1"):
+            example.main(example.Options(run=run, out=tmp_path / "refused", lists=lists))
+    with pytest.raises(ValueError, match=r"must have 256 embeddings .* got 200"):
+        example.main(example.Options(run=run, out=tmp_path / "refused", scale=200))
     record = json.loads((run / "run.json").read_text())
     record["settings"]["method"] = "global"
     (run / "run.json").write_text(json.dumps(record))
