@@ -201,10 +201,13 @@ def scale(options: Options, data: DataSet, embeddings: Tensor, origin: dict[str,
     )
     console.print(out)
     draw_tradeoff(
-        {f"recall@{k}": [(one["way"], one["ms"], one[f"recall{k}"]) for one in rows[1:]] for k in RANKS},
+        {
+            f"recall@{k}": [(one["way"].removeprefix("nprobe "), one["ms"], one[f"recall{k}"]) for one in rows[1:]]
+            for k in RANKS
+        },
         options.out / "scale.png",
         figure="recall",
-        title=f"IVF-PQ over {options.scale:,} embeddings",
+        title=f"IVF-PQ over {options.scale:,} embeddings; at the points: nprobe",
         exact=rows[0]["ms"],
     )
     settings = asdict(index.settings) | {"queries": len(queries), "spread": SPREAD, "faiss": faiss.__version__}
