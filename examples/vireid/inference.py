@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from rich.progress import track
 from torch import Tensor
 
-from concordant import CAL
+from concordant import CAL, Encoded, PartQueries
 from vireid.baseline import GlobalBaseline
 from vireid.data import INFRARED, VISIBLE, normalise
 
@@ -45,6 +45,34 @@ def extract(
     if embeddings is None:
         raise ValueError("extract: `images` must not be empty; got none")
     return embeddings
+
+
+@torch.inference_mode()
+def encode(
+    model: CAL,
+    images: NDArray[np.uint8],
+    modality: NDArray[np.int64],
+    *,
+    device: torch.device,
+    progress: bool = True,
+) -> Encoded:
+    """What target-aware retrieval needs of all images [n h w 3], each encoded once, on the device.
+
+    An image takes 4·(t + p)·(c + d) bytes: 78 kB for 72 tokens of 128 channels, 4 parts and d = 128.
+    """
+    model.eval()
+    whole: list[Tensor] = []
+    work = [(m, rows) for m in (VISIBLE, INFRARED) for rows in batches(np.flatnonzero(modality == m))]
+    for m, rows in track(work, description="encoding images", disable=not progress):
+        tokens, keys, part_queries = model.encode(read(images, rows, device), m)
+        parts = [tensor.float() for tensor in (tokens, keys, *part_queries)]
+        whole = whole or [part.new_empty(len(images), *part.shape[1:]) for part in parts]
+        for tensor, part in zip(whole, parts, strict=True):
+            tensor[rows] = part
+    if not whole:
+        raise ValueError("encode: `images` must not be empty; got none")
+    tokens, keys, queries, gates = whole
+    return Encoded(tokens, keys, PartQueries(queries, gates))
 
 
 @torch.inference_mode()

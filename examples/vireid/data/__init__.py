@@ -11,7 +11,7 @@ from vireid.data.protocol import Results, evaluate, table
 from vireid.data.regdb import RegDB, read_regdb
 from vireid.data.rerank import rerank_distances, reranked
 from vireid.data.sampler import CrossModalSampler
-from vireid.data.similarity import Similarity, cosine
+from vireid.data.similarity import Similarity, by_modality, cosine, looked_up
 from vireid.data.sysu import Sysu, exclusion, read_sysu
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "Sysu",
     "Task",
     "Trial",
+    "by_modality",
     "cache_images",
     "cosine",
     "counts_table",
@@ -37,6 +38,7 @@ __all__ = [
     "evaluate",
     "exclusion",
     "gallery_draw",
+    "looked_up",
     "normalise",
     "read_llcm",
     "read_regdb",

@@ -26,17 +26,30 @@ def cosine(embeddings: Tensor, test: Items) -> Similarity:
     """
     check_embeddings("cosine", embeddings, test)
     unit = normalize(embeddings.float(), dim=1)
-    rows = [torch.from_numpy(np.flatnonzero(test.modality == modality)) for modality in (VISIBLE, INFRARED)]
-    product = unit[rows[VISIBLE]] @ unit[rows[INFRARED]].T
+    visible, infrared = by_modality(test)
+    return looked_up(unit[visible] @ unit[infrared].T, test)
+
+
+def looked_up(table: Tensor, test: Items) -> Similarity:
+    """A similarity whose values are known: `table` [v i] has those of all visible with all infrared images of `test`.
+
+    Both in the order of `by_modality`.
+    """
     place = torch.empty(len(test), dtype=torch.long)
-    for own in rows:
+    for own in by_modality(test):
         place[own] = torch.arange(len(own))
 
     def similarity(query: Rows, gallery: Rows) -> Tensor:
-        table = product if test.modality[query[0]] == VISIBLE else product.T
-        return table[:, place[gallery]][place[query]]
+        values = table if test.modality[query[0]] == VISIBLE else table.T
+        return values[:, place[gallery]][place[query]]
 
     return similarity
+
+
+def by_modality(test: Items) -> tuple[Tensor, Tensor]:
+    """The rows of the visible images, and those of the infrared ones."""
+    visible, infrared = (torch.from_numpy(np.flatnonzero(test.modality == m)) for m in (VISIBLE, INFRARED))
+    return visible, infrared
 
 
 def check_embeddings(who: str, embeddings: Tensor, test: Items) -> None:
