@@ -34,7 +34,7 @@ def main(options: Options) -> None:
     model = HubCAL.from_run(options.run)
     out = options.out or options.run / "onnx"
     for name, difference in export_onnx(model, out).items():
-        console.print(f"[bold]{out / name}.onnx[/bold]: differs from PyTorch by {difference:.1e} at most")
+        console.print(f"[bold]{out / name}.onnx[/bold]: within {difference:.1e} of PyTorch", soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -106,7 +106,7 @@ def export_onnx(model: HubCAL, out: Path) -> dict[str, float]:
             "output": {"name": "embeddings", "shape": ["n", model.channels * (model.num_parts + 1)]},
             "compare": "dot product",
             "largest_difference": differences,
-            "model": model.config,
+            "config": model.config,
         },
     )
     return differences
@@ -118,6 +118,7 @@ def _export_one(model: HubCAL, modality: int, path: Path) -> float:
         program,
         input_names=["images"],
         output_names=["embeddings"],
+        dynamic_shapes=({0: "n"},),  # its name; that it varies, the program says
         dynamo=True,
         verbose=False,
         custom_translation_table=TRANSLATIONS,
