@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -107,7 +108,8 @@ class HubCAL(CAL, ModelHubMixin, library_name="concordant", tags=["person-re-ide
         return cls._load("from_run", run / "run.json", run / WEIGHTS, config_of)
 
     @classmethod
-    def _load(cls, who: str, described: Path, weights: Path, config_of: Any) -> HubCAL:
+    def _load(cls, who: str, described: Path, weights: Path, config_of: Callable[[Any], Any]) -> HubCAL:
+        """The model with these weights whose config `config_of` finds in the JSON file `described`."""
         try:
             config = config_of(read_json(described))
             _check_keys(config, {"model", "height", "width", "num_classes"})

@@ -207,14 +207,22 @@ def test_a_model_comes_back_to_the_bit(model: HubCAL, saved: Path) -> None:
 
 
 def test_every_setting_of_the_model_comes_back(tmp_path: Path) -> None:
+    """And the model is the one that training builds of them."""
     settings = ModelSettings(
-        weights=None, specific_stems=False, parts=2, alpha=0.5, dim=8, shared_miner=True, statistics="parts"
+        weights=None,
+        specific_stems=False,
+        parts=2,
+        alpha=0.5,
+        dim=8,
+        shared_miner=True,
+        statistics="parts",
+        protect_attention=False,
     )
-    model = HubCAL(settings, height=32, width=16, num_classes=3)
-    model.save_pretrained(tmp_path)
+    HubCAL(settings, height=32, width=16, num_classes=3).save_pretrained(tmp_path)
     other = HubCAL.from_pretrained(str(tmp_path))
     assert other.settings == settings
-    assert repr(other) == repr(model)
+    trained = build_model(Settings(data=DataSettings(height=32, width=16), model=settings), 3)
+    assert repr(other) == f"Hub{trained!r}"
 
 
 def test_the_config_names_no_file_of_the_trainer(run: Path, saved: Path) -> None:
