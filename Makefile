@@ -44,7 +44,7 @@ weights: $(VENV)/.examples  ## pretrain the demo's backbone again (20 minutes)
 clean:  ## delete what was rendered, trained and built (not the environment)
 	rm -rf data runs site dist
 
-# As many steps as the demo's seconds allow: one takes 0.89 times as long as one of CAL (see README).
+# As many steps as the demo's seconds allow: one takes 0.85 times as long as one of CAL (see README).
 BASELINE_STEPS := 700
 
 $(VENV)/bin/python:

@@ -1,24 +1,50 @@
-"""The losses at the size of a training batch, on the processor's cores."""
+"""The losses at the size of a training batch, beside the centre and triplet losses of pytorch-metric-learning."""
+
+from __future__ import annotations
+
+from typing import Any
 
 import pytest
 import torch
+from pytorch_metric_learning.losses import CentroidTripletLoss, TripletMarginLoss
+from pytorch_metric_learning.miners import BatchHardMiner
 
 from concordant import MatchDistill, PartCenterLoss
 
+LABELS = torch.arange(16).repeat_interleave(4).repeat(2)
+MODALITY = torch.arange(2).repeat_interleave(64)
+PART_CENTER, PART_CENTER_SHAPE = "`PartCenterLoss`, {} × {}", "n 128, p {}, c {}, forward and backward"
 
-def step(loss, *inputs: torch.Tensor) -> None:
+
+def step(loss: Any, *inputs: torch.Tensor) -> None:
     """Forward and backward."""
     result = loss(*inputs)
     sum(term for term in (result if isinstance(result, tuple) else (result,)) if term.requires_grad).backward()
 
 
+def features(*shape: int) -> torch.Tensor:
+    return torch.randn(*shape, requires_grad=True)
+
+
 @pytest.mark.parametrize(("parts", "channels"), [(1, 2048), (6, 256)])
 def test_part_center_loss(measure, parts: int, channels: int) -> None:
-    own, cross = (torch.randn(128, parts, channels, requires_grad=True) for _ in range(2))
-    labels, modality = torch.arange(16).repeat_interleave(4).repeat(2), torch.arange(2).repeat_interleave(64)
-    loss, shape = PartCenterLoss(0.7, normalize=True), f"n 128, p {parts}, c {channels}, forward and backward"
-    row = f"`PartCenterLoss`, {parts} × {channels}"
-    measure(row, "ours", step, loss, own, cross, labels, modality, shape=shape, rounds=30, threads=1)
+    loss, inputs = PartCenterLoss(0.7, normalize=True), [features(128, parts, channels) for _ in range(2)]
+    row, shape = (text.format(parts, channels) for text in (PART_CENTER, PART_CENTER_SHAPE))
+    measure(row, "ours", step, loss, *inputs, LABELS, MODALITY, shape=shape, rounds=30, threads=1)
+
+
+@pytest.mark.parametrize("peer", ["CentroidTripletLoss", "TripletMarginLoss, batch-hard"])
+def test_losses_that_also_part_identities(measure, peer: str) -> None:
+    """Of one feature an image, and of centres that are not told apart by modality: less than L_pcl takes in."""
+    miner = BatchHardMiner()
+
+    def batch_hard(rows: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        return TripletMarginLoss(0.3)(rows, labels, miner(rows, labels))
+
+    loss = CentroidTripletLoss() if peer == "CentroidTripletLoss" else batch_hard
+    row, shape = (text.format(1, 2048) for text in (PART_CENTER, PART_CENTER_SHAPE))
+    role = f"pytorch-metric-learning's `{peer.partition(',')[0]}`{''.join(peer.partition(',')[1:])}"
+    measure(row, role, step, loss, features(128, 2048), LABELS, shape=shape, rounds=10, threads=1)
 
 
 def test_match_distill(measure) -> None:
