@@ -141,6 +141,8 @@ class Settings:
     """Steps between checkpoints."""
     precision: Literal["auto", "no", "bf16", "fp16"] = "auto"
     """Mixed precision; "auto" is bf16 on a GPU that has it, and none on a CPU."""
+    compile: bool = False
+    """Compile the backbone's shared stages (needs a C++ compiler). On two cores of a CPU it gained nothing."""
     seed: int = 0
     data: DataSettings = field(default_factory=DataSettings)
     model: ModelSettings = field(default_factory=ModelSettings)

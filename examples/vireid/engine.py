@@ -139,6 +139,8 @@ def train(
     model = build_model(settings, len(items.identities)).to(memory_format=torch.channels_last)
     if accelerator.num_processes > 1 and device.type == "cuda":
         model = convert_sync_batchnorm(model)
+    if settings.compile:  # not the stems: a compiled graph would show each all rows, and its batch norm with them
+        getattr(model.backbone, "trunk", model.backbone).compile()
     optimizer = torch.optim.AdamW(parameter_groups(model, settings), weight_decay=optim.weight_decay)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: learning_rate(step, settings))
     average = AveragedModel(model, device, multi_avg_fn=get_ema_multi_avg_fn(optim.ema)) if optim.ema else None

@@ -78,6 +78,15 @@ def test_the_average_of_weights_is_what_comes_out(tmp_path: Path, monkeypatch: p
     assert not torch.equal(first["classifier.weight"], second["classifier.weight"])
 
 
+@pytest.mark.parametrize("stems", [True, False])
+def test_the_shared_stages_are_compiled(stems: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled: list[nn.Module] = []
+    monkeypatch.setattr(nn.Module, "compile", lambda module: compiled.append(module))  # it takes half a minute
+    chosen = replace(SMALL.model, specific_stems=stems)
+    model = run(tmp_path, OptimSettings(steps=1), model=chosen, compile=True)
+    assert compiled == [model.backbone.trunk if stems else model.backbone]
+
+
 def test_a_gradient_that_is_not_finite_stops_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Cusp(Objective):
         def forward(self, output: Any, labels: Tensor, modality: Tensor) -> tuple[dict[str, Tensor], Tensor | None]:
