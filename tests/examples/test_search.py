@@ -325,8 +325,10 @@ def test_the_example_compares_and_scales(run: Path, tmp_path: Path, capsys: pyte
     assert [one["way"] for one in others] == ["nprobe 1", "nprobe 3", "nprobe 10"]
     assert others[0]["overlap"] < others[-1]["overlap"]
     assert {path.name for path in options.out.iterdir()} == {
-        f"{x}.{y}" for x in ("compare", "scale") for y in ("json", "png")
+        "ivfpq",
+        *(f"{x}.{y}" for x in ("compare", "scale") for y in ("json", "png")),
     }
+    assert search.EmbeddingIndex.load(options.out / "ivfpq").settings.size == 400
     assert "rank-1" in capsys.readouterr().out
 
 
