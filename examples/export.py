@@ -9,16 +9,15 @@ dimension and the model's settings. Neither this library nor PyTorch is needed t
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import tyro
 from rich.console import Console
 
+from vireid.command import one_line
 from vireid.deploy import export_onnx
 from vireid.hub import HubCAL
-from vireid.run import command
 
 
 @dataclass(frozen=True)
@@ -38,4 +37,5 @@ def main(options: Options) -> None:
 
 
 if __name__ == "__main__":
-    command("export", main, lambda: tyro.cli(Options, args=sys.argv[1:], description=__doc__))
+    with one_line("export"):
+        main(tyro.cli(Options, description=__doc__))

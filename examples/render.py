@@ -19,6 +19,7 @@ from pathlib import Path
 import tyro
 from rich.console import Console
 
+from vireid.command import one_line
 from vireid.render.dataset import RenderConfig, render_dataset
 from vireid.render.sheet import contact_sheet
 
@@ -38,14 +39,12 @@ class Options:
 
 def main(options: Options) -> None:
     console = Console()
-    try:
-        root = render_dataset(options.root, options.config, workers=options.workers, with_parts=options.parts)
-        console.print(f"[bold]{root}[/bold]: {options.config.identities} identities")
-        if options.sheet is not None:
-            console.print(f"[bold]{contact_sheet(root, options.sheet)}[/bold]: a few of the test identities")
-    except ValueError as error:
-        raise SystemExit(str(error)) from None
+    root = render_dataset(options.root, options.config, workers=options.workers, with_parts=options.parts)
+    console.print(f"[bold]{root}[/bold]: {options.config.identities} identities")
+    if options.sheet is not None:
+        console.print(f"[bold]{contact_sheet(root, options.sheet)}[/bold]: a few of the test identities")
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Options, description=__doc__))
+    with one_line("render"):
+        main(tyro.cli(Options, description=__doc__))

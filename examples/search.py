@@ -43,6 +43,7 @@ from torch import Tensor
 
 from concordant import CAL, TSAA, Encoded
 from train_sysu import RENDERED
+from vireid.command import one_line
 from vireid.config import SysuSettings
 from vireid.data import DataSet, Similarity, by_modality, cosine, evaluate, read_sysu
 from vireid.data.dataset import Rows
@@ -254,7 +255,5 @@ def figures_of(
 
 
 if __name__ == "__main__":
-    try:
+    with one_line("search"):
         main(tyro.cli(Options, description=__doc__))
-    except (ValueError, OSError) as error:
-        raise SystemExit(f"search: {error}") from None

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import sys
 from argparse import ArgumentParser
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -33,15 +34,23 @@ def argument(arguments: Sequence[str], name: str) -> str | None:
     return value
 
 
-def command(name: str, main: Callable[[Any], None], settings: Callable[[], Settings]) -> None:
-    """Run a trainer from the command line: what is wrong is said in one line, on which it exits with status 1."""
-    out = None
+@contextmanager
+def one_line(name: str) -> Iterator[None]:
+    """End a command at what is wrong with its input: one line says it, and the status is 1."""
     try:
-        chosen = settings()
-        out = chosen.out
-        main(chosen)
+        yield
     except (ValueError, OSError, FloatingPointError) as error:
         raise SystemExit(f"{name}: {error}") from None
+
+
+def command(name: str, main: Callable[[Any], None], settings: Callable[[], Settings]) -> None:
+    """Run a trainer from the command line, and say how to go on where it was stopped."""
+    out = None
+    try:
+        with one_line(name):
+            chosen = settings()
+            out = chosen.out
+            main(chosen)
     except KeyboardInterrupt:
         if os.environ.get("RANK", "0") == "0":
             print(f"\n{name}: stopped{how_to_go_on(out)}", file=sys.stderr)
