@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from rich.progress import Progress, track
 from torch import Tensor
 
-from concordant import Encoded, target_aware_similarity
+from concordant import Encoded, PartQueries, target_aware_similarity
 from concordant.attention import PartAttention
 from vireid.data import Items, Similarity, by_modality, cosine, looked_up
 from vireid.data.dataset import Rows
@@ -271,12 +271,33 @@ def two_stage(
 def rescore(rows: Tensor, query: Encoded, gallery: Encoded, attention: PartAttention) -> Tensor:
     """The target-aware similarity [q k] of each query with the gallery images `rows` [q k]; −∞ for a row of −1."""
     dtype = torch.promote_types(query.tokens.dtype, torch.float32)
-    values = torch.full(rows.shape, -torch.inf, dtype=dtype)
-    for number, row in enumerate(rows):
-        one = query.rows(slice(number, number + 1))
-        for places in (row >= 0).nonzero()[:, 0].split(LISTED):
-            values[number, places] = target_aware_similarity(one, gallery.rows(row[places]), attention)[0].to(values)
-    return values
+    values = torch.empty(rows.shape, dtype=dtype)
+    length = min(rows.shape[1], LISTED)  # several short lists at a time, or a piece of one long list
+    for some in torch.arange(len(rows)).split(max(LISTED // length, 1)):
+        one = query.rows(some)
+        for places in torch.arange(rows.shape[1]).split(length):
+            listed = rows[some][:, places].clamp_min(0)
+            values[some[:, None], places] = _listed(one, gallery.rows(listed.flatten()), attention).to(values)
+    return values.masked_fill_(rows < 0, -torch.inf)
+
+
+def _listed(query: Encoded, listed: Encoded, attention: PartAttention) -> Tensor:
+    """[q s]: each query's similarity with its own s of the images [q·s] that are listed."""
+    q, s = len(query.tokens), len(listed.tokens) // len(query.tokens)
+
+    def cosine(features: Tensor, own: Tensor) -> Tensor:
+        return torch.cosine_similarity(features.float(), own.float(), dim=2, eps=1e-12).mean(dim=1).view(q, s)
+
+    def each(x: Tensor) -> Tensor:
+        return x.repeat_interleave(s, dim=0)
+
+    own = each(attention.attend(*query).features)
+    parts = PartQueries(*map(each, query.part_queries))
+    by_query = cosine(attention.attend(listed.tokens, listed.keys, parts).features, own)
+    # A query reads the parts of all its listed images at once.
+    parts = PartQueries(*(x.unflatten(0, (q, s)).flatten(1, 2) for x in listed.part_queries))
+    read = attention.attend(query.tokens, query.keys, parts).features.unflatten(1, (s, -1)).flatten(0, 1)
+    return (by_query + cosine(read, attention.attend(*listed).features)) / 2
 
 
 def short_list_first(distilled: Tensor, found: Found) -> Tensor:

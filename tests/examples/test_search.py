@@ -242,16 +242,19 @@ def test_the_size_of_chunks_does_not_matter(case: tuple[Any, ...], monkeypatch: 
 def test_memory_does_not_grow_with_the_list(case: tuple[Any, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     _, query, _, gallery, attention = case
     seen: list[tuple[int, int]] = []
+    listed = search._listed
 
-    def spy(one: Encoded, listed: Encoded, attention: TSAA) -> Tensor:
-        seen.append((len(one.tokens), len(listed.tokens)))
-        return target_aware_similarity(one, listed, attention)
+    def spy(queries: Encoded, images: Encoded, attention: TSAA) -> Tensor:
+        seen.append((len(queries.tokens), len(images.tokens)))
+        return listed(queries, images, attention)
 
-    monkeypatch.setattr(search, "target_aware_similarity", spy)
+    monkeypatch.setattr(search, "_listed", spy)
     monkeypatch.setattr(search, "LISTED", 4)
     rescore(torch.arange(30).repeat(5, 1), query, gallery, attention)
-    assert {one for one, _ in seen} == {1}
-    assert max(listed for _, listed in seen) == 4
+    assert set(seen) == {(1, 4), (1, 2)}
+    seen.clear()
+    rescore(torch.arange(2).repeat(5, 1), query, gallery, attention)
+    assert seen == [(2, 4), (2, 4), (1, 2)]
 
 
 def test_empty_places_of_a_list_stay_last(case: tuple[Any, ...]) -> None:
