@@ -322,7 +322,7 @@ def changed_model(**values: object) -> Callable[[Path], None]:
         (changed_model(parts=3), "size mismatch"),
         (changed_model(parts="four"), "`num_parts` must be an integer of at least 1"),
         (changed_model(backbone="resnet18"), "size mismatch|Missing key"),
-        (changed_model(backbone="resnet0"), "Unknown model"),
+        (changed_model(backbone="resnet0"), "must be a model of timm"),
         (changed_model(weights="elsewhere.safetensors"), "got .*weights"),
         (lambda folder: (folder / "config.json").write_text('{"model": '), "Expecting value"),
     ],
