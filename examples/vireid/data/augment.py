@@ -123,11 +123,12 @@ def exchange_channels_(pixels: Tensor, draws: Tensor, chosen: Tensor) -> None:
     for image in chosen.nonzero().squeeze(1).tolist():
         picture, mix = pixels[image], int(mixes[image])
         if mix < 3:
-            grey = picture[..., mix].clone()
+            grey = picture[..., mix]
         else:
             red, green, blue = picture.float().unbind(2)  # not a matrix product, which autocast would round to 8 bits
             grey = (LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue).round_().byte()
-        picture[:] = grey[..., None]
+        for channel in {0, 1, 2} - {mix}:  # one by one: three times as fast as all at once
+            picture[..., channel] = grey
 
 
 def erasing_boxes(
