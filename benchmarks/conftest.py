@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,18 @@ import torch
 
 def pytest_benchmark_update_machine_info(machine_info: dict[str, Any]) -> None:
     machine_info["torch"] = torch.__version__
+
+
+@pytest.fixture(scope="session", autouse=True)
+def keep_memory() -> None:
+    """Let the C library keep what is freed: memory given back and asked for again may take as long as the work.
+
+    On a virtual machine a page fault takes microseconds, and every large tensor is new pages.
+    """
+    libc, (trim_threshold, mmap_max) = ctypes.CDLL(None), (-1, -4)
+    if hasattr(libc, "mallopt"):  # glibc's
+        libc.mallopt(mmap_max, 0)
+        libc.mallopt(trim_threshold, -1)
 
 
 @pytest.fixture

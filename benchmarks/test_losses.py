@@ -33,6 +33,12 @@ def test_part_center_loss(measure, parts: int, channels: int) -> None:
     measure(row, "ours", step, loss, *inputs, LABELS, MODALITY, shape=shape, rounds=30, threads=1)
 
 
+def test_part_center_loss_forward(measure) -> None:
+    loss, inputs = PartCenterLoss(0.7, normalize=True), [features(128, 1, 2048) for _ in range(2)]
+    row, shape = PART_CENTER.format(1, 2048), "n 128, p 1, c 2048, forward"
+    measure(f"{row}, forward", "ours", loss, *inputs, LABELS, MODALITY, shape=shape, rounds=30, threads=1)
+
+
 @pytest.mark.parametrize("peer", ["TripletMarginLoss, batch-hard", "SoftTripleLoss, one centre"])
 def test_losses_that_also_part_identities(measure, peer: str) -> None:
     """Less than L_pcl takes in: one feature an image, no modality. The library's centres are learned, a class each."""

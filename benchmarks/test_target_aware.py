@@ -72,11 +72,14 @@ def one_query_after_the_other(tsaa: TSAA, query: Images, gallery: Images) -> Ten
 
 
 @torch.inference_mode()
-def products(queries: Tensor, keys: Tensor, tokens: Tensor) -> None:
-    """The two large products of a direction, on chunks of the same size, twice for the two directions."""
+def products(tsaa: TSAA, query: Images, gallery: Images, queries: Tensor, keys: Tensor) -> None:
+    """The matrix products alone: the perceptrons of every image, and two for each direction of the pairs."""
+    for tokens, parts in (query, gallery):
+        for perceptron, rows in ((tsaa.token_mlp, tokens), (tsaa.part_mlp, parts), (tsaa.gate_mlp, parts)):
+            perceptron[2](perceptron[0](rows))
     for _ in range(2):
         for start in range(0, len(keys), 32):
-            torch.bmm(torch.bmm(queries, keys[start : start + 32].transpose(1, 2)), tokens[start : start + 32])
+            torch.bmm(torch.bmm(queries, keys[start : start + 32].transpose(1, 2)), gallery[0][start : start + 32])
 
 
 def test_ours(measure, tsaa, query, gallery) -> None:
@@ -100,5 +103,5 @@ def test_one_query_after_the_other(measure, tsaa, query, gallery) -> None:
 
 def test_products_alone(measure, tsaa, query, gallery) -> None:
     queries = tsaa.encode_parts(query[1], query[0]).queries.detach().flatten(0, 1).expand(32, -1, -1).contiguous()
-    keys = tsaa.encode_tokens(gallery[0]).detach()
-    measure(ROW, "floor", products, queries, keys, gallery[0], shape=SHAPE, work=QUERIES * GALLERY)
+    inputs = (tsaa, query, gallery, queries, tsaa.encode_tokens(gallery[0]).detach())
+    measure(ROW, "floor", products, *inputs, shape=SHAPE, work=QUERIES * GALLERY)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -23,15 +22,6 @@ METHODS = {
     "ours": replace(PLAIN, loss=replace(PLAIN.loss, triplet=0.0, part_triplet=0.0)),
     "identity loss alone": replace(PLAIN, method="global", loss=LossSettings(triplet=0.0)),
 }
-
-
-@pytest.fixture(scope="module", autouse=True)
-def keep_memory() -> None:
-    """Let the C library keep what is freed: gigabytes given back and asked for again take as long as the work."""
-    libc, (trim_threshold, mmap_max) = ctypes.CDLL(None), (-1, -4)
-    if hasattr(libc, "mallopt"):  # glibc's
-        libc.mallopt(mmap_max, 0)
-        libc.mallopt(trim_threshold, -1)
 
 
 def step(model: nn.Module, objective: nn.Module, images: Tensor, labels: Tensor, modality: Tensor) -> None:

@@ -27,7 +27,7 @@ def unit(features: Tensor) -> Tensor:
     features = upcast(features)
     if torch.compiler.is_compiling() or not (features.requires_grad and torch.is_grad_enabled()):
         return features / _norm(features)
-    quotient: Tensor = _Unit.apply(features)  # type: ignore[no-untyped-call]
+    quotient: Tensor = _Unit.apply(features)
     return quotient
 
 

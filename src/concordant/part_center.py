@@ -88,7 +88,10 @@ def part_center_loss(
         same = (same_identity & (modality[:, None] == modality)).to(own.dtype)
         apart = (~same_identity & (modality[:, None] >= modality)).to(own.dtype)
         rows, group, sizes = _groups(same, each_row=reduction == "none")
-        centers = group_centers(own, same[rows])
+        if len(rows) == len(own):  # as many centers as rows, each the mean of its group
+            centers = group_centers(own, same)
+        else:
+            centers = own.new_zeros(len(rows), *own.shape[1:]).index_add(0, group, own) / sizes[:, None, None]
         # c_j is the same for every j of i's group, so one distance a row serves all of them.
         pull = _distances(cross, centers, group).mean(dim=1)
         i, j = torch.triu_indices(len(rows), len(rows), 1, device=own.device)
@@ -111,7 +114,7 @@ def _distances(
     if torch.compiler.is_compiling():
         plain: Tensor = torch.linalg.vector_norm(cross - centers.index_select(0, group), dim=2)
         return plain
-    distances: Tensor = _Distances.apply(cross, centers, group)  # type: ignore[no-untyped-call]
+    distances: Tensor = _Distances.apply(cross, centers, group)
     return distances
 
 
