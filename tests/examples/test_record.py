@@ -44,6 +44,7 @@ OTHER = SysuSettings(
     fast_dev_run=True,
     save_every=3,
     precision="bf16",
+    compile=True,
     seed=4,
     data=DataSettings(64, 32, 2, 3, Path("e"), Augment(1, 0.1, 0.2, 0.4, (0.1, 0.2), (0.5, 2.0))),
     model=ModelSettings("resnet18", True, Path("f"), False, 5, 0.5, 64, True, "parts", False),
