@@ -1,0 +1,30 @@
+"""Links lead somewhere: inside the repository to what is there, outside to what is an address.
+
+Links between the pages of the site, and to their headings, are checked by its strict build.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from pages import PAGES, ROOT, links, name_of
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_links_lead_somewhere(page: Path) -> None:
+    for link in links(page):
+        address = urlsplit(link)
+        if address.scheme:
+            assert address.scheme == "https", link
+            assert "." in address.netloc, link
+        elif address.path:
+            assert (page.parent / address.path).exists(), link
+
+
+def test_what_is_included_has_no_relative_links() -> None:
+    """CONTRIBUTING.md and CHANGELOG.md are pages of the site too, where other paths hold."""
+    for name in ("CONTRIBUTING.md", "CHANGELOG.md"):
+        assert [link for link in links(ROOT / name) if not urlsplit(link).scheme] == []
