@@ -64,7 +64,8 @@ def raised() -> list[re.Pattern[str]]:
     trees = [ast.parse(path.read_text()) for path in (ROOT / "examples").rglob("*.py")]
     calls = [node.exc for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Raise)]
     patterns = [pattern_of(call.args[0]) for call in calls if isinstance(call, ast.Call) and call.args]
-    return [re.compile(pattern, re.DOTALL) for pattern in patterns if len(pattern.replace(".*", "")) > 12]
+    named = [re.sub(r"^\.\*", r"\\w+", pattern) for pattern in patterns]  # at its start a message has one name
+    return [re.compile(pattern, re.DOTALL) for pattern in named if len(re.findall("[a-z]", pattern)) > 10]
 
 
 def without_script(message: str) -> str:
