@@ -36,9 +36,11 @@ class CALOutput(NamedTuple):
     own: Refined
     """`f_i^{m,m}`: each row's parts on its own tokens."""
     own_logits: Float[Tensor, "n p k"]
+    """Of the own-refined parts."""
     cross: Refined
     """`f_i^{m',m}`: each row's parts on its partner's tokens."""
     cross_logits: Float[Tensor, "n p k"]
+    """Of the cross-refined parts."""
     partner: Int[Tensor, "n"]
     """j of each row: a row of the same identity in the other modality."""
     paired: Bool[Tensor, "n"]

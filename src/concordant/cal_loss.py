@@ -23,15 +23,21 @@ class LossTerms(NamedTuple):
     """The total and its terms, each before its weight, and the matching that the distillation found."""
 
     total: Float[Tensor, ""]
+    """L: the weighted sum of the terms."""
     id: Float[Tensor, ""]
     """L_id of the global feature."""
     part_id: Float[Tensor, ""]
     """L_id of the own- and cross-refined parts."""
     pcl: Float[Tensor, ""]
+    """L_pcl."""
     kd1: Float[Tensor, ""]
+    """L_kd1, over the rows that have a partner."""
     kd2: Float[Tensor, ""]
+    """L_kd2, over the same rows."""
     dis: Float[Tensor, ""]
+    """L_dis."""
     div: Float[Tensor, ""]
+    """L_div of the selections."""
     attention_div: Float[Tensor, ""]
     """Diversity of the own attention maps: ours."""
     matching: Int[Tensor, "n p"]

@@ -5,6 +5,7 @@ That its docstring has an equation, an example and the other sections is asked i
 
 from __future__ import annotations
 
+import ast
 import inspect
 import re
 
@@ -41,6 +42,24 @@ def test_what_is_shown_is_there() -> None:
     for name in SHOWN:
         module, _, last = name.rpartition(".")
         assert hasattr(getattr(concordant, module) if module else concordant, last), name
+
+
+def fields_without_a_word(record: ast.ClassDef) -> list[str]:
+    """The fields that no docstring follows: they are not shown."""
+    follows = zip(record.body, [*record.body[1:], None], strict=True)
+    return [
+        ast.unparse(field.target)
+        for field, after in follows
+        if isinstance(field, ast.AnnAssign)
+        and not (isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant))
+    ]
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if hasattr(getattr(concordant, name), "_fields")])
+def test_fields_are_explained(name: str) -> None:
+    (record,) = ast.parse(inspect.getsource(getattr(concordant, name))).body
+    assert isinstance(record, ast.ClassDef)
+    assert fields_without_a_word(record) == []
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if of_the_source(name)])

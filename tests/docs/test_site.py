@@ -95,3 +95,4 @@ def test_docstrings_get_heads_and_blocks() -> None:
     assert rewrite("Equation, for all::\n\n    a") == "**Equation, for all.**\n\n    a"
     assert rewrite("A.\n\n>>> 1\n1\n\nB.") == "A.\n\n**Example.**\n\n```pycon\n>>> 1\n1\n```\n\nB."
     assert rewrite("The shape: none.") == "The shape: none."
+    assert rewrite("As `A` and `B`.", {"A": "package.A"}) == "As [`A`][package.A] and `B`."
