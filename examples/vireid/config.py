@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Literal
@@ -102,6 +103,13 @@ class OptimSettings:
     def __post_init__(self) -> None:
         if self.accumulate < 1:
             raise ValueError(f"OptimSettings: `accumulate` must be at least 1; got {self.accumulate}")
+        for name in ("steps", "lr", "backbone_lr", "weight_decay"):
+            if not 0 <= (value := getattr(self, name)) < math.inf:
+                raise ValueError(f"OptimSettings: `{name}` must be a number of at least 0; got {value}")
+        if not self.clip > 0:
+            raise ValueError(f"OptimSettings: `clip` must be above 0; got {self.clip}")
+        if not 0 <= self.warmup <= 1:
+            raise ValueError(f"OptimSettings: `warmup` must be in [0, 1]; got {self.warmup}")
         if not 0 <= self.ema < 1:
             raise ValueError(f"OptimSettings: `ema` must be in [0, 1); got {self.ema}")
 
@@ -154,6 +162,8 @@ class Settings:
     def __post_init__(self) -> None:
         if self.save_every < 1:
             raise ValueError(f"Settings: `save_every` must be at least 1; got {self.save_every}")
+        if not 0 <= self.seed < 1 << 32:
+            raise ValueError(f"Settings: `seed` must be in [0, 2³²); got {self.seed}")
 
 
 @dataclass(frozen=True)

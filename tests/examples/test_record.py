@@ -202,6 +202,9 @@ def test_records_are_compared(tmp_path: Path) -> None:
     notes = compare_records(tmp_path / "run.json", now)
     assert len(notes) == 2
     assert notes[0].startswith("processes was 1 in")
+    write_json(tmp_path / "run.json", {"settings": {}, "data": {}})
+    with pytest.raises(ValueError, match=r"run.json must be the record of a run; it has no commit, machine, "):
+        compare_records(tmp_path / "run.json", record)
 
 
 def test_a_fast_dev_run_goes_the_whole_way_beside_the_real_one(root: Path, tmp_path: Path) -> None:

@@ -83,7 +83,8 @@ def cache_images(
                 _build(file, paths, shape, workers or min(8, os.cpu_count() or 1), progress)
     except OSError as error:
         raise OSError(
-            f"cache_images: decoded images must fit into {folder.absolute()} (`cache_dir` names another place): {error}"
+            f"cache_images: decoded images must fit into {folder.absolute()} "
+            f"(`cache_dir`, or `--data.cache`, names another place): {error}"
         ) from error
     if array is None and (array := _open(file, shape)) is None:
         raise OSError(f"cache_images: {file.absolute()} was written but cannot be read back")
