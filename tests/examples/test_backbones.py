@@ -113,9 +113,7 @@ def test_pretrained_weights_that_cannot_be_had_are_named(monkeypatch: pytest.Mon
 
     create_model = timm.create_model
     monkeypatch.setattr(timm, "create_model", offline)
-    with pytest.raises(
-        OSError, match=r"the pretrained weights of resnet18, or fetch them; no network at all"
-    ):
+    with pytest.raises(OSError, match=r"the pretrained weights of resnet18, or fetch them; no network at all"):
         create_backbone("resnet18", image_size=SIZE, pretrained=True)
 
 
