@@ -25,14 +25,14 @@ from pathlib import Path
 
 import torch
 import tyro
+from rich.box import SIMPLE
 from rich.console import Console
-from rich.markdown import Markdown
 from rich.table import Table
 
 from vireid.ablation.benchmark import ROOT
 from vireid.ablation.configurations import SWEEPS, Configuration, Study, base_value, configurations
 from vireid.ablation.study import jobs_of, run_study
-from vireid.ablation.summary import MEASURES, Scores, by_configuration, paired, tables
+from vireid.ablation.summary import MEASURES, Scores, by_configuration, over_seeds, paired, tables
 from vireid.command import one_line
 from vireid.figures import draw_intervals, draw_sweeps
 from vireid.record import write_json
@@ -74,7 +74,7 @@ def main(options: Options) -> None:
     folder = options.out / options.study
     write_json(folder / "results.json", describe(threads) | {"runs": scores})
     (folder / "tables.md").write_text(tables(scores) + "\n")
-    console.print(Markdown(tables(scores)))
+    console.print(overview(scores))
     figure = draw(options.study, scores, folder)
     console.print(f"[bold]{folder}[/bold] holds results.json, tables.md and {figure.name}", highlight=False)
 
@@ -91,6 +91,20 @@ def listing(some: tuple[Configuration, ...]) -> Table:
     table = Table("configuration", "claim or question", "changes")
     for one in some:
         table.add_row(one.name, one.claim, ", ".join(f"{name}={value}" for name, value in one.changes.items()))
+    return table
+
+
+def overview(scores: list[Scores]) -> Table:
+    """The figures that are compared, for a terminal; tables.md has the rest."""
+    runs, measure = by_configuration(scores), MEASURES["mAP"]
+    reference = next(iter(runs.values()))
+    table = Table("", title=f"distilled retrieval of {scores[0]['scored']} people, %", box=SIMPLE, padding=0)
+    for heading in ("seeds", "rank-1", "mAP", "Δ mAP"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for name, some in runs.items():
+        rank1, mean = (over_seeds(some, MEASURES[figure]) for figure in ("rank-1", "mAP"))
+        difference = paired(some, reference, measure)
+        table.add_row(name, str(len(some)), str(rank1), str(mean), "–" if difference is None else difference.signed)
     return table
 
 

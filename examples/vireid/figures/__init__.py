@@ -1,4 +1,4 @@
-"""Pictures of a run: how it went, where the parts look, what is ranked first, what a search costs, what a change does."""
+"""Pictures: how a run went, where the parts look, what is ranked first, what a search costs, what a change does."""
 
 from vireid.figures.attention import draw_attention
 from vireid.figures.curves import draw_curves
