@@ -12,6 +12,7 @@ from tyro.conf import arg
 from vireid.data import Augment
 from vireid.data.gallery import Draw
 from vireid.data.llcm import Reading
+from vireid.data.sysu import Split
 
 WEIGHTS = Path(__file__).resolve().parents[1] / "weights" / "concordant_small.safetensors"
 
@@ -47,8 +48,18 @@ class ModelSettings:
     """α: the share of all tokens that the parts select together."""
     dim: int | None = None
     """d: attention width; by default the channels, at most 256."""
+    queries: Literal["mined", "learnable", "stripes"] = "mined"
+    """Where part queries come from: the DRM, parameters that are the same for every image, or horizontal stripes."""
     shared_miner: bool = False
     """One DRM for both modalities."""
+    equal_scorers: bool = True
+    """The DRMs of both modalities start with the same weights."""
+    attention: Literal["tsaa", "dot-product"] = "tsaa"
+    """How part queries attend."""
+    channel_gate: bool = True
+    """TSAA's channel attention."""
+    instance_norm: bool = True
+    """TSAA's instance normalisation."""
     statistics: Literal["tokens", "parts"] = "tokens"
     """Whose statistics normalise the parts in TSAA."""
     protect_attention: bool = True
@@ -65,6 +76,8 @@ class LossSettings:
     """Of the identity losses."""
     part_id: float = 1.0
     """Identity loss on refined parts."""
+    metric: Literal["pcl", "direct", "triplet", "center", "hetero-center"] = "pcl"
+    """L_pcl, or what stands in its place with its weight: see vireid/metric_losses.py."""
     pcl: float = 1.0
     """L_pcl."""
     margin: float = 0.7
@@ -170,6 +183,8 @@ class Settings:
 class SysuSettings(Settings):
     gallery: Draw = "official"
     """The gallery draw: rand_perm_cam.mat, or Python's seeded random."""
+    scored: Split = "test"
+    """Whom the figures are of. "validation" holds the validation identities out of training: to choose settings by."""
 
 
 @dataclass(frozen=True)
