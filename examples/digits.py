@@ -9,8 +9,6 @@ of training: each outline shall find its digit's pictures in ink. Compared with 
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
 import tyro
 from torch import Tensor, nn
@@ -70,8 +68,8 @@ class Parts(CAL):
 
 def main(options: Options) -> None:
     results, model, test = compare(options, views, lambda: Pooling(Backbone(), CHANNELS, DIGITS), Parts)
-    draw(model, test, results, options.out, paint_picture, paint_picture)
+    draw(model, test, results, options.out / "digits", paint_picture, paint_picture)
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Options, description=__doc__, default=Options(Path("runs/digits"))))
+    main(tyro.cli(Options, description=__doc__))

@@ -10,12 +10,10 @@ of their handwriting. Compared with plain pooling on the same encoders.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
 import tyro
 from torch import Tensor, nn
-from torch.nn.functional import normalize, one_hot
+from torch.nn.functional import normalize
 
 from concordant import (
     TSAA,
@@ -33,22 +31,11 @@ from concordant import (
 from concordant.functional import refine
 from other_tasks.compare import Options, Views, compare
 from other_tasks.figure import draw, paint_letters, paint_picture
-from other_tasks.networks import Pooling, convolution
-from other_tasks.numbers import handwriting, write
+from other_tasks.networks import Encoders, Pooling
+from other_tasks.numbers import handwriting, spell, write
 
-CHANNELS, PARTS, LETTERS = 32, 4, 24
+CHANNELS, PARTS = 32, 4
 TRAINING, TEST, VIEWS = 600, 100, 4
-NAMES = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
-
-
-def spell(numbers: Tensor, generator: torch.Generator) -> Tensor:
-    """Numbers [n] as letters [n 24], a to z as 1 to 26, with zeros before and after."""
-    lines = torch.zeros(len(numbers), LETTERS, dtype=torch.long)
-    for line, number in zip(lines, numbers.tolist(), strict=True):
-        letters = torch.tensor([ord(letter) - 96 for digit in f"{number:03}" for letter in NAMES[int(digit)]])
-        start = int(torch.randint(LETTERS - len(letters) + 1, (), generator=generator))
-        line[start : start + len(letters)] = letters
-    return lines
 
 
 def views(generator: torch.Generator) -> tuple[Views, Views]:
@@ -64,25 +51,11 @@ def views(generator: torch.Generator) -> tuple[Views, Views]:
     return both(order[:TRAINING], test=False), both(order[-TEST:], test=True)
 
 
-class Encoders(nn.Module):
-    """Pictures [n 1 16 32] → [n c 8 16], letters [n 24] → [n c 24]: nothing is shared."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        c = CHANNELS
-        picture = nn.Sequential(convolution(1, 16), convolution(16, c, 2), convolution(c, c), convolution(c, c))
-        letter = [nn.Sequential(nn.Conv1d(i, c, 5, padding=2), nn.BatchNorm1d(c), nn.ReLU()) for i in (27, c)]
-        self.pictures, self.letters = picture, nn.Sequential(*letter)
-
-    def forward(self, inputs: Tensor, modality: int) -> Tensor:
-        return self.letters(one_hot(inputs, 27).float().transpose(1, 2)) if modality else self.pictures(inputs)
-
-
 class Parts(Pooling):
     """Plain pooling and parts beside it: CAL's objective from its components, as CAL itself takes grids of one size."""
 
     def __init__(self) -> None:
-        super().__init__(Encoders(), CHANNELS, TRAINING)
+        super().__init__(Encoders(CHANNELS), CHANNELS, TRAINING)
         self.scorers = nn.ModuleList(nn.Linear(CHANNELS, PARTS) for _ in range(2))
         self.aggregate, self.attention = TopKAggregator(), TSAA(CHANNELS)
         self.part_norm = nn.BatchNorm1d(PARTS * CHANNELS)
@@ -110,11 +83,11 @@ class Parts(Pooling):
         loss += sum(self.discriminate(logits, labels) for _, logits in own + cross) / 4
         features = [torch.cat([refined.features for refined, _ in way]) for way in (own, cross)]
         loss += self.center(*features, labels.repeat(2), torch.arange(2).repeat_interleave(len(labels)))
-        # On the picture the text's parts are the teachers, on the text the picture's.
-        for (mine, logits), (theirs, taught) in zip(own, reversed(cross), strict=True):
+        # On the picture the text's parts are the teachers, on the text the picture's: M̂ is read that way.
+        for way, ((mine, logits), (theirs, taught)) in enumerate(zip(own, reversed(cross), strict=True)):
             found = self.distill(mine.attention, theirs.attention, logits, taught)
             loss += 0.1 * found.attention_loss + 0.05 * found.prediction_loss
-        self.correspondence.update(found.matching)  # of the text: from the picture's parts to its own
+            self.correspondence.update(found.matching if way else found.matching.argsort(dim=1))
         for mined, (refined, _) in zip((seen, spelt), own, strict=True):
             loss += 0.05 * self.discriminate(self.classifiers[1](mined.features), labels)
             loss += 0.25 * (self.diversity(mined.selection) + self.diversity(refined.attention.transpose(1, 2)))
@@ -135,9 +108,9 @@ class Parts(Pooling):
 
 
 def main(options: Options) -> None:
-    results, model, test = compare(options, views, lambda: Pooling(Encoders(), CHANNELS, TRAINING), Parts)
-    draw(model, test, results, options.out, paint_picture, paint_letters)
+    results, model, test = compare(options, views, lambda: Pooling(Encoders(CHANNELS), CHANNELS, TRAINING), Parts)
+    draw(model, test, results, options.out / "words", paint_picture, paint_letters)
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Options, description=__doc__, default=Options(Path("runs/words"))))
+    main(tyro.cli(Options, description=__doc__))

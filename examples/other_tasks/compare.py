@@ -24,8 +24,8 @@ FIGURES = ("rank-1", "mAP", "mINP")
 
 @dataclass(frozen=True)
 class Options:
-    out: Path
-    """Where the figure goes."""
+    out: Path = Path("runs")
+    """The figure goes into a directory of the example's name in it."""
     steps: int = 200
     """Training steps of the parts. Plain pooling has twice as many, for a step costs half as much."""
     seeds: int = 3

@@ -1,16 +1,30 @@
-"""What both examples are built of: a convolution, and plain pooling, the baseline."""
+"""What the examples are built of: encoders, and plain pooling, the baseline."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, normalize
+from torch.nn.functional import cross_entropy, normalize, one_hot
 
 
 def convolution(inside: int, outside: int, stride: int = 1) -> nn.Sequential:
     """3×3, batch norm, ReLU."""
     layer = nn.Conv2d(inside, outside, 3, stride, 1, bias=False)
     return nn.Sequential(layer, nn.BatchNorm2d(outside), nn.ReLU())
+
+
+class Encoders(nn.Module):
+    """Pictures [n 1 16 32] → [n c 8 16], letters [n 24] → [n c 24]: nothing is shared."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        c = channels
+        picture = nn.Sequential(convolution(1, 16), convolution(16, c, 2), convolution(c, c), convolution(c, c))
+        letter = [nn.Sequential(nn.Conv1d(i, c, 5, padding=2), nn.BatchNorm1d(c), nn.ReLU()) for i in (27, c)]
+        self.pictures, self.letters = picture, nn.Sequential(*letter)
+
+    def forward(self, inputs: Tensor, modality: int) -> Tensor:
+        return self.letters(one_hot(inputs, 27).float().transpose(1, 2)) if modality else self.pictures(inputs)
 
 
 class Pooling(nn.Module):

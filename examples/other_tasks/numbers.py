@@ -1,4 +1,4 @@
-"""Digits and numbers in scikit-learn's handwriting: the identities of both examples."""
+"""Digits and numbers in scikit-learn's handwriting, and numbers in words: the identities of both examples."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ DIGIT = 8
 """The side of scikit-learn's pictures."""
 WRITTEN = 1200
 """The digits before this one are for training, the other 597 for the test."""
+LETTERS = 24
+"""The length of a spelt number's line."""
+NAMES = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 
 
 def handwriting(*, test: bool) -> list[Tensor]:
@@ -47,3 +50,13 @@ def write(numbers: Tensor, hand: list[Tensor], generator: torch.Generator, *, di
         scrap = scraps[draw(len(scraps)), row : row + 4, column : column + 4]
         paste(page, scrap, draw(HEIGHT - 3), draw(width - 3))
     return pages[:, None], corners
+
+
+def spell(numbers: Tensor, generator: torch.Generator) -> Tensor:
+    """Three-digit numbers [n] as letters [n 24], a to z as 1 to 26, with zeros before and after."""
+    lines = torch.zeros(len(numbers), LETTERS, dtype=torch.long)
+    for line, number in zip(lines, numbers.tolist(), strict=True):
+        letters = torch.tensor([ord(letter) - 96 for digit in f"{number:03}" for letter in NAMES[int(digit)]])
+        start = int(torch.randint(LETTERS - len(letters) + 1, (), generator=generator))
+        line[start : start + len(letters)] = letters
+    return lines

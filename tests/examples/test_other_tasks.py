@@ -11,7 +11,7 @@ from PIL import Image
 import digits
 import words
 from other_tasks.compare import Options, interval
-from other_tasks.numbers import handwriting, write
+from other_tasks.numbers import LETTERS, handwriting, spell, write
 
 
 def _generator(seed: int = 0) -> torch.Generator:
@@ -50,7 +50,7 @@ def test_the_two_modalities_of_an_identity_are_misaligned() -> None:
 
 
 def test_words_spell_their_numbers() -> None:
-    lines = words.spell(torch.tensor([0, 42, 377]), _generator())
+    lines = spell(torch.tensor([0, 42, 377]), _generator())
     read = ["".join(chr(96 + letter) for letter in line if letter) for line in lines.tolist()]
     assert read == ["zerozerozero", "zerofourtwo", "threesevenseven"]
 
@@ -67,11 +67,11 @@ def test_no_number_of_the_test_is_learnt() -> None:
 
 @pytest.mark.parametrize("example", [digits, words])
 def test_a_short_run_measures_both_and_draws(example: object, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    example.main(Options(tmp_path / "run", steps=3, seeds=1))
+    example.main(Options(tmp_path, steps=3, seeds=1))
     printed = capsys.readouterr().out
     for name in ("pooling", "target-aware", "rank-1", "mAP", "mINP"):
         assert name in printed
-    with Image.open(tmp_path / "run" / "attention.png") as figure:
+    with Image.open(tmp_path / example.__name__ / "attention.png") as figure:
         assert figure.width > 800
         assert len(figure.convert("RGB").getcolors(figure.width * figure.height)) > 100
 
@@ -86,7 +86,7 @@ def test_parts_learn_everything_and_attend_on_either_modality(example: object) -
     attention = model.attention.attend(gallery.tokens, gallery.keys, query.part_queries).attention
     assert attention.shape == (10, example.PARTS, gallery.tokens.shape[1])
     if example is words:
-        assert query.tokens.shape[1] == words.LETTERS
+        assert query.tokens.shape[1] == LETTERS
     model.eval()
     norms = model.embed(train.first[:10, 0], 0).norm(dim=1)
     torch.testing.assert_close(norms, norms[:1].expand(10))
