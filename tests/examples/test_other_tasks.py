@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
+from rich.console import Console
 
 import digits
 import words
-from other_tasks.compare import Options, interval
+from other_tasks.compare import Options, Views, fit, interval
 from other_tasks.numbers import LETTERS, handwriting, spell, write
 
 
@@ -96,3 +97,20 @@ def test_the_interval_is_students() -> None:
     mean, half = interval(torch.tensor([[1.0], [2.0], [3.0]]))
     assert mean == [2.0]
     assert half == pytest.approx([4.3027 / 3**0.5], abs=1e-3)
+
+
+def test_the_same_seed_trains_the_same_weights() -> None:
+    generator = _generator()
+    views = Views(
+        torch.randn(10, 2, 1, 32, 32, generator=generator), torch.randn(10, 2, 1, 32, 32, generator=generator)
+    )
+
+    def trained(seed: int) -> dict[str, torch.Tensor]:
+        torch.manual_seed(seed)
+        model = digits.Parts()
+        fit(model, views, 2, _generator(seed), Console(quiet=True), "")
+        return model.state_dict()
+
+    once, again, other = trained(0), trained(0), trained(1)
+    assert all(torch.equal(once[name], again[name]) for name in once)
+    assert not torch.equal(once["classifier.weight"], other["classifier.weight"])
