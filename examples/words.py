@@ -28,7 +28,6 @@ from concordant import (
     Refined,
     TopKAggregator,
 )
-from concordant.functional import refine
 from other_tasks.compare import Options, Views, compare
 from other_tasks.figure import draw, paint_letters, paint_picture
 from other_tasks.networks import Encoders, Pooling
@@ -71,10 +70,9 @@ class Parts(Pooling):
         return Encoded(tokens, keys, queries), mined
 
     def read(self, owner: Encoded, other: Encoded) -> tuple[Refined, Tensor]:
-        """The owner's parts on the other's tokens, and their logits, through which the map takes no gradient."""
+        """The owner's parts on the other's tokens, and their logits."""
         refined = self.attention.attend(other.tokens, other.keys, owner.part_queries)
-        features = refine(other.tokens, refined.attention.detach(), owner.part_queries.gates)
-        return refined, self.classifiers[0](self.normed(features))
+        return refined, self.classifiers[0](self.normed(refined.features))
 
     def loss(self, pictures: Tensor, letters: Tensor, labels: Tensor) -> Tensor:
         (image, seen), (text, spelt) = self.mine(pictures, 0), self.mine(letters, 1)

@@ -27,7 +27,7 @@ class Options:
     out: Path = Path("runs")
     """The figure goes into a directory of the example's name in it."""
     steps: int = 200
-    """Training steps of the parts. Plain pooling has twice as many, for a step costs half as much."""
+    """Training steps of the parts. Plain pooling has twice as many, for a step costs less than half as much."""
     seeds: int = 3
     """How often all is repeated: other numbers held out, other pictures, other weights."""
 
