@@ -349,9 +349,9 @@ def test_the_example_compares_and_scales(run: Path, tmp_path: Path, capsys: pyte
 def test_the_example_refuses_what_it_cannot_search_with(run: Path, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="no record of a run"):
         example.main(example.Options(run=tmp_path / "gone", out=tmp_path / "out"))
-    for lists in ((), (20, 0)):
-        with pytest.raises(ValueError, match="`--lists` must be one length or more, each at least 1"):
-            example.main(example.Options(run=run, out=tmp_path / "refused", lists=lists))
+    for name, number in {"lists": (20, 0), "probes": (), "queries": 0, "scale": -1}.items():
+        with pytest.raises(ValueError, match=f"search: `--{name}` must be one number or more, each at least 1"):
+            example.main(replace(example.Options(run=run, out=tmp_path / "refused"), **{name: number}))
     with pytest.raises(ValueError, match=r"must have 256 embeddings .* got 200"):
         example.main(example.Options(run=run, out=tmp_path / "refused", scale=200))
     record = json.loads((run / "run.json").read_text())
