@@ -208,9 +208,7 @@ class EmbeddingIndex:
             raise ValueError(f"{who}: `nprobe` must be 1 .. `lists` = {settings.lists}; got {nprobe}")
         exact = settings.kind == "exact"
         parameters = None if exact else faiss.SearchParametersIVF(nprobe=nprobe or settings.nprobe)
-        # faiss.contrib.torch_utils, which pytorch-metric-learning imports, puts a search without `params` in its place.
-        search = getattr(self._bare, "search_numpy", self._bare.search)
-        similarity, rows = map(torch.from_numpy, search(_floats(queries), k, params=parameters))
+        similarity, rows = map(torch.from_numpy, self._bare.search(_floats(queries), k, params=parameters))
         return Found(similarity.masked_fill_(rows < 0, -torch.inf), rows)
 
     @property

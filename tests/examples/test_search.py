@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import zlib
 from collections.abc import Callable
@@ -88,14 +87,6 @@ def test_approximate_search_finds_the_neighbours() -> None:
     assert index.megabytes < EmbeddingIndex.build(gallery).megabytes / 2.5
     again = EmbeddingIndex.build(gallery, kind="ivfpq", subquantisers=16).search(queries, 20)
     assert torch.equal(again.rows, default.rows)
-
-
-def test_a_library_that_replaces_the_search_of_faiss_changes_nothing() -> None:
-    """As pytorch-metric-learning does when it is imported; for the rest of the process, as the other tests then see."""
-    index = EmbeddingIndex.build(_clusters(300), kind="ivfpq")
-    before = index.search(_clusters(4, seed=1), 5, nprobe=2)
-    importlib.import_module("faiss.contrib.torch_utils")
-    assert torch.equal(index.search(_clusters(4, seed=1), 5, nprobe=2).rows, before.rows)
 
 
 def test_lists_that_hold_too_few_leave_the_end_empty() -> None:
