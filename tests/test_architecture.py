@@ -24,7 +24,7 @@ PAGE = (diagrams.ROOT / "docs" / "architecture.md").read_text()
 @pytest.mark.parametrize("name", ["data.svg", "imports.svg"])
 def test_the_pictures_are_those_of_the_code(name: str) -> None:
     drawn = (diagrams.IMAGES / name).read_text()
-    assert drawn == diagrams.diagrams()[name], "run `python docs/diagrams.py`"
+    assert drawn == diagrams.diagrams()[name], "run `python tests/diagrams.py`"
 
 
 def test_an_import_more_changes_the_picture() -> None:

@@ -1,4 +1,4 @@
-"""The two diagrams of docs/architecture.md: `python docs/diagrams.py` writes docs/images/{data,imports}.svg.
+"""The two diagrams of docs/architecture.md: `python tests/diagrams.py` writes docs/images/{data,imports}.svg.
 
 The imports are read from the code. The way of the data is written down here, and tests/test_architecture.py holds it
 against what gradients say. Colours are such that the pictures can be read on a light and on a dark page.
