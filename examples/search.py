@@ -83,6 +83,14 @@ class Options:
 
 def main(options: Options) -> None:
     console = Console()
+    for name, numbers in {
+        "lists": options.lists,
+        "probes": options.probes,
+        "queries": (options.queries,),
+        "scale": (1 if options.scale is None else options.scale,),
+    }.items():
+        if min(numbers, default=0) < 1:
+            raise ValueError(f"search: `--{name}` must be one number or more, each at least 1; got {numbers}")
     settings = read_settings(options.run / RECORD, SysuSettings)
     if settings.method != "cal":
         raise ValueError(f"search: `--run` must be a run with --method cal; {options.run} is of {settings.method!r}")
@@ -120,8 +128,6 @@ def compare(
     console: Console,
 ) -> None:
     """Score every way of ranking a gallery, and what it takes."""
-    if min(options.lists, default=0) < 1:
-        raise ValueError(f"search: `--lists` must be one length or more, each at least 1; got {options.lists}")
     test, attention = data.test, cast(TSAA, model.attention)
     ways: dict[str, Callable[[], Similarity]] = {"distilled": lambda: cosine(embeddings, test)}
     for k in sorted(options.lists):

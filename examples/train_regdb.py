@@ -25,7 +25,7 @@ from vireid.data import RegDB, Results, read_regdb, table
 from vireid.data.protocol import FIGURES
 from vireid.data.regdb import TRIALS
 from vireid.engine import prepare_out
-from vireid.processes import join_processes
+from vireid.processes import join_processes, together
 from vireid.record import RECORD, read_json, write_json
 from vireid.report import OPTIONS, as_metrics
 from vireid.run import run
@@ -61,7 +61,7 @@ def run_trial(settings: RegdbSettings, data: RegDB, console: Console) -> None:
         one = replace(one, evaluate=settings.evaluate / folder(data.trial) / "model.safetensors")
     elif settings.resume:
         if (out / "metrics.json").exists():
-            prepare_out(one)  # refuses other settings
+            together(lambda: prepare_out(one))  # refuses other settings
             console.print(f"[bold]{out}[/bold] is finished")
             return
         if not (out / RECORD).exists():  # never begun

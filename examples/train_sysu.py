@@ -31,7 +31,7 @@ RENDERED = Path("data/rendered")
 
 def main(settings: SysuSettings) -> None:
     root = settings.root or render_dataset(RENDERED, RenderConfig())
-    run(settings, read_sysu(root, draw=settings.gallery), Console())
+    run(settings, read_sysu(root, draw=settings.gallery, scored=settings.scored), Console())
 
 
 def command_line(arguments: list[str]) -> SysuSettings:

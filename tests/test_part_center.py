@@ -6,10 +6,10 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import Tensor
 
 import oracles
 from concordant import PartCenterLoss, functional
-from concordant.part_center import group_centers
 from strategies import KINDS, SEEDS, Batch, batches, permutation, values
 from support import close
 
@@ -93,10 +93,34 @@ def test_an_empty_batch_is_zero_with_a_gradient(reduction: str) -> None:
     assert own.grad is not None
 
 
-@given(batches(), SEEDS)
-def test_centers_are_means_of_groups(batch: Batch, seed: int) -> None:
-    features = values((len(batch.labels), 2, 3), seed)
-    same = (batch.labels[:, None] == batch.labels) & (batch.modality[:, None] == batch.modality)
-    rows, y, m = features.tolist(), batch.labels.tolist(), batch.modality.tolist()
-    expected = [oracles.center(rows, y, m, y[i], m[i]) for i in range(len(y))]
-    close(group_centers(features, same.double()), oracles.tensor(expected))
+@given(batches(), SEEDS, st.sampled_from(KINDS), st.booleans())
+def test_gradient_in_closed_form_is_that_of_the_steps(batch: Batch, seed: int, kind: str, normalize: bool) -> None:
+    """The pairs' terms go through autograd step by step, their sum does not."""
+    own, cross = (values((len(batch.labels), 2, 3), seed + i, kind).requires_grad_() for i in range(2))
+    steps = PartCenterLoss(1.0, normalize=normalize, reduction="none")(own, cross, *batch).sum()
+    at_once = PartCenterLoss(1.0, normalize=normalize, reduction="sum")(own, cross, *batch)
+    for found, expected in zip(*(torch.autograd.grad(x, (own, cross)) for x in (at_once, steps)), strict=True):
+        close(found, expected)
+
+
+def test_centers_that_rounding_cannot_tell_apart_do_not_push_each_other() -> None:
+    """Nor do they spoil what others push them with."""
+
+    def gradient(apart: float) -> Tensor:
+        own = values((3, 1, 64), 0, dtype=torch.float32)
+        own[1] = own[0]
+        own[:2, 0, 0] = torch.tensor([0.0, apart])
+        own.requires_grad_()
+        labels, modality = torch.arange(3), torch.zeros(3, dtype=torch.int64)
+        loss = PartCenterLoss(99.0, reduction="sum")(own, own.detach(), labels, modality)
+        return torch.autograd.grad(loss, own)[0]
+
+    close(gradient(1e-15), gradient(0.0))
+
+
+def test_backward_under_autocast_is_in_full_precision() -> None:
+    own, cross = (values((8, 1, 32), i, dtype=torch.float32).requires_grad_() for i in range(2))
+    loss = PartCenterLoss(9.0)(own, cross, torch.arange(4).repeat(2), torch.arange(2).repeat_interleave(4))
+    expected = torch.autograd.grad(loss, own, retain_graph=True)[0]
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(torch.autograd.grad(loss, own)[0], expected)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import oracles
-from concordant import TSAA, DotProductAttention, Encoded, target_aware_similarity
+from concordant import TSAA, DotProductAttention, Encoded, PartQueries, target_aware_similarity
 from strategies import KINDS, SEEDS, values
 from support import close, small_cal, tsaa_of
 
@@ -92,3 +93,45 @@ def test_rows_selects_images() -> None:
     assert torch.equal(chosen.keys, images.keys[[2, 0]])
     assert torch.equal(chosen.part_queries.queries, images.part_queries.queries[[2, 0]])
     assert torch.equal(chosen.part_queries.gates, images.part_queries.gates[[2, 0]])
+
+
+@pytest.mark.parametrize("direction", DIRECTIONS)
+def test_nothing_larger_than_the_memory_allowed_is_made(direction: Direction) -> None:
+    class Largest(TorchDispatchMode):
+        size = 0
+
+        def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            result = function(*args, **(kwargs or {}))
+            for made in result if isinstance(result, tuple) else (result,):
+                own = made.untyped_storage().data_ptr() not in inputs
+                self.size = max(self.size, made.untyped_storage().nbytes() if own else 0)
+            return result
+
+    attention, memory = TSAA(64), 1 << 16
+    images = encoded(attention, torch.randn(96, 8, 64), torch.randn(96, 4, 64))
+    inputs = {x.untyped_storage().data_ptr() for x in (images.tokens, images.keys, *images.part_queries)}
+    with Largest() as largest:
+        target_aware_similarity(images, images, attention, direction=direction, memory=memory)
+    assert 0 < largest.size <= memory
+
+
+def test_bad_input_is_refused_with_who_the_rule_and_what_came() -> None:
+    attention = TSAA(4)
+    images = encoded(attention, torch.randn(2, 5, 4), torch.randn(2, 2, 4))
+    half = Encoded(*(x.half() for x in images[:2]), PartQueries(*(x.half() for x in images.part_queries)))
+    nothing = images._replace(part_queries=PartQueries(*(x[:, :0] for x in images.part_queries)))
+    tokens = Encoded(images.tokens.long(), images.keys, images.part_queries)
+    far = Encoded(*(x.to("meta") for x in images[:2]), images.part_queries)
+    others = encoded(TSAA(6), torch.randn(2, 5, 6), torch.randn(2, 2, 6))
+    wrong: list[tuple[Any, Any]] = [
+        (tuple(images), images),
+        (images, None),
+        (images, half),
+        (nothing, nothing),
+        (tokens, tokens),
+        (images, far),
+        (images, others),
+    ]
+    for query, gallery in wrong:
+        with pytest.raises(ValueError, match=r"^target_aware_similarity: .+; got .+"):
+            target_aware_similarity(query, gallery, attention)

@@ -10,6 +10,7 @@ from typing import Any
 
 import timm
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from timm.layers import to_2tuple
 from timm.models import is_model, register_model
@@ -95,6 +96,7 @@ def create_backbone(
 
     Raises:
         FileNotFoundError: there is no file of weights.
+        OSError: there are no pretrained weights, or they cannot be fetched.
         ValueError: timm has no such model, it keeps no grid of features or cannot take images of this size, or the
             weights are another model's.
     """
@@ -104,13 +106,22 @@ def create_backbone(
     kind, options = describe_model(name)
     # Models with embeddings of positions are made for the size of the images; others take any.
     sized = {"img_size": (height, width)} if "img_size" in options else {}
-    model = timm.create_model(name, pretrained=pretrained, num_classes=0, **sized)
+    try:
+        model = timm.create_model(name, pretrained=pretrained, num_classes=0, **sized)
+    except (OSError, RuntimeError) as error:
+        if not pretrained:
+            raise
+        reason = " ".join(str(error).split())
+        raise OSError(
+            f"create_backbone: timm must have the pretrained weights of {name}, or fetch them; {reason[:300]} "
+            f"(`weights` reads them from a file)"
+        ) from None
     if weights is not None:
         if not Path(weights).is_file():
             raise FileNotFoundError(f"create_backbone: no weights at {weights}")
         try:
             model.load_state_dict(load_file(weights))
-        except RuntimeError as error:
+        except (RuntimeError, SafetensorError) as error:
             reason = " ".join(str(error).split())
             raise ValueError(f"create_backbone: {weights} must hold the weights of {name}; {reason[:300]}") from None
     backbone: nn.Module

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Literal
@@ -11,6 +12,7 @@ from tyro.conf import arg
 from vireid.data import Augment
 from vireid.data.gallery import Draw
 from vireid.data.llcm import Reading
+from vireid.data.sysu import Split
 
 WEIGHTS = Path(__file__).resolve().parents[1] / "weights" / "concordant_small.safetensors"
 
@@ -46,8 +48,18 @@ class ModelSettings:
     """α: the share of all tokens that the parts select together."""
     dim: int | None = None
     """d: attention width; by default the channels, at most 256."""
+    queries: Literal["mined", "learnable", "stripes"] = "mined"
+    """Where part queries come from: the DRM, parameters that are the same for every image, or horizontal stripes."""
     shared_miner: bool = False
     """One DRM for both modalities."""
+    equal_scorers: bool = True
+    """The DRMs of both modalities start with the same weights."""
+    attention: Literal["tsaa", "dot-product"] = "tsaa"
+    """How part queries attend."""
+    channel_gate: bool = True
+    """TSAA's channel attention."""
+    instance_norm: bool = True
+    """TSAA's instance normalisation."""
     statistics: Literal["tokens", "parts"] = "tokens"
     """Whose statistics normalise the parts in TSAA."""
     protect_attention: bool = True
@@ -64,6 +76,8 @@ class LossSettings:
     """Of the identity losses."""
     part_id: float = 1.0
     """Identity loss on refined parts."""
+    metric: Literal["pcl", "direct", "triplet", "center", "hetero-center"] = "pcl"
+    """L_pcl, or what stands in its place with its weight: see vireid/metric_losses.py."""
     pcl: float = 1.0
     """L_pcl."""
     margin: float = 0.7
@@ -102,6 +116,13 @@ class OptimSettings:
     def __post_init__(self) -> None:
         if self.accumulate < 1:
             raise ValueError(f"OptimSettings: `accumulate` must be at least 1; got {self.accumulate}")
+        for name in ("steps", "lr", "backbone_lr", "weight_decay"):
+            if not 0 <= (value := getattr(self, name)) < math.inf:
+                raise ValueError(f"OptimSettings: `{name}` must be a number of at least 0; got {value}")
+        if not self.clip > 0:
+            raise ValueError(f"OptimSettings: `clip` must be above 0; got {self.clip}")
+        if not 0 <= self.warmup <= 1:
+            raise ValueError(f"OptimSettings: `warmup` must be in [0, 1]; got {self.warmup}")
         if not 0 <= self.ema < 1:
             raise ValueError(f"OptimSettings: `ema` must be in [0, 1); got {self.ema}")
 
@@ -154,12 +175,16 @@ class Settings:
     def __post_init__(self) -> None:
         if self.save_every < 1:
             raise ValueError(f"Settings: `save_every` must be at least 1; got {self.save_every}")
+        if not 0 <= self.seed < 1 << 32:
+            raise ValueError(f"Settings: `seed` must be in [0, 2³²); got {self.seed}")
 
 
 @dataclass(frozen=True)
 class SysuSettings(Settings):
     gallery: Draw = "official"
     """The gallery draw: rand_perm_cam.mat, or Python's seeded random."""
+    scored: Split = "test"
+    """Whom the figures are of. "validation" holds the validation identities out of training: to choose settings by."""
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from rich.console import Console
 from timm.layers import convert_sync_batchnorm
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from concordant import CAL
+from concordant import CAL, TSAA, DotProductAttention, HorizontalParts, LearnableParts, PartMiner
 from concordant.distributed import gather
 from vireid.backbones import create_backbone
 from vireid.baseline import GlobalBaseline
@@ -47,17 +47,30 @@ def build_model(settings: Settings, num_classes: int) -> CAL | GlobalBaseline:
     )
     if settings.method == "global":
         return GlobalBaseline(backbone, channels, num_classes)
-    return CAL(
+    sources = {
+        "mined": lambda: PartMiner(channels, model.parts, alpha=model.alpha),
+        "learnable": lambda: LearnableParts(channels, model.parts),
+        "stripes": lambda: HorizontalParts(model.parts),
+    }
+    attentions = {
+        "tsaa": lambda: TSAA(channels, model.dim, channel_gate=model.channel_gate, normalize=model.instance_norm),
+        "dot-product": DotProductAttention,
+    }
+    cal = CAL(
         backbone,
         channels,
         num_classes,
         model.parts,
-        dim=model.dim,
-        alpha=model.alpha,
+        miner=sources[model.queries](),
+        attention=attentions[model.attention](),
         shared_miner=model.shared_miner,
         statistics=model.statistics,
         protect_attention=model.protect_attention,
     )
+    if not model.equal_scorers:
+        for miner in cal.miners[1:]:
+            miner.reset_parameters()
+    return cal
 
 
 def prepare_out(settings: Settings) -> None:

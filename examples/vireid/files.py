@@ -6,13 +6,24 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from safetensors import SafetensorError
+
 
 def replace_file(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` make a file under a temporary name, bring it to the disk, then give it its name."""
+    """Let `write` make a file under a temporary name, bring it to the disk, then give it its name.
+
+    Raises:
+        OSError: it cannot be written, for want of room say; what had that name before is as it was.
+    """
     temporary = path.with_name(f".{path.name}.tmp")
-    write(temporary)
-    to_disk(temporary)
-    os.replace(temporary, path)
+    try:
+        write(temporary)
+        to_disk(temporary)
+        os.replace(temporary, path)
+    except (OSError, RuntimeError, SafetensorError) as error:  # torch and safetensors have errors of their own
+        temporary.unlink(missing_ok=True)
+        reason = " ".join(str(error).split())
+        raise OSError(f"replace_file: {path} cannot be written; {reason[:300]}") from error
     to_disk(path.parent)
 
 

@@ -10,6 +10,7 @@ from torch.nn.functional import cross_entropy
 from concordant import CALLoss
 from concordant.distributed import gather
 from vireid.config import Settings
+from vireid.metric_losses import metric_loss
 from vireid.triplet import weighted_triplet_loss
 
 
@@ -22,22 +23,29 @@ class Objective(nn.Module):
 
     def __init__(self, settings: Settings) -> None:
         super().__init__()
-        self.settings = settings.loss
-        names = ("part_id", "pcl", "kd1", "kd2", "dis", "div", "attention_div", "margin", "label_smoothing")
-        self.cal = CALLoss(**{name: getattr(settings.loss, name) for name in names})
+        self.settings = loss = settings.loss
+        names = ("part_id", "kd1", "kd2", "dis", "div", "attention_div", "margin", "label_smoothing")
+        self.cal = CALLoss(
+            pcl=loss.pcl if loss.metric == "pcl" else 0.0, **{name: getattr(loss, name) for name in names}
+        )
 
     def forward(self, output: Any, labels: Tensor, modality: Tensor) -> tuple[dict[str, Tensor], Tensor | None]:
-        matching = None
+        settings, matching = self.settings, None
         if hasattr(output, "mined"):
+            if settings.metric == "direct":  # nothing is read through another image's parts
+                output = output._replace(cross=output.own, cross_logits=output.own_logits)
             found = self.cal(output, labels, modality)
             terms, matching = found.named(), found.matching
+            if settings.metric != "pcl":
+                terms["metric"] = metric_loss(settings.metric, output, labels, modality, margin=settings.margin)
+                terms["total"] = terms["total"] + settings.pcl * terms["metric"]
         else:
-            loss = cross_entropy(output.logits.float(), labels, label_smoothing=self.settings.label_smoothing)
+            loss = cross_entropy(output.logits.float(), labels, label_smoothing=settings.label_smoothing)
             terms = {"total": loss, "id": loss}
-        if self.settings.triplet:
+        if settings.triplet:
             terms["triplet"] = weighted_triplet_loss(gather(output.features), gather(labels))
-            terms["total"] = terms["total"] + self.settings.triplet * terms["triplet"]
-        if self.settings.part_triplet and matching is not None:
+            terms["total"] = terms["total"] + settings.triplet * terms["triplet"]
+        if settings.part_triplet and matching is not None:
             terms["part_triplet"] = weighted_triplet_loss(gather(output.own.features.flatten(1)), gather(labels))
-            terms["total"] = terms["total"] + self.settings.part_triplet * terms["part_triplet"]
+            terms["total"] = terms["total"] + settings.part_triplet * terms["part_triplet"]
         return terms, matching

@@ -117,9 +117,11 @@ def compare_records(path: Path, now: dict[str, Any]) -> list[str]:
     """What differs from the record at `path` and may change what comes out, a line each.
 
     Raises:
-        ValueError: the data are not the same.
+        ValueError: the data are not the same, or that is no record of a run.
     """
     former = read_json(path)
+    if missing := sorted(now.keys() - former.keys()):
+        raise ValueError(f"train: {path} must be the record of a run; it has no {', '.join(missing)}")
     mark, mark_now = (record["data"].get("fingerprint") for record in (former, now))
     if mark != mark_now and mark is not None:
         raise ValueError(
@@ -180,7 +182,10 @@ class RunLog:
     def write(self, step: int, figures: dict[str, float]) -> None:
         row = {"step": step} | {name: round(value, 6) for name, value in figures.items()}
         self.rows.append(row)
-        self._file.write(json.dumps(row) + "\n")
+        try:
+            self._file.write(json.dumps(row) + "\n")
+        except OSError as error:
+            raise OSError(f"train: {self.path} cannot be written; {error}") from None
         for name, value in figures.items():
             self._board.add_scalar(name, value, step)
 

@@ -13,7 +13,7 @@ from concordant import CAL
 from vireid.baseline import GlobalBaseline
 from vireid.checkpoint import load_weights, read_metadata
 from vireid.config import Settings
-from vireid.data import DataSet, Items, cache_images, counts_table, describe, verify_published
+from vireid.data import DataSet, Items, cache_images, check_tasks, counts_table, describe, verify_published
 from vireid.engine import build_model, train
 from vireid.processes import join_processes
 from vireid.record import fingerprint
@@ -29,6 +29,7 @@ def run(settings: Settings, data: DataSet, console: Console) -> None:
     """
     console.quiet = not join_processes().is_main_process
     console.print(counts_table(data))
+    check_tasks(data)
     if settings.verify:
         verify_published(data)
     elif settings.evaluate is not None:
@@ -51,14 +52,15 @@ def run(settings: Settings, data: DataSet, console: Console) -> None:
         whole = describe(data) | {"fingerprint": fingerprint(data.root, [*data.train.paths, *data.test.paths])}
         if settings.fast_dev_run:
             settings, data = rehearsal(settings), few(data, settings.data.identities)
-        images = decode(settings, data, data.train, "train")
+        # The test images too: one that is broken is better found now than after training.
+        images, test = (decode(settings, data, *some) for some in ((data.train, "train"), (data.test, "test")))
         model, accelerator, seconds = train(settings, data.train, images, data=whole, console=console, split=data.split)
         if accelerator.is_main_process:
             report(
                 settings,
                 data,
                 model,
-                decode(settings, data, data.test, "test"),
+                test,
                 origin={"train_seconds": round(seconds, 1)},
                 device=accelerator.device,
                 console=console,

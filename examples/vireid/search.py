@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -111,6 +112,7 @@ class EmbeddingIndex:
                 f"{who}: `embeddings` must be (g, e) floats, both at least 1; "
                 f"got {tuple(embeddings.shape)} of {embeddings.dtype}"
             )
+        _check_finite(who, "embeddings", embeddings)
         g, e = embeddings.shape
         ids = torch.arange(g) if ids is None else ids
         if tuple(ids.shape) != (g,) or ids.is_floating_point() or ids.is_complex() or ids.dtype == torch.bool:
@@ -152,12 +154,14 @@ class EmbeddingIndex:
                 raise FileNotFoundError(f"{who}: {folder} must hold {SETTINGS} and {INDEX}; there is no {path.name}")
         try:
             record = read_json(folder / SETTINGS)
-            length = record.pop("bytes")
+            checksum = record.pop("crc32")
             settings = IndexSettings(**record)
         except (json.JSONDecodeError, UnicodeDecodeError, AttributeError, KeyError, TypeError):
             raise ValueError(f"{who}: {folder / SETTINGS} must be what `save` wrote; it is something else") from None
-        if (found := (folder / INDEX).stat().st_size) != length:
-            raise ValueError(f"{who}: {folder / INDEX} must be of {length:,} bytes, as {SETTINGS} says; got {found:,}")
+        if (found := _checksum(folder / INDEX)) != checksum:
+            raise ValueError(
+                f"{who}: {folder / INDEX} must be as `save` wrote it, of CRC-32 {checksum} by {SETTINGS}; got {found}"
+            )
         try:
             index = faiss.read_index(str(folder / INDEX))
         except RuntimeError:  # its message is a page of C++
@@ -178,13 +182,13 @@ class EmbeddingIndex:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / SETTINGS).unlink(missing_ok=True)
         replace_file(folder / INDEX, lambda temporary: faiss.write_index(self._index, str(temporary)))
-        write_json(folder / SETTINGS, asdict(self.settings) | {"bytes": (folder / INDEX).stat().st_size})
+        write_json(folder / SETTINGS, asdict(self.settings) | {"crc32": _checksum(folder / INDEX)})
 
     def search(self, queries: Tensor, k: int, *, nprobe: int | None = None) -> Found:
         """The k nearest embeddings of each query.
 
         Args:
-            queries: [q e].
+            queries: [q e], finite.
             k: at most g.
             nprobe: "ivfpq": the lists that each query reads, if not the index's own number.
 
@@ -197,7 +201,8 @@ class EmbeddingIndex:
                 f"{who}: `queries` must be (q, {settings.dimension}) floats, as the gallery; "
                 f"got {tuple(queries.shape)} of {queries.dtype}"
             )
-        if not 1 <= k <= settings.size:
+        _check_finite(who, "queries", queries)
+        if not isinstance(k, int) or not 1 <= k <= settings.size:
             raise ValueError(f"{who}: `k` must be 1 .. g = {settings.size}; got {k}")
         if nprobe is not None and not 1 <= nprobe <= (settings.lists or 0):
             raise ValueError(f"{who}: `nprobe` must be 1 .. `lists` = {settings.lists}; got {nprobe}")
@@ -391,3 +396,19 @@ def _sample(embeddings: Tensor, most: int) -> NDArray[np.float32]:
 def _floats(rows: Tensor) -> NDArray[np.float32]:
     """As FAISS takes them."""
     return rows.detach().to("cpu", torch.float32).contiguous().numpy()
+
+
+def _check_finite(who: str, name: str, rows: Tensor) -> None:
+    """Refuse numbers that FAISS would search among without a word."""
+    if rows.numel() and not all(bound.isfinite() for bound in rows.detach().aminmax()):  # no mask as large as a gallery
+        raise ValueError(
+            f"{who}: `{name}` must be finite; got {int((~rows.isfinite()).any(dim=1).sum())} rows that are not"
+        )
+
+
+def _checksum(path: Path) -> str:
+    checksum = 0
+    with path.open("rb") as file:
+        while block := file.read(1 << 24):
+            checksum = zlib.crc32(block, checksum)
+    return f"{checksum:08x}"

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from concordant._checks import check_choice, check_positive, check_shapes
+from concordant._checks import check_choice, check_floating, check_positive, check_shapes, require
 from concordant._precision import SMALLEST_NORM, unit, upcast
 from concordant.attention import PartAttention, PartQueries, spatial_similarity
 
@@ -55,7 +55,7 @@ def target_aware_similarity(
 
     Shape: → (q, g), in −1 … 1. No gradient flows.
 
-    Raises: ValueError for shapes that do not fit or another direction.
+    Raises: ValueError for shapes, types or devices that do not fit, images without parts, or another direction.
 
     Reference: CAL (ICCV 2023), target-aware alignment.
 
@@ -70,7 +70,9 @@ def target_aware_similarity(
     who = "target_aware_similarity"
     check_choice(who, "direction", direction, ("query", "gallery", "both"))
     check_positive(who, memory=memory)
-    check_shapes(
+    for name, side in {"query": query, "gallery": gallery}.items():
+        require(isinstance(side, Encoded), who, f"`{name}` must be `Encoded`, of `CAL.encode`", type(side).__name__)
+    sizes = check_shapes(
         who,
         query_tokens=(query.tokens, "q t c"),
         query_keys=(query.keys, "q t d"),
@@ -81,6 +83,16 @@ def target_aware_similarity(
         gallery_queries=(gallery.part_queries.queries, "g r d"),
         gallery_gates=(gallery.part_queries.gates, "g r c"),
     )
+    require(sizes["p"] > 0 and sizes["r"] > 0, who, "images must have parts", f"{sizes['p']} and {sizes['r']}")
+    check_floating(who, query_tokens=query.tokens, gallery_tokens=gallery.tokens)
+    for name, one, other in (
+        ("tokens", query.tokens, gallery.tokens),
+        ("keys", query.keys, gallery.keys),
+        ("queries", query.part_queries.queries, gallery.part_queries.queries),
+    ):
+        (a, here), (b, there) = (one.dtype, one.device), (other.dtype, other.device)
+        rule = f"`gallery_{name}` must be of the type and on the device of `query_{name}`, {a} on {here}"
+        require(a == b and here == there, who, rule, f"{b} on {there}")
     with torch.no_grad():
         if direction == "query":
             return _by_parts_of(query, gallery, attention, memory)
@@ -92,20 +104,19 @@ def target_aware_similarity(
 
 def _by_parts_of(owner: Encoded, other: Encoded, attention: PartAttention, memory: int) -> Tensor:
     """(owner, other): the mean cosine over the owner's parts, read on both images."""
-    (n, p, _), (m, t, c) = owner.part_queries.queries.shape, other.tokens.shape
+    (n, p, d), (m, t, c) = owner.part_queries.queries.shape, other.tokens.shape
     similarity: Tensor = torch.empty(n, m, dtype=upcast(owner.tokens[:0]).dtype, device=owner.tokens.device)
-    own = unit(attention.attend(*owner).features)
     # A chunk of images from either side, as square as may be: each then serves many pairs.
     if other.tokens.device.type == "cpu":
         memory = min(memory, _CACHE)
-    pairs = max(memory // (similarity.element_size() * p * (2 * t + c)), 1)
+    pairs = max(memory // (similarity.element_size() * p * (2 * t + c + d)), 1)
     rows = max(min(n, round(pairs**0.5)), 1)
     columns = max(min(m, pairs // rows), 1)
     # One buffer for every chunk: to allocate it anew takes as long as to fill it.
     pooled = other.tokens.new_empty(columns, rows * p, c)
     for i in range(0, n, rows):
         queries, gates = (x[i : i + rows].flatten(0, 1) for x in owner.part_queries)
-        target = own[i : i + rows].flatten(0, 1)
+        target = unit(attention.attend(*owner.rows(slice(i, i + rows))).features).flatten(0, 1)
         for j in range(0, m, columns):
             tokens, keys = other.tokens[j : j + columns], other.keys[j : j + columns]
             weights = spatial_similarity(queries.expand(len(keys), -1, -1), keys).to(tokens.dtype)

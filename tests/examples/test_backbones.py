@@ -1,11 +1,13 @@
 """Backbones: the grid they keep, their stems, and what timm's families need."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import timm
 import torch
 from safetensors.torch import save_file
+from torch import nn
 
 from concordant import CAL
 from vireid.backbones import STEM, TRUNK, FeatureGrid, create_backbone
@@ -98,6 +100,21 @@ def test_weights_of_another_model_are_refused(tmp_path: Path) -> None:
     save_file({"conv1.weight": torch.zeros(1)}, tmp_path / "w.safetensors")
     with pytest.raises(ValueError, match=r"w\.safetensors must hold the weights of resnet18; .*Missing key"):
         create_backbone("resnet18", image_size=SIZE, weights=tmp_path / "w.safetensors")
+    (tmp_path / "text.safetensors").write_text("no weights at all")
+    with pytest.raises(ValueError, match=r"text\.safetensors must hold the weights of resnet18; .*header"):
+        create_backbone("resnet18", image_size=SIZE, weights=tmp_path / "text.safetensors")
+
+
+def test_pretrained_weights_that_cannot_be_had_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def offline(name: str, *, pretrained: bool = False, **options: Any) -> nn.Module:
+        if pretrained:
+            raise ConnectionError("no network\nat all")
+        return create_model(name, **options)
+
+    create_model = timm.create_model
+    monkeypatch.setattr(timm, "create_model", offline)
+    with pytest.raises(OSError, match=r"the pretrained weights of resnet18, or fetch them; no network at all"):
+        create_backbone("resnet18", image_size=SIZE, pretrained=True)
 
 
 def test_missing_weights_are_an_error_not_a_warning(tmp_path: Path) -> None:

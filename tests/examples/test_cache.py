@@ -89,6 +89,22 @@ def test_broken_images_are_all_named(make_tree: MakeTree) -> None:
         cache_images([root / "gone.jpg"], (10, 6), root=root, progress=False)
 
 
+def test_wide_pixels_keep_their_scale(tmp_path: Path) -> None:
+    deep = np.arange(0, 65536, 4096, dtype=np.uint16).reshape(4, 4)
+    paths = [tmp_path / name for name in ("deep.png", "ink.jpg", "bits.png", "glass.png")]
+    Image.fromarray(deep).save(paths[0])
+    colours = Image.fromarray((deep[:, :, None] // [257, 300, 400]).astype(np.uint8))
+    for path, mode in zip(paths[1:], ("CMYK", "1", "RGBA"), strict=True):
+        colours.convert(mode).save(path)
+    array = cache_images(paths, (4, 4), root=tmp_path, progress=False)
+    np.testing.assert_array_equal(array[0], np.repeat((deep / 257).round().astype(np.uint8)[:, :, None], 3, axis=2))
+    np.testing.assert_array_equal(array[3], np.asarray(colours))
+    for path, mode in ((tmp_path / "a.tif", "F"), (tmp_path / "b.tif", "I")):
+        Image.fromarray(deep.astype(np.float32 if mode == "F" else np.int32)).save(path)
+        with pytest.raises(ValueError, match=rf"{path.name} \(pixels must be of 8 or 16 bits; .* is {mode}\)"):
+            cache_images([path], (4, 4), root=tmp_path, progress=False)
+
+
 def test_a_cut_file_is_made_again_and_leftovers_go(make_tree: MakeTree) -> None:
     root = make_tree(pictures=1)
     paths = [item.path for item in read_sysu(root).test if item.modality]

@@ -115,6 +115,16 @@ def test_what_an_unfinished_write_left_is_no_run(tmp_path: Path) -> None:
 def test_bad_settings_are_refused() -> None:
     with pytest.raises(ValueError, match="`accumulate` must be at least 1; got 0"):
         OptimSettings(accumulate=0)
+    for name in ("steps", "lr", "backbone_lr", "weight_decay"):
+        for value in (-1, float("nan")):
+            with pytest.raises(ValueError, match=rf"`{name}` must be a number of at least 0; got {value}"):
+                OptimSettings(**{name: value})
+    with pytest.raises(ValueError, match=r"`clip` must be above 0; got 0"):
+        OptimSettings(clip=0.0)
+    with pytest.raises(ValueError, match=r"`warmup` must be in \[0, 1\]; got 2"):
+        OptimSettings(warmup=2.0)
+    with pytest.raises(ValueError, match=r"`seed` must be in \[0, 2³²\); got -1"):
+        Settings(seed=-1)
     with pytest.raises(ValueError, match=r"`ema` must be in \[0, 1\); got 1.0"):
         OptimSettings(ema=1.0)
     with pytest.raises(ValueError, match="`save_every` must be at least 1; got 0"):

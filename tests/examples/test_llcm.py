@@ -109,7 +109,8 @@ def test_every_figure_is_that_of_the_literal_loop(
         matrix = (levels * matrix).round()
     results = evaluate(data, cosine(embeddings, data.test) if levels is None else lambda q, g: matrix[q][:, g])
     for name, whole, drawn_from in (("visible_to_nir", VISIBLE, "nir"), ("nir_to_visible", INFRARED, "vis")):
-        every = np.flatnonzero(data.test.modality == whole).tolist()
+        every = [row for row, item in enumerate(data.test) if item.modality == whole]
+        every.sort(key=lambda row: (data.test[row].identity, data.test[row].camera, data.test[row].path))
         figures = []
         for trial in range(10):
             drawn = [row_of[file] for file in _literal_draw(root, drawn_from, trial)]

@@ -31,11 +31,13 @@ from vireid.data import Augment
 from vireid.record import compare_records, fingerprint, plain, read_json, read_settings, revive, write_json
 from vireid.render.dataset import RenderConfig, render_dataset
 
+WEIGHTS = [field.name for field in fields(LossSettings) if field.name != "metric"]
 OTHER = SysuSettings(
     root=Path("a/b"),
     out=Path("c"),
     method="global",
     gallery="seeded",
+    scored="validation",
     from_=Path("d/run.json"),
     verify=True,
     evaluate=Path("w"),
@@ -47,8 +49,24 @@ OTHER = SysuSettings(
     compile=True,
     seed=4,
     data=DataSettings(64, 32, 2, 3, Path("e"), Augment(1, 0.1, 0.2, 0.4, (0.1, 0.2), (0.5, 2.0))),
-    model=ModelSettings("resnet18", True, Path("f"), False, 5, 0.5, 64, True, "parts", False),
-    loss=LossSettings(*(0.01 * i for i in range(1, len(fields(LossSettings)) + 1))),
+    model=ModelSettings(
+        "resnet18",
+        True,
+        Path("f"),
+        False,
+        5,
+        0.5,
+        64,
+        "stripes",
+        True,
+        False,
+        "dot-product",
+        False,
+        False,
+        "parts",
+        False,
+    ),
+    loss=LossSettings(metric="direct", **{name: 0.01 * i for i, name in enumerate(WEIGHTS, 1)}),
     optim=OptimSettings(7, 2, 1e-5, 0.5, 0.03, 0.2, 1.0, 0.9),
     test=RetrievalSettings(True, True),
 )
@@ -202,6 +220,9 @@ def test_records_are_compared(tmp_path: Path) -> None:
     notes = compare_records(tmp_path / "run.json", now)
     assert len(notes) == 2
     assert notes[0].startswith("processes was 1 in")
+    write_json(tmp_path / "run.json", {"settings": {}, "data": {}})
+    with pytest.raises(ValueError, match=r"run.json must be the record of a run; it has no commit, machine, "):
+        compare_records(tmp_path / "run.json", record)
 
 
 def test_a_fast_dev_run_goes_the_whole_way_beside_the_real_one(root: Path, tmp_path: Path) -> None:

@@ -114,7 +114,7 @@ def test_bad_lists_are_named(make_regdb: MakeRegDB, tmp_path: Path) -> None:
         read_regdb(shared, 1)
     with pytest.raises(ValueError, match=r"person \d has label 0 and label 9"):
         read_regdb(changed("e", "train_thermal_1.txt", lambda text: text.replace(" 0\n", " 9\n")), 1)
-    with pytest.raises(ValueError, match=r"folders with a person's number for a name; got Visible/x.bmp"):
+    with pytest.raises(ValueError, match=r"folders with a person's number for a name; got 'Visible/x.bmp'"):
         read_regdb(changed("f", "train_visible_1.txt", lambda _: "Visible/x.bmp 0\n"), 1)
     root = make_regdb(tmp_path / "g")
     read_regdb(root, 1).test.paths[0].unlink()
@@ -122,6 +122,13 @@ def test_bad_lists_are_named(make_regdb: MakeRegDB, tmp_path: Path) -> None:
         read_regdb(root, 1)
     with pytest.raises(ValueError, match="1 files listed more than once: Visible/"):
         read_regdb(changed("h", "test_visible_1.txt", lambda text: text + text.splitlines()[0] + "\n"), 1)
+    for name, before in (("k", "/etc"), ("l", "..")):
+        root = changed(name, "test_visible_1.txt", lambda text, before=before: f"{before}/1/x.bmp 0\n{text}")
+        with pytest.raises(ValueError, match=rf"by their paths below the root; line 1 is '{before}/1/x.bmp 0'"):
+            read_regdb(root, 1)
+    with pytest.raises(ValueError, match=r"line 2 is 'Visible/1/x.bmp 1{64}…'$"):  # shortened, and no number
+        read_regdb(changed("m", "test_visible_1.txt", lambda text: f"\nVisible/1/x.bmp {5000 * '1'}\n{text}"), 1)
+    read_regdb(changed("n", "test_visible_1.txt", lambda text: text.replace(".bmp ", ".bmp\t")), 1)
     root = make_regdb(tmp_path / "i")
     for modality in ("visible", "thermal"):
         shutil.copy(root / "idx" / f"train_{modality}_1.txt", root / "idx" / f"test_{modality}_1.txt")

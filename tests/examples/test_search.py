@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -137,13 +138,15 @@ def test_what_is_no_saved_index_is_refused_in_one_line(tmp_path: Path) -> None:
     record, whole = json.loads((folder / "index.json").read_text()), (folder / "index.faiss").read_bytes()
     change(dimension=16)
     refused(ValueError, r"must hold \(g, e\) = \(20, 16\), as index.json says; got \(20, 32\)")
-    for content in ("[]", "{", '{"bytes": 1, "colour": "red"}', "{}"):
+    for content in ("[]", "{", '{"crc32": "0", "colour": "red"}', "{}"):
         (folder / "index.json").write_text(content)
         refused(ValueError, "must be what `save` wrote")
     change()
-    (folder / "index.faiss").write_bytes(whole[:-10])
-    refused(ValueError, rf"must be of {len(whole):,} bytes, as index.json says; got {len(whole) - 10:,}")
-    (folder / "index.faiss").write_bytes(b"0" * len(whole))
+    flipped = bytes([*whole[:-300], whole[-300] ^ 1, *whole[-299:]])  # FAISS reads it
+    for content in (whole[:-10], flipped, b"0" * len(whole)):
+        (folder / "index.faiss").write_bytes(content)
+        refused(ValueError, f"must be as `save` wrote it, of CRC-32 {record['crc32']} by index.json; got")
+    change(crc32=f"{zlib.crc32(content):08x}")
     refused(ValueError, "must be an index of FAISS")
     (folder / "index.faiss").unlink()
     refused(FileNotFoundError, "there is no index.faiss")
@@ -158,10 +161,18 @@ def test_an_index_that_was_not_saved_to_the_end_is_not_there(tmp_path: Path, mon
         EmbeddingIndex.load(tmp_path)
 
 
+def _spoilt(rows: Tensor) -> Tensor:
+    rows = rows.clone()
+    rows[3, 5] = torch.nan
+    return rows
+
+
 def test_bad_settings() -> None:
     gallery = _clusters(300)
     exact, approximate = EmbeddingIndex.build(gallery), EmbeddingIndex.build(gallery, kind="ivfpq")
     rules: list[tuple[str, Callable[[], object]]] = [
+        ("`embeddings` must be finite; got 1 rows", lambda: EmbeddingIndex.build(_spoilt(gallery))),
+        ("`queries` must be finite; got 1 rows", lambda: exact.search(_spoilt(gallery), 3)),
         (r"`embeddings` must be \(g, e\) floats.*got \(0, 32\)", lambda: EmbeddingIndex.build(gallery[:0])),
         ("got .* of torch.int64", lambda: EmbeddingIndex.build(gallery.long())),
         (
@@ -338,9 +349,9 @@ def test_the_example_compares_and_scales(run: Path, tmp_path: Path, capsys: pyte
 def test_the_example_refuses_what_it_cannot_search_with(run: Path, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="no record of a run"):
         example.main(example.Options(run=tmp_path / "gone", out=tmp_path / "out"))
-    for lists in ((), (20, 0)):
-        with pytest.raises(ValueError, match="`--lists` must be one length or more, each at least 1"):
-            example.main(example.Options(run=run, out=tmp_path / "refused", lists=lists))
+    for name, number in {"lists": (20, 0), "probes": (), "queries": 0, "scale": -1}.items():
+        with pytest.raises(ValueError, match=f"search: `--{name}` must be one number or more, each at least 1"):
+            example.main(replace(example.Options(run=run, out=tmp_path / "refused"), **{name: number}))
     with pytest.raises(ValueError, match=r"must have 256 embeddings .* got 200"):
         example.main(example.Options(run=run, out=tmp_path / "refused", scale=200))
     record = json.loads((run / "run.json").read_text())

@@ -47,6 +47,25 @@ def test_names_are_parsed_not_cut_at_offsets(make_tree: MakeTree, monkeypatch: p
     assert [i.path.name for i in data.test if (i.camera, i.identity) == (1, 6)] == ["00000123.JPG"]
 
 
+def test_what_would_be_passed_over_is_refused(make_tree: MakeTree) -> None:
+    def refused(name: str, rule: str, change: Callable[[Path], object]) -> None:
+        root = make_tree(name, pictures=1)
+        change(root / "cam4")
+        with pytest.raises(ValueError, match=rule):
+            read_sysu(root)
+
+    refused("a", r"one folder; .*cam4/3 is also 0003$", lambda cam: shutil.copytree(cam / "0003", cam / "3"))
+    refused("b", r"one folder; .*cam4/0099 is no folder$", lambda cam: (cam / "0099").touch())
+    refused("c", r"named by numbers; got .*cam4/p3$", lambda cam: (cam / "0003").rename(cam / "p3"))
+    picture = Path("0003") / "0001.jpg"
+    for suffix in (".PNG", ".jpeg"):
+        refused(
+            suffix,
+            rf"must be .jpg; got .*cam4/0003/0001\{suffix}$",
+            lambda cam, suffix=suffix: (cam / picture).rename((cam / picture).with_suffix(suffix)),
+        )
+
+
 @pytest.mark.parametrize(
     "text", ["3,6,12,40", " 3, 6 ,12,\t40 \r\n\n", "3,6,12,40,\n", "\ufeff40,12,6,3", "3,6\n12,40"]
 )
@@ -64,6 +83,8 @@ def test_lists_tolerate_spaces_and_line_ends(make_tree: MakeTree, text: str) -> 
         (b"3,-6", "'-6'"),
         (b"0,6", "'0'"),
         (b"\xff\xfe3", "text"),
+        ("3,6".encode("utf-16-le"), "text"),
+        (b"3," + 5000 * b"9", "'999"),
     ],
 )
 def test_an_unreadable_list_is_named_with_its_token(make_tree: MakeTree, content: bytes, named: str) -> None:

@@ -193,13 +193,22 @@ def test_sysu_is_evaluated_with_either_draw(make_tree: Callable[..., Path], tmp_
     assert set(metrics_of(again.out)["indoor_multi"]) == FIGURES
 
 
-def test_a_truncated_image_is_named_in_one_line(make_tree: Callable[..., Path], tmp_path: Path) -> None:
+def test_bad_data_end_the_run_before_it_trains(
+    make_tree: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     settings = SysuSettings(root=make_tree(pictures=2), out=tmp_path / "run", **SMALL)
-    image = settings.root / "cam6" / "0002" / "0001.jpg"  # type: ignore[operator]
-    image.write_bytes(image.read_bytes()[:400])
-    with pytest.raises(ValueError, match=r"1 of 48 cannot be decoded: .*cam6/0002/0001.jpg") as caught:
+    monkeypatch.setattr("vireid.run.train", lambda *_, **__: pytest.fail("trained"))
+    for person in ("0002", "0003"):  # to train on, and to test on
+        image = settings.root / "cam6" / person / "0001.jpg"  # type: ignore[operator]
+        whole = image.read_bytes()
+        image.write_bytes(whole[:400])
+        with pytest.raises(ValueError, match=rf"1 of 48 cannot be decoded: .*cam6/{person}/0001.jpg") as caught:
+            train_sysu.main(settings)
+        assert "\n" not in str(caught.value)
+        image.write_bytes(whole)
+    (settings.root / "exp" / "rand_perm_cam.mat").unlink()  # type: ignore[operator]
+    with pytest.raises(FileNotFoundError, match=r"reads .*rand_perm_cam.mat, which is not there"):
         train_sysu.main(settings)
-    assert "\n" not in str(caught.value)
 
 
 def test_verify_prints_the_counts_and_trains_nothing(

@@ -7,7 +7,7 @@ from vireid.data.dataset import Count, DataSet, Task, Trial
 from vireid.data.gallery import gallery_draw
 from vireid.data.items import INFRARED, VISIBLE, Item, Items
 from vireid.data.llcm import LLCM, read_llcm
-from vireid.data.protocol import Results, evaluate, table
+from vireid.data.protocol import Results, check_tasks, evaluate, table
 from vireid.data.regdb import RegDB, read_regdb
 from vireid.data.rerank import rerank_distances, reranked
 from vireid.data.sampler import CrossModalSampler
@@ -32,6 +32,7 @@ __all__ = [
     "Trial",
     "by_modality",
     "cache_images",
+    "check_tasks",
     "cosine",
     "counts_table",
     "describe",

@@ -22,7 +22,7 @@ try:
 except ImportError:  # no such locks on Windows: there, two processes may both decode; the file is whole all the same
     fcntl = None  # type: ignore[assignment]
 
-VERSION = 1  # to be raised whenever the same files would give other pixels
+VERSION = 2  # to be raised whenever the same files would give other pixels
 CHUNK = 256  # images decoded before they are written: bounds the memory that a build takes
 
 
@@ -44,7 +44,8 @@ def cache_images(
     need it at once, one decodes and the others wait.
 
     Args:
-        paths: files below `root`; row i of the array is file i. Single-channel images become three equal channels.
+        paths: files below `root`; row i of the array is file i. Single-channel images become three equal
+            channels, pixels of 16 bits become 8.
         size: (height, width) in pixels; resized by Pillow's bilinear filter, which is antialiased, aspect not kept.
         root: the data set's root, which the paths in the digest are relative to: a moved data set keeps its cache.
         cache_dir: where the file is kept; `root`/.cache unless given.
@@ -82,7 +83,8 @@ def cache_images(
                 _build(file, paths, shape, workers or min(8, os.cpu_count() or 1), progress)
     except OSError as error:
         raise OSError(
-            f"cache_images: decoded images must fit into {folder.absolute()} (`cache_dir` names another place): {error}"
+            f"cache_images: decoded images must fit into {folder.absolute()} "
+            f"(`cache_dir`, or `--data.cache`, names another place): {error}"
         ) from error
     if array is None and (array := _open(file, shape)) is None:
         raise OSError(f"cache_images: {file.absolute()} was written but cannot be read back")
@@ -165,11 +167,20 @@ def _decode(path: Path, size: tuple[int, ...]) -> NDArray[np.uint8] | str:
     height, width = size
     try:
         with Image.open(path) as image:
-            resized = image.convert("RGB").resize((width, height), Image.Resampling.BILINEAR)
+            resized = _rgb(image).resize((width, height), Image.Resampling.BILINEAR)
     # What Pillow's decoders raise on damaged files, by format and kind of damage.
     except (OSError, SyntaxError, ValueError, IndexError, EOFError, Image.DecompressionBombError) as error:
         return f"{path} ({error})"
     return np.asarray(resized)
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    """Three channels of 8 bits. Of wider pixels Pillow would keep the darkest 256 values and make all others white."""
+    if image.mode.startswith("I;16"):  # as some infrared cameras give
+        image = Image.fromarray((np.asarray(image) / 257).round().astype(np.uint8))
+    elif image.mode in ("I", "F"):
+        raise ValueError(f"pixels must be of 8 or 16 bits; Pillow's mode of these is {image.mode}")
+    return image.convert("RGB")
 
 
 def _umask() -> int:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy.io import loadmat
 
 from vireid.data.items import VISIBLE, Items
+from vireid.data.tree import number_of, shown
 
 if TYPE_CHECKING:
     from vireid.data.sysu import Sysu
@@ -56,7 +57,8 @@ def gallery_draw(
 ) -> NDArray[np.int64]:
     """Rows of `sysu.test` that are the gallery of one trial: `shots` images an identity and camera, or all it has.
 
-    official: row `trial` of the permutations that the data set comes with, exp/rand_perm_cam.mat, first `shots`.
+    official: row `trial` of the permutations that the data set comes with, exp/rand_perm_cam.mat, first `shots`;
+    camera by camera, and identity by identity, as its evaluation code has them (that order decides among equals).
     seeded: see `seeded_draw`; single-shot galleries are those of the AGW family of code.
 
     Args:
@@ -80,8 +82,13 @@ def gallery_draw(
     if draw == "seeded":
         return seeded_draw(groups, trial, shots=shots)
     drawn: list[int] = []
-    for (identity, camera), group in groups.items():
+    for (identity, camera), group in sorted(groups.items(), key=lambda one: one[0][::-1]):
         row_of = {_picture(sysu.test[row].path): row for row in group}
+        if len(row_of) < len(group):
+            raise ValueError(
+                f"gallery_draw: the official draw needs one picture a number; two of "
+                f"{sysu.test[group[0]].path.parent.absolute()} have the same"
+            )
         for picture in _permutation(sysu.root, camera, identity, trial)[:shots]:
             if picture not in row_of:
                 raise ValueError(
@@ -98,9 +105,10 @@ def _mat(root: Path) -> Path:
 
 
 def _picture(path: Path) -> int:
-    if not (path.stem.isascii() and path.stem.isdecimal()):
+    picture = number_of(path.stem)
+    if picture is None:
         raise ValueError(f"gallery_draw: the official draw needs pictures with numbers for names, 0001.jpg; got {path}")
-    return int(path.stem)
+    return picture
 
 
 def _permutation(root: Path, camera: int, identity: int, trial: int) -> list[int]:
@@ -111,7 +119,7 @@ def _permutation(root: Path, camera: int, identity: int, trial: int) -> list[int
     except OSError:
         raise FileNotFoundError(
             f"gallery_draw: the official draw reads {file}, which is not there (it comes with the data set's "
-            f"evaluation code); draw='seeded' needs no such file"
+            f"evaluation code); draw='seeded' (`--gallery seeded`) needs no such file"
         ) from None
     lists = _load_permutations(file, status.st_mtime_ns)[camera - 1]
     # The real file's lists end at identity 333 for cameras 1, 2 and 6, at 533 for the others.
@@ -122,7 +130,13 @@ def _permutation(root: Path, camera: int, identity: int, trial: int) -> list[int
             f"{identity:04d} and camera {camera} it has {permutations.shape} in a list of {len(lists)} identities, and "
             f"trial {trial} was asked for"
         )
-    return [int(picture) for picture in permutations[trial]]
+    pictures = permutations[trial].tolist()
+    if set(pictures) != set(range(1, len(pictures) + 1)):
+        raise ValueError(
+            f"gallery_draw: {file} must have permutations of 1 .. n; for identity {identity:04d}, camera {camera} and "
+            f"trial {trial} it has {shown(str(pictures))}"
+        )
+    return [int(picture) for picture in pictures]
 
 
 @lru_cache(maxsize=4)

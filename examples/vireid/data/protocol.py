@@ -60,6 +60,26 @@ def evaluate(
     return Results(scores, data.title(trials or most))
 
 
+def check_tasks(data: DataSet) -> None:
+    """Draw every trial of every task: what an evaluation would stumble over must show before training, not after.
+
+    Raises:
+        ValueError: in a trial, no query has a true match; or see `gallery_draw`.
+        FileNotFoundError: see `gallery_draw`.
+    """
+    for name, task in data.tasks.items():
+        for number in range(task.trials):
+            query, gallery, exclude = task.trial(number)
+            matches = data.test.identity[query][:, None] == data.test.identity[gallery]
+            if exclude is not None:
+                matches &= ~exclude.numpy()
+            if not matches.any():
+                raise ValueError(
+                    f"check_tasks: {data.root.absolute()} must have a true match for a query of {name}; trial {number} "
+                    f"of {len(query)} queries and {len(gallery)} gallery images has none"
+                )
+
+
 def table(results: Results, options: Mapping[str, Results] | None = None) -> Table:
     """The results for people: one line a task, each figure as mean ± standard deviation over the trials.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ INFRARED_CAMERAS = (3, 6)
 MODALITY = dict.fromkeys(VISIBLE_CAMERAS, VISIBLE) | dict.fromkeys(INFRARED_CAMERAS, INFRARED)
 CAMERAS = tuple(sorted(MODALITY))
 LISTS = ("train_id.txt", "val_id.txt", "test_id.txt")
+Split = Literal["test", "validation"]
 
 # The published counts, by which a copy of the real set can be told from a part of one.
 PUBLISHED_TRAIN_IMAGES = (22258, 11909)
@@ -33,8 +34,10 @@ PUBLISHED_TEST_CAMERAS = {1: (56, 1374), 2: (56, 1565), 3: (93, 1883), 4: (94, 1
 class Sysu(DataSet):
     """The images of one SYSU-MM01 tree, each list sorted by camera, identity and file name.
 
-    `train` has the train and validation identities, as everyone trains. Every task's queries are the infrared test
-    images; its ten galleries are drawn from the visible ones, by the way that `draw` names.
+    Every task's queries are the infrared images of `test`; its ten galleries are drawn from the visible ones, by the
+    way that `draw` names. What figures are published of is `split` "test": `train` has the train and the validation
+    identities, as everyone trains, and `test` the test ones. Settings are chosen on "validation": `train` has the train
+    identities alone, and `test` those of validation.
     """
 
     name: ClassVar[str] = "SYSU-MM01"
@@ -43,6 +46,12 @@ class Sysu(DataSet):
     published_identities: ClassVar[tuple[int, int]] = (395, 96)
 
     draw: Draw = "official"
+    scored: Split = "test"
+    """Whose images `test` has."""
+
+    @property
+    def split(self) -> dict[str, str]:
+        return {} if self.scored == "test" else {"split": self.scored}
 
     @property
     def tasks(self) -> dict[str, Task]:
@@ -56,10 +65,11 @@ class Sysu(DataSet):
 
     @property
     def reading(self) -> dict[str, str]:
-        return {"gallery_draw": self.draw}
+        return {"gallery_draw": self.draw} | self.split
 
     def title(self, trials: int) -> str:
-        return f"SYSU-MM01, infrared → visible, %: mean of {trials} {self.draw} draws"
+        people = "" if self.scored == "test" else f" of {self.scored}"
+        return f"SYSU-MM01{people}, infrared → visible, %: mean of {trials} {self.draw} draws"
 
     def published(self) -> list[Count]:
         rows = [
@@ -84,11 +94,12 @@ class Sysu(DataSet):
         return Task(trial, TRIALS, "identities")
 
 
-def read_sysu(root: str | Path, *, draw: Draw = "official", complete: bool = True) -> Sysu:
+def read_sysu(root: str | Path, *, draw: Draw = "official", scored: Split = "test", complete: bool = True) -> Sysu:
     """Read the tree below `root` and check it with `verify`.
 
     Args:
         draw: how galleries are drawn; see `gallery_draw`.
+        scored: "validation" holds the validation identities out of training, and scores them; see `Sysu`.
         complete: see `verify`.
 
     Raises:
@@ -98,8 +109,9 @@ def read_sysu(root: str | Path, *, draw: Draw = "official", complete: bool = Tru
     root = Path(root)
     check_tree("read_sysu", root, [f"cam{camera}" for camera in CAMERAS], [f"exp/{name}" for name in LISTS])
     # Without a validation split, only its list is blank.
-    train, validation, test = (read_identities(root / "exp" / n, blank=n == "val_id.txt") for n in LISTS)
-    train_identities = tuple(sorted({*train, *validation}))
+    blank = "val_id.txt" if scored == "test" else None
+    train, validation, test = (read_identities(root / "exp" / name, blank=name == blank) for name in LISTS)
+    train_identities, test = (tuple(sorted({*train, *validation})), test) if scored == "test" else (train, validation)
     sysu = Sysu(
         root=root,
         train=_read_images(root, CAMERAS, train_identities),
@@ -107,6 +119,7 @@ def read_sysu(root: str | Path, *, draw: Draw = "official", complete: bool = Tru
         train_identities=train_identities,
         test_identities=test,
         draw=draw,
+        scored=scored,
     )
     verify(sysu, complete=complete)
     return sysu

@@ -8,6 +8,17 @@ from pathlib import Path
 
 from vireid.data.items import Item
 
+DIGITS = 9
+"""Numbers of people, cameras and pictures have no more: what is longer is none."""
+
+OTHER_PICTURES = (".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif")
+"""What pictures may be called elsewhere, and are not in a tree of `.jpg`."""
+
+
+def number_of(text: str) -> int | None:
+    """The whole number from 0 that a name or a token is; None if it is another thing."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= DIGITS else None
+
 
 def check_tree(name: str, root: Path, folders: Sequence[str], files: Sequence[str]) -> None:
     """Refuse a root in which folders or files are missing.
@@ -36,12 +47,12 @@ def read_identities(path: Path, *, blank: bool = False) -> tuple[int, ...]:
         ValueError: the file is no text, or not of positive integers; the message names it and the token.
     """
     lines = _read_lines("read_identities", path)
-    tokens = [token.strip() for line in lines for token in line.strip(", \t").split(",")]
+    tokens = [token.strip() for _, line in lines for token in line.strip(", \t").split(",")]
     for token in tokens:
-        if not (token.isascii() and token.isdecimal() and int(token) > 0):
+        if not number_of(token):
             raise ValueError(
                 f"read_identities: {path.absolute()} must hold positive integers with commas between them; "
-                f"got {token!r}"
+                f"got {shown(token)}"
             )
     if not tokens and not blank:
         raise ValueError(f"read_identities: {path.absolute()} must name at least one identity; it is blank")
@@ -49,19 +60,25 @@ def read_identities(path: Path, *, blank: bool = False) -> tuple[int, ...]:
 
 
 def read_labelled(path: Path) -> list[tuple[Path, int]]:
-    """The (path, label) of each line `path label`; labels are whole numbers from 0.
+    """The (path, label) of each line `path label`: a path below the root, and a whole number from 0.
 
     Raises:
         ValueError: the file is no text or blank, or a line is not of that form; the message names it and the line.
     """
     found = []
-    for number, line in enumerate(_read_lines("read_labelled", path), start=1):
-        image, _, label = line.strip().rpartition(" ")
-        if not (image and label.isascii() and label.isdecimal()):
+    for number, line in _read_lines("read_labelled", path):
+        image, *labels = line.strip().rsplit(maxsplit=1)
+        label = number_of(labels[0]) if labels else None
+        if label is None:
             raise ValueError(
-                f"read_labelled: {path.absolute()} must hold lines `path label`; line {number} is {line!r}"
+                f"read_labelled: {path.absolute()} must hold lines `path label`; line {number} is {shown(line)}"
             )
-        found.append((Path(image.strip()), int(label)))
+        if Path(image).is_absolute() or ".." in Path(image).parts:
+            raise ValueError(
+                f"read_labelled: {path.absolute()} must name images by their paths below the root; "
+                f"line {number} is {shown(line)}"
+            )
+        found.append((Path(image), label))
     if not found:
         raise ValueError(f"read_labelled: {path.absolute()} must list at least one image; it is blank")
     return found
@@ -69,13 +86,13 @@ def read_labelled(path: Path) -> list[tuple[Path, int]]:
 
 def person_of(image: Path, listed_in: Path) -> int:
     """The identity of an image `…/{person}/{file}`: the number that its folder is named by."""
-    folder = image.parent.name
-    if not (folder.isascii() and folder.isdecimal()):
+    person = number_of(image.parent.name)
+    if person is None:
         raise ValueError(
             f"read_labelled: images of {listed_in.absolute()} must lie in folders with a person's number for a name; "
-            f"got {image}"
+            f"got {shown(str(image))}"
         )
-    return int(folder)
+    return person
 
 
 def check_labels(labelled: Iterable[tuple[Path, int]], listed_in: Sequence[Path]) -> None:
@@ -99,24 +116,46 @@ def check_labels(labelled: Iterable[tuple[Path, int]], listed_in: Sequence[Path]
 
 
 def read_folders(folder: Path, identities: Iterable[int], *, camera: int, modality: int) -> list[Item]:
-    """The images `{identity}/{picture}.jpg` below `folder`, by identity and file name; nothing if it is not there."""
+    """The images `{identity}/{picture}.jpg` below `folder`, by identity and file name; nothing if it is not there.
+
+    Raises:
+        ValueError: what would be passed over in silence: two folders of a person's number, a file of that name, a
+            folder of pictures without a number, pictures of another kind than `.jpg`.
+    """
     if not folder.is_dir():
         return []
-    people = {
-        int(entry.name): entry
-        for entry in folder.iterdir()
-        if entry.name.isascii() and entry.name.isdecimal() and entry.is_dir()
-    }
+    people: dict[int, Path] = {}
+    for entry in sorted(folder.iterdir()):
+        if (person := number_of(entry.name)) is None:
+            if not entry.name.startswith(".") and any(entry.glob("*.jpg")):
+                raise ValueError(f"read_folders: folders of pictures must be named by numbers; got {entry.absolute()}")
+            continue
+        if person in people or not entry.is_dir():
+            found = f"also {people[person].name}" if person in people else "no folder"
+            raise ValueError(f"read_folders: every person must be one folder; {entry.absolute()} is {found}")
+        people[person] = entry
     items: list[Item] = []
     for identity in sorted(set(identities) & people.keys()):
         # A leading dot marks what file managers leave behind, `._0001.jpg` and the like.
-        names = sorted(n for n in os.listdir(people[identity]) if n.lower().endswith(".jpg") and not n.startswith("."))
+        names = sorted(name for name in os.listdir(people[identity]) if not name.startswith("."))
+        if others := [name for name in names if name.lower().endswith(OTHER_PICTURES)]:
+            raise ValueError(f"read_folders: pictures must be .jpg; got {(people[identity] / others[0]).absolute()}")
+        names = [name for name in names if name.lower().endswith(".jpg")]
         items += [Item(people[identity] / name, identity, camera, modality) for name in names]
     return items
 
 
-def _read_lines(who: str, path: Path) -> list[str]:
+def shown(text: str, limit: int = 80) -> str:
+    """A piece of a file for a message: on one line, and no longer than people read."""
+    return repr(text if len(text) <= limit else f"{text[:limit]}…")
+
+
+def _read_lines(who: str, path: Path) -> list[tuple[int, str]]:
+    """The lines of a text file that are not blank, with their numbers from 1."""
     try:
-        return [line for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+        text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError(f"{who}: {path.absolute()} must be text; got bytes that are none ({error})") from None
+    if "\0" in text:
+        raise ValueError(f"{who}: {path.absolute()} must be text; got bytes that are none (zeros among them)")
+    return [(number, line) for number, line in enumerate(text.splitlines(), start=1) if line.strip()]

@@ -1,8 +1,10 @@
-"""Pictures of a run: how it went, where the parts look, what is ranked first, and what a search costs."""
+"""Pictures: how a run went, where the parts look, what is ranked first, what a search costs, what a change does."""
 
 from vireid.figures.attention import draw_attention
 from vireid.figures.curves import draw_curves
+from vireid.figures.intervals import draw_intervals
 from vireid.figures.ranking import draw_rankings
+from vireid.figures.sweeps import draw_sweeps
 from vireid.figures.tradeoff import draw_tradeoff
 
-__all__ = ["draw_attention", "draw_curves", "draw_rankings", "draw_tradeoff"]
+__all__ = ["draw_attention", "draw_curves", "draw_intervals", "draw_rankings", "draw_sweeps", "draw_tradeoff"]

@@ -1,0 +1,111 @@
+"""What both examples share: the training loop, the comparison over seeds, its table."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+from scipy.stats import t as student
+from torch import Tensor, nn
+
+from concordant import rank_metrics, target_aware_similarity
+
+BATCH = 32
+"""Pairs a step: an identity in either modality."""
+FIGURES = ("rank-1", "mAP", "mINP")
+
+
+@dataclass(frozen=True)
+class Options:
+    out: Path = Path("runs")
+    """The figure goes into a directory of the example's name in it."""
+    steps: int = 200
+    """Training steps of the parts. Plain pooling has twice as many, for a step costs less than half as much."""
+    seeds: int = 3
+    """How often all is repeated: other numbers held out, other pictures, other weights."""
+
+
+class Views(NamedTuple):
+    """`v` views of each of `k` identities in either modality; a row of one is of the same identity in the other."""
+
+    first: Tensor
+    """[k v …] of modality 0: the gallery."""
+    second: Tensor
+    """[k v …] of modality 1: the queries."""
+
+
+def fit(model: nn.Module, views: Views, steps: int, generator: torch.Generator, console: Console, name: str) -> float:
+    """Train with AdamW on a one-cycle schedule; returns the seconds that it took."""
+    optimizer = torch.optim.AdamW(model.parameters(), weight_decay=0.02)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.01, total_steps=steps, pct_start=0.15)
+    identities, started = len(views.first), time.perf_counter()
+    for _ in track(range(steps), name, console=console, transient=True):
+        labels = torch.randint(identities, (BATCH,), generator=generator)
+        first, second = torch.randint(views.first.shape[1], (2, BATCH), generator=generator)
+        loss = model.loss(views.first[labels, first], views.second[labels, second], labels)
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 10.0)
+        optimizer.step()
+        schedule.step()
+    model.eval()
+    return time.perf_counter() - started
+
+
+@torch.no_grad()
+def evaluate(model: nn.Module, views: Views) -> dict[str, list[float]]:
+    """Rank-1, mAP and mINP in %: by embeddings under "", and target-aware where the model has encodings."""
+    identities = torch.arange(len(views.first)).repeat_interleave(views.first.shape[1])
+    first, second = (x.flatten(0, 1) for x in views)
+    similarity = {"": model.embed(second, 1) @ model.embed(first, 0).T}
+    if hasattr(model, "encode"):
+        encoded = model.encode(second, 1), model.encode(first, 0)
+        similarity[", target-aware"] = target_aware_similarity(*encoded, model.attention)
+    scores = {name: rank_metrics(table, identities, identities) for name, table in similarity.items()}
+    return {name: [100 * float(x) for x in (found.cmc[0], found.map, found.minp)] for name, found in scores.items()}
+
+
+def compare(
+    options: Options,
+    make_views: Callable[[torch.Generator], tuple[Views, Views]],
+    make_pooling: Callable[[], nn.Module],
+    make_parts: Callable[[], nn.Module],
+) -> tuple[dict[str, Tensor], nn.Module, Views]:
+    """Train both on the same views, seed by seed, and print the table.
+
+    Returns the figures of each method [seeds 3], and the last seed's parts and test views, to be drawn.
+    """
+    console, figures, seconds = Console(), {}, {}
+    for seed in range(options.seeds):
+        train, test = make_views(torch.Generator().manual_seed(seed))
+        for name, make, steps in (("pooling", make_pooling, 2 * options.steps), ("parts", make_parts, options.steps)):
+            torch.manual_seed(seed)
+            model, generator = make(), torch.Generator().manual_seed(seed)
+            seconds.setdefault(name, []).append(
+                fit(model, train, steps, generator, console, f"{name}, seed {seed + 1} of {options.seeds}")
+            )
+            for way, found in evaluate(model, test).items():
+                figures.setdefault(name + way, []).append(found)
+    results = {name: torch.tensor(rows) for name, rows in figures.items()}
+    several = options.seeds > 1
+    title = f"%, mean of {options.seeds} seeds ± 95 % interval" if several else "%, one seed"
+    table = Table("", *FIGURES, "seconds of training", title=title)
+    for name, rows in (results | {"parts − pooling": results["parts"] - results["pooling"]}).items():
+        cells = [f"{x:.1f} ± {y:.1f}" if several else f"{x:.1f}" for x, y in zip(*interval(rows), strict=True)]
+        table.add_row(name, *cells, f"{sum(seconds[name]) / options.seeds:.0f}" if name in seconds else "")
+    console.print(table)
+    return results, model, test
+
+
+def interval(rows: Tensor) -> tuple[list[float], list[float]]:
+    """Mean and half the 95 % interval (Student's t) over the seeds, of each column; 0 for a single seed."""
+    n = len(rows)
+    spread = rows.std(dim=0) / n**0.5 * student.ppf(0.975, n - 1) if n > 1 else torch.zeros_like(rows[0])
+    return rows.mean(dim=0).tolist(), spread.tolist()

@@ -1,0 +1,151 @@
+"""From the scores of a study's runs to means, intervals and tables."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import combinations
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.stats import t as student
+
+from vireid.data import VISIBLE
+from vireid.semantics import same_parts
+
+Scores = Mapping[str, Any]
+"""What scores.json has of one run."""
+Measure = Callable[[Scores], float | None]
+"""One figure of a run; None where it has none."""
+
+
+class Interval(NamedTuple):
+    """A mean over seeds, and half the width of its 95 % interval (Student's t; NaN for one seed)."""
+
+    mean: float
+    half: float
+    values: tuple[float, ...]
+
+    def __str__(self) -> str:
+        return f"{self.mean:.1f}" + ("" if math.isnan(self.half) else f" ± {self.half:.1f}")
+
+    @property
+    def signed(self) -> str:
+        return f"{self.mean:+.1f}" + ("" if math.isnan(self.half) else f" ± {self.half:.1f}")
+
+
+def interval(values: Iterable[float]) -> Interval:
+    """The mean of some values with its 95 % interval.
+
+    >>> interval([1.0, 2.0, 3.0])[:2]
+    (2.0, 2.484137711926705)
+    """
+    values = tuple(values)
+    n = len(values)
+    half = float(student.ppf(0.975, n - 1) * np.std(values, ddof=1) / math.sqrt(n)) if n > 1 else math.nan
+    return Interval(float(np.mean(values)), half, values)
+
+
+def by_configuration(scores: Iterable[Scores]) -> dict[str, dict[int, Scores]]:
+    """Each configuration's runs by their seeds, in the order in which configurations come first."""
+    table: dict[str, dict[int, Scores]] = {}
+    for one in scores:
+        table.setdefault(one["configuration"], {})[one["seed"]] = one
+    return table
+
+
+def over_seeds(runs: Mapping[int, Scores], measure: Measure) -> Interval | None:
+    """The mean of a figure over a configuration's seeds; None where its runs have no such figure."""
+    values = [value for run in runs.values() if (value := measure(run)) is not None]
+    return interval(values) if values else None
+
+
+def paired(runs: Mapping[int, Scores], reference: Mapping[int, Scores], measure: Measure) -> Interval | None:
+    """The mean difference to a reference over the seeds that both have: batches and augmentation are the same."""
+    pairs = [(measure(runs[seed]), measure(reference[seed])) for seed in sorted(runs.keys() & reference.keys())]
+    values = [a - b for a, b in pairs if a is not None and b is not None]
+    return interval(values) if values else None
+
+
+def retrieval(way: str, figure: str = "mAP") -> Measure:
+    """A figure of a way of retrieval."""
+    return lambda run: run["retrieval"].get(way, {}).get(figure)
+
+
+def part(group: str, figure: str, factor: float = 1.0) -> Measure:
+    """A figure of a run's parts: of `attention`, `semantics` or `correspondence`."""
+    return lambda run: factor * run[group][figure] if group in run else None
+
+
+def likeness_over_seeds(runs: Mapping[int, Scores]) -> Interval | None:
+    """How alike the visible parts of a configuration's models are, pair by pair: see `same_parts`. Pairs share models,
+    so no interval is given."""
+    means = [np.array(run["profiles"][VISIBLE]) for run in runs.values() if "profiles" in run]
+    values = tuple(same_parts(one, other) for one, other in combinations(means, 2))
+    return Interval(float(np.mean(values)), math.nan, values) if values else None
+
+
+Column = tuple[str, Callable[[Mapping[int, Scores]], Interval | None]]
+
+MEASURES: dict[str, Measure] = {
+    "rank-1": retrieval("distilled", "rank1"),
+    "mAP": retrieval("distilled"),
+    "mINP": retrieval("distilled", "mINP"),
+    "mAP, global half": retrieval("global"),
+    "mAP, parts": retrieval("parts"),
+}
+PARTS: dict[str, Measure] = {
+    "entropy, % of ln t": part("attention", "entropy", 100),
+    "overlap, %": part("attention", "overlap", 100),
+    "on the person, %": part("semantics", "person"),
+    "purity, %": part("semantics", "purity"),
+    "constancy, %": part("semantics", "constancy"),
+    "agreement, %": part("semantics", "agreement"),
+    "without M̂": part("semantics", "agreement_without"),
+    "chance": part("semantics", "agreement_chance"),
+    "M̂'s share, %": part("correspondence", "share", 100),
+}
+WAYS = ("distilled", "distilled without M̂", "parts", "parts without M̂", "target-aware")
+
+
+def tables(scores: Sequence[Scores]) -> str:
+    """Markdown: retrieval of every configuration beside the first, what its parts are, and ways of retrieval."""
+    runs = by_configuration(scores)
+    reference = next(iter(runs.values()))
+    main: list[Column] = [(name, lambda some, m=measure: over_seeds(some, m)) for name, measure in MEASURES.items()]
+    difference: Column = ("Δ mAP", lambda some: paired(some, reference, MEASURES["mAP"]))
+    with_parts = {name: some for name, some in runs.items() if "attention" in next(iter(some.values()))}
+    described: list[Column] = [(name, lambda some, m=measure: over_seeds(some, m)) for name, measure in PARTS.items()]
+    described.append(("alike over seeds, %", likeness_over_seeds))
+    return "\n\n".join(
+        [
+            _table(runs, [main[0], main[1], difference, *main[2:]], signed=("Δ mAP",)),
+            _table(with_parts, described),
+            _ways(with_parts),
+        ]
+    )
+
+
+def _table(runs: Mapping[str, Mapping[int, Scores]], columns: Sequence[Column], *, signed: Sequence[str] = ()) -> str:
+    lines = ["| | seeds | " + " | ".join(name for name, _ in columns) + " |", "|---" * (len(columns) + 2) + "|"]
+    for configuration, some in runs.items():
+        cells = []
+        for name, measure in columns:
+            found = measure(some)
+            cells.append("–" if found is None else found.signed if name in signed else str(found))
+        lines.append(f"| {configuration} | {len(some)} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _ways(runs: Mapping[str, Mapping[int, Scores]]) -> str:
+    """mAP by way of retrieval, for the configurations that target-aware retrieval was scored for."""
+    lines = ["| mAP | " + " | ".join(WAYS) + " | seconds for all pairs |", "|---" * (len(WAYS) + 2) + "|"]
+    for configuration, some in runs.items():
+        seconds = over_seeds(some, retrieval("target-aware", "seconds"))
+        if seconds is None and "scorers" not in configuration:
+            continue
+        cells = [over_seeds(some, retrieval(way)) for way in WAYS]
+        lines.append(
+            f"| {configuration} | " + " | ".join("–" if c is None else str(c) for c in [*cells, seconds]) + " |"
+        )
+    return "\n".join(lines)

@@ -1,0 +1,179 @@
+"""The study of the source's claims: its configurations, its statistics, and a small study from end to end."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from rich.console import Console
+from scipy.stats import ttest_1samp
+
+import ablate
+from vireid.ablation import study
+from vireid.ablation.benchmark import BASE, PEOPLE, settings_of
+from vireid.ablation.configurations import COMPARISON, FULL, STUDIES, SWEEPS, Configuration, base_value, configurations
+from vireid.ablation.scores import undo_order
+from vireid.ablation.study import jobs_of, perform, run_study
+from vireid.ablation.summary import by_configuration, interval, likeness_over_seeds, paired, tables
+from vireid.config import DEMO, SysuSettings
+from vireid.data import read_sysu
+from vireid.engine import build_model
+from vireid.record import plain
+from vireid.render.config import RenderConfig
+from vireid.render.dataset import render_dataset
+
+TINY = RenderConfig(
+    train_identities=8, val_identities=4, test_identities=4, train_visible=1, train_infrared=2, test_visible=1,
+    test_infrared=1, seed=3,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_every_configuration_is_another_model_or_loss(name: study.Study) -> None:
+    some = configurations(name)
+    assert len({one.name for one in some}) == len(some)
+    assert len({json.dumps(plain(one.settings), sort_keys=True) for one in some}) == len(some)
+
+
+@pytest.mark.parametrize("configuration", COMPARISON, ids=lambda one: one.name)
+def test_every_configuration_builds(configuration: Configuration) -> None:
+    assert isinstance(build_model(configuration.settings, 4), torch.nn.Module)
+
+
+def test_what_a_configuration_changes_is_what_its_model_has() -> None:
+    model = {one.name: build_model(one.settings, 4) for one in COMPARISON}
+    assert type(model["dot product"].attention).__name__ == "DotProductAttention"
+    assert model["no channel gate"].attention.gate_mlp is None
+    assert not model["no IN"].attention.normalize
+    assert model["IN over parts"].statistics == "parts"
+    assert len(model["shared DRM"].miners) == 1
+    assert type(model["stripes"].miners[0]).__name__ == "HorizontalParts"
+    assert type(model["learnable"].miners[1]).__name__ == "LearnableParts"
+    equal, other = (
+        [torch.equal(a, b) for a, b in zip(*(miner.parameters() for miner in one.miners), strict=True) if a.ndim > 1]
+        for one in (model["CAL"], model["independent scorers"])
+    )
+    assert all(equal)
+    assert not any(other)
+
+
+def test_the_benchmark_has_other_people_than_the_demo_and_one_budget() -> None:
+    assert RenderConfig().seed != PEOPLE.seed
+    assert {one.settings.optim.steps for one in COMPARISON} == {BASE.optim.steps}
+    assert FULL.settings == BASE
+    assert BASE.loss.triplet == BASE.loss.part_triplet == 0
+    assert replace(BASE, loss=DEMO.loss, root=DEMO.root, gallery=DEMO.gallery, save_every=DEMO.save_every) == DEMO
+
+
+def test_sweeps_leave_the_base_out() -> None:
+    for name, values in SWEEPS.items():
+        assert base_value(name) not in values, name
+    with pytest.raises(ValueError, match=r"loss.pc is no setting"):
+        settings_of({"loss.pc": 1.0})
+
+
+def test_only_the_comparison_looks_at_test_images(tmp_path: Path) -> None:
+    for name in STUDIES:
+        jobs = jobs_of(name, configurations(name), 2, root=tmp_path, out=tmp_path, steps=None)
+        assert {job.settings.scored for job in jobs} == {"test" if name == "comparison" else "validation"}
+        assert len({job.settings.out for job in jobs}) == len(jobs)
+        assert [job.settings.seed for job in jobs] == sorted(job.settings.seed for job in jobs)
+
+
+def test_validation_identities_are_held_out(tmp_path: Path) -> None:
+    render_dataset(tmp_path / "set", TINY, workers=1, progress=False)
+    test, validation = (read_sysu(tmp_path / "set", scored=scored) for scored in ("test", "validation"))
+    assert set(test.train_identities) == {*TINY.split("train"), *TINY.split("val")}
+    assert set(test.test_identities) == {*TINY.split("test")}
+    assert set(validation.train_identities) == {*TINY.split("train")}
+    assert set(validation.test_identities) == set(validation.test.identity.tolist()) == {*TINY.split("val")}
+    assert "of validation" in validation.title(10)
+    assert validation.split == {"split": "validation"}
+    assert test.split == {}
+
+
+def test_intervals_are_those_of_a_t_test() -> None:
+    values = [0.3, 1.2, 0.7, 2.0]
+    found, expected = interval(values), ttest_1samp(values, 0).confidence_interval(0.95)
+    assert (found.mean - found.half, found.mean + found.half) == pytest.approx((expected.low, expected.high))
+    assert str(interval([2.0])) == "2.0"
+    assert interval([1.0, 2.0]).signed.startswith("+1.5 ± 6.4")
+
+
+def run(name: str, seed: int, value: float) -> dict[str, object]:
+    figures = dict.fromkeys(("rank1", "mAP", "mINP"), value)
+    return {"configuration": name, "seed": seed, "retrieval": {"distilled": figures}}
+
+
+def test_differences_are_paired_by_seed() -> None:
+    runs = by_configuration([run("a", 0, 10.0), run("a", 1, 20.0), run("b", 1, 21.0), run("b", 2, 99.0)])
+    measure = ablate.MEASURES["mAP"]
+    assert paired(runs["b"], runs["a"], measure).values == (1.0,)
+    assert paired({}, runs["a"], measure) is None
+    assert "| b | 2 | 60.0 ± 495.5 | 60.0 ± 495.5 | +1.0 |" in tables([*runs["a"].values(), *runs["b"].values()])
+
+
+def test_parts_of_several_seeds_are_compared_pair_by_pair() -> None:
+    runs = {seed: {"profiles": [np.eye(3)[order].tolist()] * 2} for seed, order in enumerate(([0, 1], [1, 0], [1, 2]))}
+    assert likeness_over_seeds(runs).values == pytest.approx((100, 50, 50))
+
+
+def test_parts_are_put_back_in_their_own_order() -> None:
+    order, modality = torch.tensor([2, 0, 1]), torch.tensor([0, 1])
+    own = torch.arange(12.0).view(2, 3, 2)
+    embedded = torch.stack([own[0], own[1][order]]).flatten(1)
+    assert torch.equal(undo_order(embedded, modality, order), own.flatten(1))
+
+
+def small(settings: SysuSettings) -> SysuSettings:
+    """With a batch and a budget for a test."""
+    data = replace(settings.data, identities=4, images=1)
+    return replace(settings, data=data, optim=replace(settings.optim, steps=2))
+
+
+def test_a_study_from_end_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(study, "PEOPLE", TINY)
+    render_dataset(tmp_path / "set", TINY, workers=1, progress=False, with_parts=True)
+    some = [replace(FULL, target_aware=True), COMPARISON[2]]
+    jobs = [
+        replace(job, settings=small(job.settings))
+        for job in jobs_of("comparison", some, 1, root=tmp_path / "set", out=tmp_path / "out", steps=None)
+    ]
+    for job in jobs:
+        perform(job, threads=1)
+    scores = run_study(jobs, processes=1, threads=1, console=Console(quiet=True))  # all is done: nothing is trained
+    full, identity = scores
+    assert full["retrieval"].keys() == {
+        *("distilled", "global", "parts", "parts without M̂", "distilled without M̂", "target-aware")
+    }
+    assert full["retrieval"]["distilled"]["rank1"] > 0
+    assert identity.keys() & {"attention", "semantics", "profiles"} == set()
+    assert np.array(full["profiles"]).sum(axis=2) == pytest.approx(1, abs=1e-4)
+    assert "| CAL | 1 |" in tables(scores)
+    assert ablate.draw("comparison", scores, tmp_path).is_file()
+    changed = replace(jobs[0], settings=replace(jobs[0].settings, loss=replace(jobs[0].settings.loss, pcl=9.0)))
+    with pytest.raises(ValueError, match="these differ: loss"):
+        run_study([changed], processes=1, threads=1, console=Console(quiet=True))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--only", "CALL"], "`--only` must name configurations of comparison"),
+        (["--seeds", "0"], "`--seeds` must be at least 1; got 0"),
+        (["--jobs", "0"], "`--jobs` must be at least 1; got 0"),
+    ],
+)
+def test_wrong_input_is_one_line(arguments: list[str], message: str) -> None:
+    script = str(Path(ablate.__file__))
+    ended = subprocess.run([sys.executable, script, *arguments], capture_output=True, text=True)
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("ablate: ")
+    assert message in ended.stderr
+    assert ended.stderr.count("\n") == 1
