@@ -67,7 +67,7 @@ def draw_imports(graph: dict[str, set[str]]) -> str:
             labels.append(_box(left, y - 10, right - left, 20, kind, [(name, 12, "mono")]))
             y += row
         middle = (places[names[0]] + places[names[-1]]) / 2
-        labels.append(_text(418, middle + 4, title, size=11, anchor="end", colour=LINE))
+        labels.append(_text(412, middle + 4, title, size=11, anchor="end", colour=LINE))
         y += 7
     bottom = y - 10
     for name in order:
