@@ -13,9 +13,7 @@ import pytest
 
 import concordant
 from concordant import functional
-
-ROOT = Path(concordant.__file__).parents[2]
-SOURCES = sorted((ROOT / "src" / "concordant").rglob("*.py"))
+from diagrams import ROOT, SOURCES, imports, own_imports
 
 PUBLIC = [
     "CAL",
@@ -142,25 +140,6 @@ def test_the_wheel_is_typed_and_whole(tmp_path: Path) -> None:
         if line.startswith("Requires-Dist") and "extra ==" not in line
     }
     assert required == {"torch", "einops", "scipy", "typing-extensions", "jaxtyping"}
-
-
-def imports(path: Path) -> set[str]:
-    """Every module that a file imports, at its top or anywhere else."""
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path.name}: imports are absolute"
-            names = {f"{node.module}.{alias.name}" for alias in node.names}
-            found |= names if node.module == "concordant" else {str(node.module)}
-    return found
-
-
-def own_imports() -> dict[str, set[str]]:
-    return {
-        path.stem: {name.split(".")[1] for name in imports(path) if name.startswith("concordant.")} for path in SOURCES
-    }
 
 
 def test_src_depends_on_what_it_says() -> None:

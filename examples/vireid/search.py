@@ -206,9 +206,9 @@ class EmbeddingIndex:
             raise ValueError(f"{who}: `k` must be 1 .. g = {settings.size}; got {k}")
         if nprobe is not None and not 1 <= nprobe <= (settings.lists or 0):
             raise ValueError(f"{who}: `nprobe` must be 1 .. `lists` = {settings.lists}; got {nprobe}")
-        exact = settings.kind == "exact"
-        parameters = None if exact else faiss.SearchParametersIVF(nprobe=nprobe or settings.nprobe)
-        similarity, rows = map(torch.from_numpy, self._bare.search(_floats(queries), k, params=parameters))
+        if settings.kind == "ivfpq":  # not by `params`, which `search` lacks once faiss.contrib.torch_utils is imported
+            self._bare.nprobe = nprobe or settings.nprobe
+        similarity, rows = map(torch.from_numpy, self._bare.search(_floats(queries), k))
         return Found(similarity.masked_fill_(rows < 0, -torch.inf), rows)
 
     @property

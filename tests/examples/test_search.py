@@ -89,6 +89,18 @@ def test_approximate_search_finds_the_neighbours() -> None:
     assert torch.equal(again.rows, default.rows)
 
 
+def test_an_index_in_a_process_that_gives_tensors_to_faiss() -> None:
+    """pytorch-metric-learning imports this module, which puts functions of its own in the place of FAISS's."""
+    gallery = _clusters(300)
+    indices = [EmbeddingIndex.build(gallery, kind=kind) for kind in ("exact", "ivfpq")]  # type: ignore[arg-type]
+    before = [index.search(gallery[:5], 10).rows for index in indices]
+    import faiss.contrib.torch_utils  # noqa: F401
+
+    for index, rows in zip(indices, before, strict=True):
+        assert torch.equal(index.search(gallery[:5], 10).rows, rows)
+    assert torch.equal(EmbeddingIndex.build(gallery, kind="ivfpq").search(gallery[:5], 10).rows, before[1])
+
+
 def test_lists_that_hold_too_few_leave_the_end_empty() -> None:
     found = EmbeddingIndex.build(_clusters(300), kind="ivfpq", nprobe=1).search(_clusters(4, seed=1), 300)
     empty = found.rows < 0
