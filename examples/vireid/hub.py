@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -113,7 +113,9 @@ class HubCAL(CAL, ModelHubMixin, library_name="concordant", tags=["person-re-ide
         try:
             config = config_of(read_json(described))
             _check_keys(config, {"model", "height", "width", "num_classes"})
-            _check_keys(config["model"], {field.name for field in fields(ModelSettings)} - START.keys())
+            # A model may be older than a setting, whose default then stands for what it was.
+            settings = {field.name for field in fields(ModelSettings)} - START.keys()
+            _check_keys(config["model"], settings, optional=settings)
             model = cls(ModelSettings(**config.pop("model"), **START), **config)
             load_weights(model, weights)
         except KeyError as error:
@@ -131,10 +133,14 @@ class HubCAL(CAL, ModelHubMixin, library_name="concordant", tags=["person-re-ide
         write_json(save_directory / CONFIG, self.config)
 
 
-def _check_keys(content: Any, names: set[str]) -> None:
-    if not isinstance(content, dict) or content.keys() != names:
-        found = sorted(content) if isinstance(content, dict) else type(content).__name__
-        raise ValueError(f"its keys must be {', '.join(sorted(names))}; got {found}")
+def _check_keys(content: Any, names: set[str], *, optional: Collection[str] = ()) -> None:
+    if not isinstance(content, dict):
+        raise ValueError(f"it must have {', '.join(sorted(names))}; got {type(content).__name__}")
+    missing, unknown = names.difference(optional, content), content.keys() - names
+    if missing or unknown:
+        wrong = {"without": missing, "with": unknown}
+        found = " and ".join(f"{how} {', '.join(sorted(keys))}" for how, keys in wrong.items() if keys)
+        raise ValueError(f"its keys must be those of such a model; got it {found}")
 
 
 def _one_line(error: Exception) -> str:

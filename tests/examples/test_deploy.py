@@ -316,14 +316,14 @@ def changed_model(**values: object) -> Callable[[Path], None]:
         (truncate, ""),
         (drop_a_tensor, "correspondence.history"),
         (changed(num_classes=6), "size mismatch for classifier"),
-        (changed(depth=3), "keys must be height, model, num_classes, width; got .*depth"),
-        (changed(model=[]), "keys must be .*; got list"),
-        (lambda folder: rewrite(folder / "config.json", lambda config: config.pop("height")), "keys must be height"),
+        (changed(depth=3), "keys must be those of such a model; got it with depth"),
+        (changed(model=[]), "it must have alpha, .*; got list"),
+        (lambda folder: rewrite(folder / "config.json", lambda config: config.pop("height")), "got it without height"),
         (changed_model(parts=3), "size mismatch"),
         (changed_model(parts="four"), "`num_parts` must be an integer of at least 1"),
         (changed_model(backbone="resnet18"), "size mismatch|Missing key"),
         (changed_model(backbone="resnet0"), "must be a model of timm"),
-        (changed_model(weights="elsewhere.safetensors"), "got .*weights"),
+        (changed_model(weights="elsewhere.safetensors"), "got it with weights"),
         (lambda folder: (folder / "config.json").write_text('{"model": '), "Expecting value"),
     ],
 )
@@ -333,6 +333,11 @@ def test_files_that_do_not_fit_are_refused_in_one_line(saved: Path, spoil: Calla
     with pytest.raises(ValueError, match=f"{rule}({reason})") as caught:
         HubCAL.from_pretrained(saved)
     assert "\n" not in str(caught.value)
+
+
+def test_a_model_that_is_older_than_a_setting_has_its_default(saved: Path) -> None:
+    rewrite(saved / "config.json", lambda config: config["model"].pop("queries"))  # type: ignore[attr-defined]
+    assert HubCAL.from_pretrained(saved).config["model"]["queries"] == "mined"
 
 
 def test_a_run_of_another_method_is_refused(run: Path, tmp_path: Path) -> None:
