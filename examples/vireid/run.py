@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from rich.console import Console
@@ -49,7 +50,7 @@ def run(settings: Settings, data: DataSet, console: Console) -> None:
             console=console,
         )
     else:
-        whole = describe(data) | {"fingerprint": fingerprint(data.root, [*data.train.paths, *data.test.paths])}
+        whole = identify(data)
         if settings.fast_dev_run:
             settings, data = rehearsal(settings), few(data, settings.data.identities)
         # The test images too: one that is broken is better found now than after training.
@@ -65,6 +66,11 @@ def run(settings: Settings, data: DataSet, console: Console) -> None:
                 device=accelerator.device,
                 console=console,
             )
+
+
+def identify(data: DataSet) -> dict[str, Any]:
+    """What a run's record says of its data: the counts, and a fingerprint by which other data are told apart."""
+    return describe(data) | {"fingerprint": fingerprint(data.root, [*data.train.paths, *data.test.paths])}
 
 
 def decode(settings: Settings, data: DataSet, items: Items, name: str) -> Images:

@@ -18,11 +18,11 @@ from vireid.ablation.benchmark import PEOPLE
 from vireid.ablation.configurations import Configuration, Study
 from vireid.ablation.scores import score
 from vireid.config import SysuSettings
-from vireid.data import describe, read_sysu
+from vireid.data import read_sysu
 from vireid.engine import prepare_out, train
-from vireid.record import RECORD, fingerprint, read_json, write_json
+from vireid.record import RECORD, read_json, write_json
 from vireid.render.dataset import render_dataset
-from vireid.run import decode
+from vireid.run import decode, identify
 
 SCORES = "scores.json"
 
@@ -72,10 +72,11 @@ def perform(job: Job, threads: int) -> None:
     torch.set_num_threads(threads)
     settings = replace(job.settings, resume=(job.settings.out / RECORD).exists())
     data = read_sysu(settings.root or "", draw=settings.gallery, scored=settings.scored)
-    whole = describe(data) | {"fingerprint": fingerprint(data.root, [*data.train.paths, *data.test.paths])}
     console = Console(quiet=True)
     images = decode(settings, data, data.train, f"train-{settings.scored}")
-    model, accelerator, seconds = train(settings, data.train, images, data=whole, console=console, split=data.split)
+    model, accelerator, seconds = train(
+        settings, data.train, images, data=identify(data), console=console, split=data.split
+    )
     scores = score(
         model,
         data,
