@@ -48,11 +48,12 @@ from vireid.config import SysuSettings
 from vireid.data import DataSet, Similarity, by_modality, cosine, evaluate, read_sysu
 from vireid.data.dataset import Rows
 from vireid.figures import draw_tradeoff
+from vireid.index import EmbeddingIndex, Found
 from vireid.inference import encode, extract
 from vireid.record import RECORD, read_settings, write_json
 from vireid.render.dataset import RenderConfig, render_dataset
 from vireid.run import decode, load_model
-from vireid.search import EmbeddingIndex, Found, target_aware, two_staged
+from vireid.search import target_aware, two_staged
 
 TASK = "all_single"
 SPREAD = 0.5

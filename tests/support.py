@@ -6,6 +6,7 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import normalize
 
 from concordant import CAL, TSAA, CALOutput, MinedParts, Refined
 
@@ -81,3 +82,10 @@ def cal_output(
 
 def tsaa_of(channels: int = 4, seed: int = 0, **settings: object) -> TSAA:
     return cast(TSAA, randomize(TSAA(channels, dtype=torch.float64, **settings), seed))  # type: ignore[arg-type]
+
+
+def clusters(g: int, e: int = 32, seed: int = 0) -> Tensor:
+    """Embeddings [g e]: unit vectors about forty centres."""
+    generator = torch.Generator().manual_seed(seed)
+    centres = torch.randn(40, e, generator=generator)
+    return normalize(centres[torch.arange(g) % 40] + 0.5 * torch.randn(g, e, generator=generator), dim=1)

@@ -12,10 +12,10 @@ import torch
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
-from scipy.stats import t as student
 from torch import Tensor, nn
 
 from concordant import rank_metrics, target_aware_similarity
+from vireid.interval import interval
 
 BATCH = 32
 """Pairs a step: an identity in either modality."""
@@ -94,18 +94,10 @@ def compare(
             for way, found in evaluate(model, test).items():
                 figures.setdefault(name + way, []).append(found)
     results = {name: torch.tensor(rows) for name, rows in figures.items()}
-    several = options.seeds > 1
-    title = f"%, mean of {options.seeds} seeds ± 95 % interval" if several else "%, one seed"
+    title = f"%, mean of {options.seeds} seeds ± 95 % interval" if options.seeds > 1 else "%, one seed"
     table = Table("", *FIGURES, "seconds of training", title=title)
     for name, rows in (results | {"parts − pooling": results["parts"] - results["pooling"]}).items():
-        cells = [f"{x:.1f} ± {y:.1f}" if several else f"{x:.1f}" for x, y in zip(*interval(rows), strict=True)]
+        cells = [str(interval(column)) for column in rows.T.tolist()]
         table.add_row(name, *cells, f"{sum(seconds[name]) / options.seeds:.0f}" if name in seconds else "")
     console.print(table)
     return results, model, test
-
-
-def interval(rows: Tensor) -> tuple[list[float], list[float]]:
-    """Mean and half the 95 % interval (Student's t) over the seeds, of each column; 0 for a single seed."""
-    n = len(rows)
-    spread = rows.std(dim=0) / n**0.5 * student.ppf(0.975, n - 1) if n > 1 else torch.zeros_like(rows[0])
-    return rows.mean(dim=0).tolist(), spread.tolist()

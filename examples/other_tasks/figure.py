@@ -12,8 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from torch import Tensor, nn
 
-from other_tasks.compare import FIGURES, Views, interval
+from other_tasks.compare import FIGURES, Views
 from vireid.figures.style import colour, save
+from vireid.interval import interval
 
 ROWS = 4
 """How many identities are shown."""
@@ -77,9 +78,9 @@ def _mix(base: Tensor, strength: Tensor) -> np.ndarray:
 def _bars(axis: Axes, results: dict[str, Tensor]) -> None:
     width = 0.8 / len(results)
     for place, (name, rows) in enumerate(results.items()):
-        mean, half = interval(rows)
+        mean, half, _ = zip(*map(interval, rows.T.tolist()), strict=True)
         at = np.arange(len(FIGURES)) + (place - (len(results) - 1) / 2) * width
-        axis.bar(at, mean, width, yerr=half if len(rows) > 1 else None, label=name, color=colour(place), capsize=3)
+        axis.bar(at, mean, width, yerr=half, label=name, color=colour(place), capsize=3)
     axis.set_xticks(range(len(FIGURES)), FIGURES)
     axis.set_ylabel("%")
     axis.set_ylim(0)

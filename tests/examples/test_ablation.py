@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 import torch
 from rich.console import Console
-from scipy.stats import ttest_1samp
 
 import ablate
 from vireid.ablation import study
@@ -20,7 +19,7 @@ from vireid.ablation.benchmark import BASE, PEOPLE, settings_of
 from vireid.ablation.configurations import COMPARISON, FULL, STUDIES, SWEEPS, Configuration, base_value, configurations
 from vireid.ablation.scores import undo_order
 from vireid.ablation.study import jobs_of, perform, run_study
-from vireid.ablation.summary import by_configuration, interval, likeness_over_seeds, paired, tables
+from vireid.ablation.summary import by_configuration, likeness_over_seeds, paired, tables
 from vireid.config import DEMO, SysuSettings
 from vireid.data import read_sysu
 from vireid.engine import build_model
@@ -96,14 +95,6 @@ def test_validation_identities_are_held_out(tmp_path: Path) -> None:
     assert "of validation" in validation.title(10)
     assert validation.split == {"split": "validation"}
     assert test.split == {}
-
-
-def test_intervals_are_those_of_a_t_test() -> None:
-    values = [0.3, 1.2, 0.7, 2.0]
-    found, expected = interval(values), ttest_1samp(values, 0).confidence_interval(0.95)
-    assert (found.mean - found.half, found.mean + found.half) == pytest.approx((expected.low, expected.high))
-    assert str(interval([2.0])) == "2.0"
-    assert interval([1.0, 2.0]).signed.startswith("+1.5 ± 6.4")
 
 
 def run(name: str, seed: int, value: float) -> dict[str, object]:

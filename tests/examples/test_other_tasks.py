@@ -11,7 +11,7 @@ from rich.console import Console
 
 import digits
 import words
-from other_tasks.compare import Options, Views, fit, interval
+from other_tasks.compare import Options, Views, fit
 from other_tasks.numbers import LETTERS, handwriting, spell, write
 
 
@@ -91,12 +91,6 @@ def test_parts_learn_everything_and_attend_on_either_modality(example: object) -
     model.eval()
     norms = model.embed(train.first[:10, 0], 0).norm(dim=1)
     torch.testing.assert_close(norms, norms[:1].expand(10))
-
-
-def test_the_interval_is_students() -> None:
-    mean, half = interval(torch.tensor([[1.0], [2.0], [3.0]]))
-    assert mean == [2.0]
-    assert half == pytest.approx([4.3027 / 3**0.5], abs=1e-3)
 
 
 def test_the_same_seed_trains_the_same_weights() -> None:

@@ -5,45 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import combinations
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from scipy.stats import t as student
 
 from vireid.data import VISIBLE
+from vireid.interval import Interval, interval
 from vireid.semantics import same_parts
 
 Scores = Mapping[str, Any]
 """What scores.json has of one run."""
 Measure = Callable[[Scores], float | None]
 """One figure of a run; None where it has none."""
-
-
-class Interval(NamedTuple):
-    """A mean over seeds, and half the width of its 95 % interval (Student's t; NaN for one seed)."""
-
-    mean: float
-    half: float
-    values: tuple[float, ...]
-
-    def __str__(self) -> str:
-        return f"{self.mean:.1f}" + ("" if math.isnan(self.half) else f" ± {self.half:.1f}")
-
-    @property
-    def signed(self) -> str:
-        return f"{self.mean:+.1f}" + ("" if math.isnan(self.half) else f" ± {self.half:.1f}")
-
-
-def interval(values: Iterable[float]) -> Interval:
-    """The mean of some values with its 95 % interval.
-
-    >>> interval([1.0, 2.0, 3.0])[:2]
-    (2.0, 2.484137711926705)
-    """
-    values = tuple(values)
-    n = len(values)
-    half = float(student.ppf(0.975, n - 1) * np.std(values, ddof=1) / math.sqrt(n)) if n > 1 else math.nan
-    return Interval(float(np.mean(values)), half, values)
 
 
 def by_configuration(scores: Iterable[Scores]) -> dict[str, dict[int, Scores]]:
