@@ -11,7 +11,8 @@ goes on where it was. The data set (data/benchmark) is rendered first. Only the 
 run; every other study is scored on validation identities, who are then not trained on: settings are chosen there.
 
 `--out`/STUDY has a directory a run, and at the end results.json (every run's figures), tables.md (means over seeds with
-95 % intervals, and the paired difference to the first configuration) and a figure.
+95 % intervals, and the paired difference to the first configuration) and a figure; the comparison's two more show where
+the parts of every model look, and what each loss does with its weight and without.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from rich.table import Table
 
 from vireid.ablation.benchmark import ROOT
 from vireid.ablation.configurations import SWEEPS, Configuration, Study, base_value, configurations
+from vireid.ablation.pictures import picture_parts, picture_terms
 from vireid.ablation.study import jobs_of, run_study
 from vireid.ablation.summary import MEASURES, Scores, by_configuration, over_seeds, paired, tables
 from vireid.command import one_line
@@ -75,8 +77,11 @@ def main(options: Options) -> None:
     write_json(folder / "results.json", describe(threads) | {"runs": scores})
     (folder / "tables.md").write_text(tables(scores) + "\n")
     console.print(overview(scores))
-    figure = draw(options.study, scores, folder)
-    console.print(f"[bold]{folder}[/bold] holds results.json, tables.md and {figure.name}", highlight=False)
+    figures = [draw(options.study, scores, folder)]
+    if options.study == "comparison":
+        figures += [picture_parts(jobs, folder / "parts.png"), picture_terms(jobs, folder / "terms.png")]
+    made = ", ".join(figure.name for figure in figures if figure)
+    console.print(f"[bold]{folder}[/bold] holds results.json, tables.md, {made}", highlight=False)
 
 
 def choose(options: Options) -> tuple[Configuration, ...]:
@@ -104,7 +109,9 @@ def overview(scores: list[Scores]) -> Table:
     for name, some in runs.items():
         rank1, mean = (over_seeds(some, MEASURES[figure]) for figure in ("rank-1", "mAP"))
         difference = paired(some, reference, measure)
-        table.add_row(name, str(len(some)), str(rank1), str(mean), "–" if difference is None else difference.signed)
+        table.add_row(
+            name, str(len(some)), str(rank1), str(mean), "–" if difference is None else difference.text(sign=True)
+        )
     return table
 
 

@@ -17,16 +17,12 @@ class Interval(NamedTuple):
     half: float
     values: tuple[float, ...]
 
+    def text(self, *, sign: bool = False, digits: int = 1) -> str:
+        spread = "" if math.isnan(self.half) else f" ± {self.half:.{digits}f}"
+        return f"{self.mean:{'+' if sign else ''}.{digits}f}{spread}"
+
     def __str__(self) -> str:
-        return f"{self.mean:.1f}" + self._spread
-
-    @property
-    def signed(self) -> str:
-        return f"{self.mean:+.1f}" + self._spread
-
-    @property
-    def _spread(self) -> str:
-        return "" if math.isnan(self.half) else f" ± {self.half:.1f}"
+        return self.text()
 
 
 def interval(values: Iterable[float]) -> Interval:

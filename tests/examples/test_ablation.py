@@ -14,12 +14,13 @@ import torch
 from rich.console import Console
 
 import ablate
-from vireid.ablation import study
+from vireid.ablation import pictures, study
 from vireid.ablation.benchmark import BASE, PEOPLE, settings_of
 from vireid.ablation.configurations import COMPARISON, FULL, STUDIES, SWEEPS, Configuration, base_value, configurations
+from vireid.ablation.pictures import picture_parts, picture_terms
 from vireid.ablation.scores import undo_order
-from vireid.ablation.study import jobs_of, perform, run_study
-from vireid.ablation.summary import by_configuration, likeness_over_seeds, paired, tables
+from vireid.ablation.study import jobs_of, last_losses, perform, run_study
+from vireid.ablation.summary import LOSSES, TARGET_AWARE, WAYS, by_configuration, likeness_over_seeds, paired, tables
 from vireid.config import DEMO, SysuSettings
 from vireid.data import read_sysu
 from vireid.engine import build_model
@@ -140,17 +141,54 @@ def test_a_study_from_end_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         perform(job, threads=1)
     scores = run_study(jobs, processes=1, threads=1, console=Console(quiet=True))  # all is done: nothing is trained
     full, identity = scores
-    assert full["retrieval"].keys() == {
-        *("distilled", "global", "parts", "parts without M̂", "distilled without M̂", "target-aware")
-    }
+    assert full["retrieval"].keys() == {*WAYS, *TARGET_AWARE}
+    own, aware = (full["retrieval"][way] for way in ("distilled", "target-aware"))
+    assert own["numbers"] == 128 * (1 + 4)
+    assert aware["numbers"] == 72 * (128 + 128) + 4 * (128 + 128)
+    assert aware["seconds"] > own["seconds"] > 0
+    assert {*LOSSES, "total"} <= full["losses"].keys()
     assert full["retrieval"]["distilled"]["rank1"] > 0
     assert identity.keys() & {"attention", "semantics", "profiles"} == set()
     assert np.array(full["profiles"]).sum(axis=2) == pytest.approx(1, abs=1e-4)
     assert "| CAL | 1 |" in tables(scores)
     assert ablate.draw("comparison", scores, tmp_path).is_file()
+    assert picture_parts(jobs, tmp_path / "parts.png").is_file()
+    assert picture_parts(jobs[1:], tmp_path / "nothing.png") is None  # the baseline has none
     changed = replace(jobs[0], settings=replace(jobs[0].settings, loss=replace(jobs[0].settings.loss, pcl=9.0)))
     with pytest.raises(ValueError, match="these differ: loss"):
         run_study([changed], processes=1, threads=1, console=Console(quiet=True))
+
+
+def test_a_loss_is_drawn_with_its_weight_and_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs = jobs_of("comparison", COMPARISON, 2, root=tmp_path, out=tmp_path, steps=None)
+    assert picture_terms(jobs[1:2], tmp_path / "nothing.png") is None
+    for job in jobs:
+        job.settings.out.mkdir(parents=True)
+        rows = [dict.fromkeys(("pcl", "kd1", "kd2", "dis", "div", "attention_div", "entropy", "overlap"), 0.5)] * 3
+        lines = [json.dumps(row | {"step": step}) for step, row in enumerate(rows, 1)]
+        (job.settings.out / "log.jsonl").write_text("\n".join(lines))
+    drawn: dict[str, dict[str, list[object]]] = {}
+    monkeypatch.setattr(pictures, "draw_contrasts", lambda panels, path, title: drawn.update(panels) or path)
+    assert picture_terms(jobs, tmp_path / "terms.png") == tmp_path / "terms.png"
+    assert {term: list(ways) for term, ways in drawn.items()} == {
+        "dis": ["CAL", "no L_dis"],
+        "div": ["CAL", "no L_div"],
+        "attention_div": ["CAL", "no attention diversity"],
+        "pcl": ["CAL", "no L_pcl"],
+        "kd1": ["CAL", "no L_kd1"],
+        "kd2": ["CAL", "no L_kd2"],
+        "entropy": ["CAL", "no attention diversity", "unprotected"],
+        "overlap": ["CAL", "no attention diversity", "unprotected"],
+    }
+    assert {len(runs) for ways in drawn.values() for runs in ways.values()} == {2}
+    monkeypatch.undo()
+    assert picture_terms(jobs, tmp_path / "terms.png").is_file()
+
+
+def test_losses_are_those_of_the_last_tenth(tmp_path: Path) -> None:
+    rows = [{"step": step, "id": float(step), "lr": 0.1, "seconds": 1.0} for step in range(1, 31)]
+    (tmp_path / "log.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    assert last_losses(tmp_path) == {"id": 29.0}
 
 
 @pytest.mark.parametrize(

@@ -13,4 +13,4 @@ def test_intervals_are_those_of_a_t_test() -> None:
     found, expected = interval(values), ttest_1samp(values, 0).confidence_interval(0.95)
     assert (found.mean - found.half, found.mean + found.half) == pytest.approx((expected.low, expected.high))
     assert str(interval([2.0])) == "2.0"
-    assert interval([1.0, 2.0]).signed.startswith("+1.5 ± 6.4")
+    assert interval([1.0, 2.0]).text(sign=True).startswith("+1.5 ± 6.4")

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -20,7 +21,7 @@ from vireid.ablation.scores import score
 from vireid.config import SysuSettings
 from vireid.data import read_sysu
 from vireid.engine import prepare_out, train
-from vireid.record import RECORD, read_json, write_json
+from vireid.record import RECORD, read_json, read_log, write_json
 from vireid.render.dataset import render_dataset
 from vireid.run import decode, identify
 
@@ -91,6 +92,7 @@ def perform(job: Job, threads: int) -> None:
         "scored": settings.scored,
         "steps": settings.optim.steps,
         "train_seconds": round(seconds, 1),
+        "losses": last_losses(settings.out),
     }
     write_json(job.scores, origin | scores)
 
@@ -140,6 +142,14 @@ def run_study(jobs: Sequence[Job], *, processes: int, threads: int, console: Con
     if failed:
         raise RuntimeError("; ".join(f"{name}: {error}" for name, error in failed.items()))
     return [read_json(job.scores) for job in jobs]
+
+
+def last_losses(out: Path) -> dict[str, float]:
+    """Every figure of a run's log but its clock, averaged over the last tenth of the steps."""
+    rows = read_log(out)
+    last = rows[-max(len(rows) // 10, 1) :]
+    names = last[0].keys() - {"step", "seconds", "lr"}
+    return {name: round(fmean(row[name] for row in last), 5) for name in sorted(names)}
 
 
 def steps_of(job: Job) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from itertools import combinations
 from typing import Any
 
@@ -45,8 +46,14 @@ def retrieval(way: str, figure: str = "mAP") -> Measure:
     return lambda run: run["retrieval"].get(way, {}).get(figure)
 
 
+def ratio(cost: str) -> Measure:
+    """What target-aware retrieval costs for what distilled retrieval costs."""
+    numerator, denominator = retrieval("target-aware", cost), retrieval("distilled", cost)
+    return lambda run: None if (much := numerator(run)) is None else much / (denominator(run) or math.nan)
+
+
 def part(group: str, figure: str, factor: float = 1.0) -> Measure:
-    """A figure of a run's parts: of `attention`, `semantics` or `correspondence`."""
+    """A figure of a run's parts or training: of `attention`, `semantics`, `correspondence` or `losses`."""
     return lambda run: factor * run[group][figure] if group in run else None
 
 
@@ -78,47 +85,46 @@ PARTS: dict[str, Measure] = {
     "chance": part("semantics", "agreement_chance"),
     "M̂'s share, %": part("correspondence", "share", 100),
 }
-WAYS = ("distilled", "distilled without M̂", "parts", "parts without M̂", "target-aware")
+LOSSES = ("id", "part_id", "pcl", "kd1", "kd2", "dis", "div", "attention_div")
+WAYS = ("distilled", "distilled without M̂", "global", "parts", "parts without M̂")
+TARGET_AWARE = ("distilled", "target-aware and global", "parts", "target-aware")
+COSTS: dict[str, Measure] = {
+    "seconds, target-aware": retrieval("target-aware", "seconds"),
+    "times distilled's": ratio("seconds"),
+    "numbers an image, times distilled's": ratio("numbers"),
+}
 
 
 def tables(scores: Sequence[Scores]) -> str:
-    """Markdown: retrieval of every configuration beside the first, what its parts are, and ways of retrieval."""
+    """Markdown: every configuration's retrieval beside the first's, what its parts are, its losses at the end of
+    training, and its ways of retrieval."""
     runs = by_configuration(scores)
     reference = next(iter(runs.values()))
-    main: list[Column] = [(name, lambda some, m=measure: over_seeds(some, m)) for name, measure in MEASURES.items()]
+    first, second, *others = _columns(MEASURES)
     difference: Column = ("Δ mAP", lambda some: paired(some, reference, MEASURES["mAP"]))
     with_parts = {name: some for name, some in runs.items() if "attention" in next(iter(some.values()))}
-    described: list[Column] = [(name, lambda some, m=measure: over_seeds(some, m)) for name, measure in PARTS.items()]
-    described.append(("alike over seeds, %", likeness_over_seeds))
+    with_ways = {name: some for name, some in with_parts.items() if over_seeds(some, COSTS["seconds, target-aware"])}
     return "\n\n".join(
         [
-            _table(runs, [main[0], main[1], difference, *main[2:]], signed=("Δ mAP",)),
-            _table(with_parts, described),
-            _ways(with_parts),
+            _table(runs, [first, second, difference, *others], signed=("Δ mAP",)),
+            _table(with_parts, [*_columns(PARTS), ("alike over seeds, %", likeness_over_seeds)]),
+            _table(with_parts, _columns({name: part("losses", name) for name in LOSSES}), digits=3),
+            _table(with_parts, _columns({way: retrieval(way) for way in WAYS})),
+            _table(with_ways, _columns({way: retrieval(way) for way in TARGET_AWARE} | COSTS)),
         ]
     )
 
 
-def _table(runs: Mapping[str, Mapping[int, Scores]], columns: Sequence[Column], *, signed: Sequence[str] = ()) -> str:
+def _columns(measures: Mapping[str, Measure]) -> list[Column]:
+    return [(name, partial(over_seeds, measure=measure)) for name, measure in measures.items()]
+
+
+def _table(
+    runs: Mapping[str, Mapping[int, Scores]], columns: Sequence[Column], *, signed: Sequence[str] = (), digits: int = 1
+) -> str:
     lines = ["| | seeds | " + " | ".join(name for name, _ in columns) + " |", "|---" * (len(columns) + 2) + "|"]
     for configuration, some in runs.items():
-        cells = []
-        for name, measure in columns:
-            found = measure(some)
-            cells.append("–" if found is None else found.signed if name in signed else str(found))
+        found = {name: measure(some) for name, measure in columns}
+        cells = [x.text(sign=name in signed, digits=digits) if x else "–" for name, x in found.items()]
         lines.append(f"| {configuration} | {len(some)} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
-
-
-def _ways(runs: Mapping[str, Mapping[int, Scores]]) -> str:
-    """mAP by way of retrieval, for the configurations that target-aware retrieval was scored for."""
-    lines = ["| mAP | " + " | ".join(WAYS) + " | seconds for all pairs |", "|---" * (len(WAYS) + 2) + "|"]
-    for configuration, some in runs.items():
-        seconds = over_seeds(some, retrieval("target-aware", "seconds"))
-        if seconds is None and "scorers" not in configuration:
-            continue
-        cells = [over_seeds(some, retrieval(way)) for way in WAYS]
-        lines.append(
-            f"| {configuration} | " + " | ".join("–" if c is None else str(c) for c in [*cells, seconds]) + " |"
-        )
     return "\n".join(lines)

@@ -1,10 +1,20 @@
 """Pictures: how a run went, where the parts look, what is ranked first, what a search costs, what a change does."""
 
-from vireid.figures.attention import draw_attention
+from vireid.figures.attention import draw_attention, draw_composites
+from vireid.figures.contrasts import draw_contrasts
 from vireid.figures.curves import draw_curves
 from vireid.figures.intervals import draw_intervals
 from vireid.figures.ranking import draw_rankings
 from vireid.figures.sweeps import draw_sweeps
 from vireid.figures.tradeoff import draw_tradeoff
 
-__all__ = ["draw_attention", "draw_curves", "draw_intervals", "draw_rankings", "draw_sweeps", "draw_tradeoff"]
+__all__ = [
+    "draw_attention",
+    "draw_composites",
+    "draw_contrasts",
+    "draw_curves",
+    "draw_intervals",
+    "draw_rankings",
+    "draw_sweeps",
+    "draw_tradeoff",
+]

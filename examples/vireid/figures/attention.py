@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -58,6 +59,30 @@ def draw_attention(
         for part in range(parts):
             axes[0, start + 2 + part].set_title(f"part {part + 1}", fontsize=9, color="black")
     figure.subplots_adjust(wspace=0.06, hspace=0.04)
+    return save(figure, path)
+
+
+def draw_composites(
+    images: list[NDArray[np.uint8]], maps: Mapping[str, list[Tensor]], path: Path, *, title: str
+) -> Path:
+    """Draw where all parts look together on some images [h w 3], one a row, by several models, one a column.
+
+    `maps` has each model's attention maps [p gh gw] of every image, in the order of its colours.
+    """
+    height, width = images[0].shape[:2]
+    columns, cell = 1 + len(maps), 0.62
+    size = (cell * columns, cell * height / width * len(images))
+    figure, axes = plt.subplots(len(images), columns, figsize=size, squeeze=False)
+    for axis in axes.flat:
+        axis.set_axis_off()
+    for row, image in enumerate(images):
+        axes[row, 0].imshow(image)
+        for axis, attention in zip(axes[row, 1:], maps.values(), strict=True):
+            axis.imshow(_composite(image, _enlarge(attention[row], height, width)))
+    for axis, name in zip(axes[0, 1:], maps, strict=True):
+        axis.set_title(name, fontsize=8, rotation=60, ha="left", va="bottom", rotation_mode="anchor")
+    figure.subplots_adjust(wspace=0.06, hspace=0.04)
+    figure.text(0.125, 0.1, title, fontsize=9, va="top")
     return save(figure, path)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 
-from vireid.figures.style import save
+from vireid.figures.style import save, smooth
 
 NOT_LOSSES = ("step", "seconds", "lr", "gradient", "entropy", "overlap", "total")
 
@@ -52,8 +52,5 @@ def draw_curves(rows: list[dict[str, float]], path: Path) -> Path:
 def _line(axis: plt.Axes, steps: np.ndarray, rows: list[dict[str, float]], name: str, label: str) -> None:
     """Every step faintly, and a running mean over a fiftieth of the run."""
     values = np.array([row[name] for row in rows])
-    width = max(len(values) // 50, 1)
-    kernel = np.ones(width)
-    smooth = np.convolve(values, kernel, "same") / np.convolve(np.ones_like(values), kernel, "same")
-    (line,) = axis.plot(steps, smooth, linewidth=1.4, label=label)
+    (line,) = axis.plot(steps, smooth(values), linewidth=1.4, label=label)
     axis.plot(steps, values, linewidth=0.5, alpha=0.3, color=line.get_color())

@@ -1,4 +1,4 @@
-"""What the figures share: part colours, and writing a file whole or not at all."""
+"""What the figures share: part colours, running means, and writing a file whole or not at all."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import matplotlib as mpl
 mpl.use("Agg")
 
 import matplotlib.pyplot as plt
+import numpy as np
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 # Okabe and Ito's colours: told apart with any colour vision. Parts beyond eight start over.
 COLOURS = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#D55E00", "#CC79A7", "#0072B2", "#999999")
@@ -18,6 +20,12 @@ COLOURS = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#D55E00", "#CC79A7", "#0
 
 def colour(part: int) -> str:
     return COLOURS[part % len(COLOURS)]
+
+
+def smooth(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The running mean over a fiftieth of a curve; at the ends over what there is."""
+    kernel = np.ones(max(len(values) // 50, 1))
+    return np.convolve(values, kernel, "same") / np.convolve(np.ones_like(values), kernel, "same")
 
 
 def save(figure: Figure, path: Path, *, dpi: int = 130) -> Path:

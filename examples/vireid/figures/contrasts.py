@@ -1,0 +1,37 @@
+"""What a change does while training: one panel a figure of the log, one line a way to train."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from vireid.figures.style import save, smooth
+
+Rows = Sequence[Mapping[str, float]]
+"""A run's log."""
+
+
+def draw_contrasts(panels: Mapping[str, Mapping[str, Sequence[Rows]]], path: Path, *, title: str) -> Path:
+    """Draw a figure of the logs, by name, of the runs (seeds) of some ways to train, by name: every run a line."""
+    columns = 4
+    lines = -(-len(panels) // columns)
+    figure, axes = plt.subplots(lines, columns, figsize=(3.3 * columns, 2.5 * lines), squeeze=False)
+    for axis, (name, ways) in zip(axes.flat, panels.items(), strict=False):
+        for place, (way, runs) in enumerate(ways.items()):
+            for seed, rows in enumerate(runs):
+                steps, values = (np.array([row[key] for row in rows]) for key in ("step", name))
+                axis.plot(steps, smooth(values), color=f"C{place}", linewidth=1.1, label=None if seed else way)
+        axis.set_title(name, fontsize=10)
+        axis.legend(fontsize=7)
+        axis.tick_params(labelsize=8)
+        axis.grid(alpha=0.25)
+    for axis in axes.flat[len(panels) :]:
+        axis.axis("off")
+    for axis in axes[-1]:
+        axis.set_xlabel("step", fontsize=9)
+    figure.suptitle(title, fontsize=10)
+    figure.tight_layout()
+    return save(figure, path)
