@@ -20,6 +20,7 @@ from __future__ import annotations
 import os
 import platform
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -31,10 +32,10 @@ from rich.console import Console
 from rich.table import Table
 
 from vireid.ablation.benchmark import ROOT
-from vireid.ablation.configurations import SWEEPS, Configuration, Study, base_value, configurations
+from vireid.ablation.configurations import FULL, SWEEPS, Configuration, Study, base_value, configurations
 from vireid.ablation.pictures import picture_parts, picture_terms
 from vireid.ablation.study import jobs_of, run_study
-from vireid.ablation.summary import MEASURES, Scores, by_configuration, over_seeds, paired, tables
+from vireid.ablation.summary import MEASURES, Measure, Runs, Scores, by_configuration, over_seeds, paired, tables
 from vireid.command import one_line
 from vireid.figures import draw_intervals, draw_sweeps
 from vireid.record import write_json
@@ -117,24 +118,34 @@ def overview(scores: list[Scores]) -> Table:
 
 def draw(study: Study, scores: list[Scores], folder: Path) -> Path:
     """Sweeps as curves, anything else as differences to the first configuration."""
-    runs, measure = by_configuration(scores), MEASURES["mAP"]
+    runs = by_configuration(scores)
     first = next(iter(runs))
     if study == "sensitivity":
-        sweeps: dict[str, dict[float, list[float]]] = {}
-        for name in SWEEPS:
-            values = {base_value(name): runs[first]} if first == "CAL" else {}
-            values |= {run[0]["changes"][name]: run for run in map(dict, runs.values()) if name in run[0]["changes"]}
-            sweeps[name] = {
-                value: [figure for run in some.values() if (figure := measure(run)) is not None]
-                for value, some in values.items()
-            }
-        kept = {name: base_value(name) for name in SWEEPS}
+        base = runs[first] if first == FULL.name else {}
         title = "One setting at a time, on validation identities; dotted: the base's value"
-        return draw_sweeps(sweeps, folder / "sensitivity.png", label="mAP, %", kept=kept, title=title)
-    differences = {name: paired(run, runs[first], measure) for name, run in runs.items() if name != first}
+        kept = {name: base_value(name) for name in SWEEPS}
+        sweeps = {
+            name: {figure: sweep(runs, base, name, MEASURES[figure]) for figure in ("mAP", "mAP, parts")}
+            for name in SWEEPS
+        }
+        return draw_sweeps(sweeps, folder / "sensitivity.png", label="%", kept=kept, title=title)
+    differences = {name: paired(run, runs[first], MEASURES["mAP"]) for name, run in runs.items() if name != first}
     rows = {name: tuple(found) for name, found in differences.items() if found is not None}
     title = f"{len(runs[first])} seeds: paired difference to {first}, 95 % interval"
     return draw_intervals(rows, folder / f"{study}.png", label="mAP, points", title=title)
+
+
+def sweep(runs: Mapping[str, Runs], base: Runs, name: str, measure: Measure) -> dict[float, list[float]]:
+    """A figure of every run by the value of one setting, the base's own among them."""
+    values = {base_value(name): base} if base else {}
+    for some in runs.values():
+        changes = next(iter(some.values()))["changes"]
+        if name in changes:
+            values[changes[name]] = some
+    return {
+        value: [figure for run in some.values() if (figure := measure(run)) is not None]
+        for value, some in values.items()
+    }
 
 
 def describe(threads: int) -> dict[str, object]:

@@ -2,7 +2,8 @@
 
 All read parts of norm 1, as L_pcl does here.
 
-direct          L_pcl whose cross-refined parts are the partner's own: modalities meet without target awareness.
+direct          L_pcl whose cross-refined parts are the partner's own: modalities meet without target awareness, and
+                with nothing to distil.
 triplet         batch-hard triplet loss of the parts side by side (pytorch-metric-learning).
 center          every part to its identity's center over both modalities.
 hetero-center   the centers of an identity in both modalities to each other (Zhu et al., Neurocomputing 2020).

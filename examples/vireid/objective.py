@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
@@ -25,9 +26,10 @@ class Objective(nn.Module):
         super().__init__()
         self.settings = loss = settings.loss
         names = ("part_id", "kd1", "kd2", "dis", "div", "attention_div", "margin", "label_smoothing")
-        self.cal = CALLoss(
-            pcl=loss.pcl if loss.metric == "pcl" else 0.0, **{name: getattr(loss, name) for name in names}
-        )
+        weights = {name: getattr(loss, name) for name in names} | {"pcl": loss.pcl if loss.metric == "pcl" else 0.0}
+        if loss.metric == "direct":  # attention maps of two images are nothing to be made alike
+            weights |= {"kd1": 0.0, "kd2": 0.0}
+        self.cal = CALLoss(**weights)
 
     def forward(self, output: Any, labels: Tensor, modality: Tensor) -> tuple[dict[str, Tensor], Tensor | None]:
         settings, matching = self.settings, None
@@ -36,6 +38,8 @@ class Objective(nn.Module):
                 output = output._replace(cross=output.own, cross_logits=output.own_logits)
             found = self.cal(output, labels, modality)
             terms, matching = found.named(), found.matching
+            if settings.metric == "direct":  # parts of one index are one part: there is nothing else to go by
+                matching = torch.arange(matching.shape[1], device=matching.device).expand_as(matching)
             if settings.metric != "pcl":
                 terms["metric"] = metric_loss(settings.metric, output, labels, modality, margin=settings.margin)
                 terms["total"] = terms["total"] + settings.pcl * terms["metric"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given
@@ -9,7 +11,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from concordant import CAL
+from vireid.config import DEMO, LossSettings
 from vireid.metric_losses import NAMES, center_loss, hetero_center_loss, metric_loss, triplet_loss
+from vireid.objective import Objective
 
 
 @st.composite
@@ -89,6 +93,18 @@ def test_the_direct_objective_reads_no_cross_refined_part() -> None:
     output, labels, modality = model_output()
     loss = metric_loss("direct", output, labels, modality, margin=2.0)
     assert torch.autograd.grad(loss, output.cross.features, allow_unused=True) == (None,)
+
+
+def test_the_direct_objective_distils_and_matches_nothing() -> None:
+    output, labels, modality = model_output()
+    totals = []
+    for weight in (0.0, 5.0):
+        settings = replace(DEMO, loss=LossSettings(metric="direct", kd1=weight, kd2=weight))
+        terms, matching = Objective(settings)(output, labels, modality)
+        totals.append(terms["total"])
+        assert matching.tolist() == [[0, 1]] * 8
+    assert torch.equal(*totals)
+    assert torch.autograd.grad(totals[0], output.cross.features, allow_unused=True) == (None,)
 
 
 def test_an_unknown_name_is_refused() -> None:

@@ -16,6 +16,8 @@ from vireid.semantics import same_parts
 
 Scores = Mapping[str, Any]
 """What scores.json has of one run."""
+Runs = Mapping[int, Scores]
+"""Those of a configuration by seed."""
 Measure = Callable[[Scores], float | None]
 """One figure of a run; None where it has none."""
 
@@ -28,13 +30,13 @@ def by_configuration(scores: Iterable[Scores]) -> dict[str, dict[int, Scores]]:
     return table
 
 
-def over_seeds(runs: Mapping[int, Scores], measure: Measure) -> Interval | None:
+def over_seeds(runs: Runs, measure: Measure) -> Interval | None:
     """The mean of a figure over a configuration's seeds; None where its runs have no such figure."""
     values = [value for run in runs.values() if (value := measure(run)) is not None]
     return interval(values) if values else None
 
 
-def paired(runs: Mapping[int, Scores], reference: Mapping[int, Scores], measure: Measure) -> Interval | None:
+def paired(runs: Runs, reference: Runs, measure: Measure) -> Interval | None:
     """The mean difference to a reference over the seeds that both have: batches and augmentation are the same."""
     pairs = [(measure(runs[seed]), measure(reference[seed])) for seed in sorted(runs.keys() & reference.keys())]
     values = [a - b for a, b in pairs if a is not None and b is not None]
@@ -57,7 +59,7 @@ def part(group: str, figure: str, factor: float = 1.0) -> Measure:
     return lambda run: factor * run[group][figure] if group in run else None
 
 
-def likeness_over_seeds(runs: Mapping[int, Scores]) -> Interval | None:
+def likeness_over_seeds(runs: Runs) -> Interval | None:
     """How alike the visible parts of a configuration's models are, pair by pair: see `same_parts`. Pairs share models,
     so no interval is given."""
     means = [np.array(run["profiles"][VISIBLE]) for run in runs.values() if "profiles" in run]
@@ -65,7 +67,7 @@ def likeness_over_seeds(runs: Mapping[int, Scores]) -> Interval | None:
     return Interval(float(np.mean(values)), math.nan, values) if values else None
 
 
-Column = tuple[str, Callable[[Mapping[int, Scores]], Interval | None]]
+Column = tuple[str, Callable[[Runs], Interval | None]]
 
 MEASURES: dict[str, Measure] = {
     "rank-1": retrieval("distilled", "rank1"),
@@ -119,9 +121,7 @@ def _columns(measures: Mapping[str, Measure]) -> list[Column]:
     return [(name, partial(over_seeds, measure=measure)) for name, measure in measures.items()]
 
 
-def _table(
-    runs: Mapping[str, Mapping[int, Scores]], columns: Sequence[Column], *, signed: Sequence[str] = (), digits: int = 1
-) -> str:
+def _table(runs: Mapping[str, Runs], columns: Sequence[Column], *, signed: Sequence[str] = (), digits: int = 1) -> str:
     lines = ["| | seeds | " + " | ".join(name for name, _ in columns) + " |", "|---" * (len(columns) + 2) + "|"]
     for configuration, some in runs.items():
         found = {name: measure(some) for name, measure in columns}

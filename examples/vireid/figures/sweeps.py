@@ -7,34 +7,41 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 
-from vireid.figures.style import save
+from vireid.figures.style import colour, save
 
 Sweep = Mapping[float, Sequence[float]]
 """The values of a figure over seeds, by the setting's value."""
 
 
-def draw_sweeps(sweeps: Mapping[str, Sweep], path: Path, *, label: str, kept: Mapping[str, float], title: str) -> Path:
-    """Draw every run as a point and joined means; `kept` is where each setting stands in the other panels."""
+def draw_sweeps(
+    sweeps: Mapping[str, Mapping[str, Sweep]], path: Path, *, label: str, kept: Mapping[str, float], title: str
+) -> Path:
+    """Draw the sweeps of each setting, by the name of the figure: every run as a point, and joined means.
+
+    `kept` is where each setting stands in the other panels.
+    """
     columns = 3
     lines = -(-len(sweeps) // columns)
     figure, axes = plt.subplots(lines, columns, figsize=(3.1 * columns, 2.2 * lines), squeeze=False, sharey=True)
-    for axis, (name, sweep) in zip(axes.flat, sweeps.items(), strict=False):
-        values = sorted(sweep)
+    for axis, (setting, figures) in zip(axes.flat, sweeps.items(), strict=False):
+        values = sorted({value for sweep in figures.values() for value in sweep})
         places = range(len(values))  # evenly: values are spread over magnitudes, and some are 0
-        for place, value in zip(places, values, strict=True):
-            axis.plot([place] * len(sweep[value]), sweep[value], "o", color="#777777", markersize=3, alpha=0.6)
-        means = [sum(sweep[value]) / len(sweep[value]) for value in values]
-        axis.plot(places, means, "-", color="#0072B2", linewidth=1.4)
-        if kept.get(name) in values:
-            axis.axvline(values.index(kept[name]), color="#D55E00", linewidth=0.8, linestyle=":")
+        for number, (name, sweep) in enumerate(figures.items()):
+            for place, value in zip(places, values, strict=True):
+                axis.plot([place] * len(sweep[value]), sweep[value], "o", color=colour(number), markersize=3)
+            means = [sum(sweep[value]) / len(sweep[value]) for value in values]
+            axis.plot(places, means, "-", color=colour(number), linewidth=1.4, label=name)
+        if kept.get(setting) in values:
+            axis.axvline(values.index(kept[setting]), color="#777777", linewidth=0.8, linestyle=":")
         axis.set_xticks(places, [f"{value:g}" for value in values])
-        axis.set_title(name, fontsize=9)
+        axis.set_title(setting, fontsize=9)
         axis.tick_params(labelsize=8)
         axis.grid(alpha=0.25)
     for axis in axes.flat[len(sweeps) :]:
         axis.axis("off")
     for row in axes:
         row[0].set_ylabel(label, fontsize=9)
+    axes[0, 0].legend(fontsize=7)
     figure.suptitle(title, fontsize=10)
     figure.tight_layout()
     return save(figure, path)

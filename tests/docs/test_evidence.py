@@ -1,0 +1,43 @@
+"""Every figure in a table of the evidence is that of the raw numbers which its section links to."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+pytest.importorskip("scipy")
+
+from pages import ROOT
+from vireid.ablation.summary import tables
+
+PAGE = ROOT / "docs" / "evidence.md"
+SECTIONS = [
+    (match[1], section)
+    for section in re.split(r"^## ", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    if (match := re.search(r"\]\(evidence/(\w+)\.json\)", section))
+]
+
+
+def cells(text: str) -> dict[tuple[str, str], str]:
+    """What stands in the tables of a text, by the row's name and the column's."""
+    found: dict[tuple[str, str], str] = {}
+    for table in re.findall(r"(?:^\|.*\n?)+", text, flags=re.MULTILINE):
+        head, _, *rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines()]
+        for name, *row in rows:
+            found |= {(name, column): cell for column, cell in zip(head[1:], row, strict=True)}
+    return found
+
+
+@pytest.mark.parametrize(("study", "section"), SECTIONS, ids=[study for study, _ in SECTIONS])
+def test_tables_are_those_of_the_raw_numbers(study: str, section: str) -> None:
+    raw = json.loads((PAGE.parent / "evidence" / f"{study}.json").read_text())
+    measured, shown = cells(tables(raw["runs"])), cells(section)
+    assert shown, study
+    assert {place: measured.get(place) for place in shown} == shown
+
+
+def test_all_raw_numbers_are_shown() -> None:
+    files = {file.stem for file in (PAGE.parent / "evidence").glob("*.json")}
+    assert sorted(study for study, _ in SECTIONS) == sorted(files)
