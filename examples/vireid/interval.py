@@ -18,8 +18,9 @@ class Interval(NamedTuple):
     values: tuple[float, ...]
 
     def text(self, *, sign: bool = False, digits: int = 1) -> str:
+        mean = round(self.mean, digits) + 0.0  # no −0.0
         spread = "" if math.isnan(self.half) else f" ± {self.half:.{digits}f}"
-        return f"{self.mean:{'+' if sign else ''}.{digits}f}{spread}"
+        return f"{mean:{'+' if sign else ''}.{digits}f}{spread}".replace("-", "−")
 
     def __str__(self) -> str:
         return self.text()

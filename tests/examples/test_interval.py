@@ -14,3 +14,5 @@ def test_intervals_are_those_of_a_t_test() -> None:
     assert (found.mean - found.half, found.mean + found.half) == pytest.approx((expected.low, expected.high))
     assert str(interval([2.0])) == "2.0"
     assert interval([1.0, 2.0]).text(sign=True).startswith("+1.5 ± 6.4")
+    assert interval([-0.02]).text(sign=True) == "+0.0"
+    assert str(interval([-1.0])) == "−1.0"
