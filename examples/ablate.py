@@ -129,10 +129,18 @@ def draw(study: Study, scores: list[Scores], folder: Path) -> Path:
             for name in SWEEPS
         }
         return draw_sweeps(sweeps, folder / "sensitivity.png", label="%", kept=kept, title=title)
-    differences = {name: paired(run, runs[first], MEASURES["mAP"]) for name, run in runs.items() if name != first}
-    rows = {name: tuple(found) for name, found in differences.items() if found is not None}
-    title = f"{len(runs[first])} seeds: paired difference to {first}, 95 % interval"
-    return draw_intervals(rows, folder / f"{study}.png", label="mAP, points", title=title)
+    panels = {
+        f"{figure} (points)": {
+            name: found
+            for name, run in runs.items()
+            if name != first and (found := paired(run, runs[first], MEASURES[figure]))
+        }
+        for figure in ("mAP", "mAP, parts")
+    }
+    seeds = max(map(len, runs.values()))
+    spread = f"95 % interval over {seeds} seeds" if seeds > 1 else "one seed"
+    title = f"Paired difference to {first}, {spread}; left: distilled, right: its parts alone"
+    return draw_intervals(panels, folder / f"{study}.png", title=title)
 
 
 def sweep(runs: Mapping[str, Runs], base: Runs, name: str, measure: Measure) -> dict[float, list[float]]:

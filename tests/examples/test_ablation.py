@@ -107,8 +107,8 @@ def test_differences_are_paired_by_seed() -> None:
     runs = by_configuration([run("a", 0, 10.0), run("a", 1, 20.0), run("b", 1, 21.0), run("b", 2, 99.0)])
     measure = ablate.MEASURES["mAP"]
     assert paired(runs["b"], runs["a"], measure).values == (1.0,)
-    assert paired({}, runs["a"], measure) is None
-    assert "| b | 2 | 60.0 ± 495.5 | 60.0 ± 495.5 | +1.0 |" in tables([*runs["a"].values(), *runs["b"].values()])
+    assert paired({}, runs["a"], measure) is paired(runs["a"], runs["a"], measure) is None
+    assert "| b | 2 | 60.0 ± 495.5 | 60.0 ± 495.5 | 60.0 ± 495.5 | – | – | +1.0 | – |" in tables([*runs["a"].values(), *runs["b"].values()])
 
 
 def test_parts_of_several_seeds_are_compared_pair_by_pair() -> None:

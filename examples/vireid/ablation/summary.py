@@ -37,7 +37,12 @@ def over_seeds(runs: Runs, measure: Measure) -> Interval | None:
 
 
 def paired(runs: Runs, reference: Runs, measure: Measure) -> Interval | None:
-    """The mean difference to a reference over the seeds that both have: batches and augmentation are the same."""
+    """The mean difference to a reference over the seeds that both have: batches and augmentation are the same.
+
+    None where there is no such seed, or it is the reference itself.
+    """
+    if runs is reference:
+        return None
     pairs = [(measure(runs[seed]), measure(reference[seed])) for seed in sorted(runs.keys() & reference.keys())]
     values = [a - b for a, b in pairs if a is not None and b is not None]
     return interval(values) if values else None
@@ -102,13 +107,14 @@ def tables(scores: Sequence[Scores]) -> str:
     training, and its ways of retrieval."""
     runs = by_configuration(scores)
     reference = next(iter(runs.values()))
-    first, second, *others = _columns(MEASURES)
-    difference: Column = ("Δ mAP", lambda some: paired(some, reference, MEASURES["mAP"]))
+    differences: list[Column] = [
+        (f"Δ {name}", partial(paired, reference=reference, measure=MEASURES[name])) for name in ("mAP", "mAP, parts")
+    ]
     with_parts = {name: some for name, some in runs.items() if "attention" in next(iter(some.values()))}
     with_ways = {name: some for name, some in with_parts.items() if over_seeds(some, COSTS["seconds, target-aware"])}
     return "\n\n".join(
         [
-            _table(runs, [first, second, difference, *others], signed=("Δ mAP",)),
+            _table(runs, [*_columns(MEASURES), *differences]),
             _table(with_parts, [*_columns(PARTS), ("alike over seeds, %", likeness_over_seeds)]),
             _table(with_parts, _columns({name: part("losses", name) for name in LOSSES}), digits=3),
             _table(with_parts, _columns({way: retrieval(way) for way in WAYS})),
@@ -121,10 +127,10 @@ def _columns(measures: Mapping[str, Measure]) -> list[Column]:
     return [(name, partial(over_seeds, measure=measure)) for name, measure in measures.items()]
 
 
-def _table(runs: Mapping[str, Runs], columns: Sequence[Column], *, signed: Sequence[str] = (), digits: int = 1) -> str:
+def _table(runs: Mapping[str, Runs], columns: Sequence[Column], *, digits: int = 1) -> str:
     lines = ["| | seeds | " + " | ".join(name for name, _ in columns) + " |", "|---" * (len(columns) + 2) + "|"]
     for configuration, some in runs.items():
         found = {name: measure(some) for name, measure in columns}
-        cells = [x.text(sign=name in signed, digits=digits) if x else "–" for name, x in found.items()]
+        cells = [x.text(sign=name.startswith("Δ"), digits=digits) if x else "–" for name, x in found.items()]
         lines.append(f"| {configuration} | {len(some)} | " + " | ".join(cells) + " |")
     return "\n".join(lines)

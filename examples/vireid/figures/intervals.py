@@ -9,27 +9,31 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from vireid.figures.style import save
+from vireid.interval import Interval
 
 
-def draw_intervals(
-    rows: Mapping[str, tuple[float, float, tuple[float, ...]]], path: Path, *, label: str, title: str
-) -> Path:
-    """Draw named means, half widths of their intervals, and the values behind them, from the top down.
+def draw_intervals(panels: Mapping[str, Mapping[str, Interval]], path: Path, *, title: str) -> Path:
+    """Draw named intervals, and the values behind them, from the top down: a panel a figure, by its label.
 
-    An interval that does not reach zero is drawn in colour: blue above, orange below.
+    All panels have the lines of the first. An interval that does not reach zero is drawn in colour: blue above, orange
+    below.
     """
-    figure, axis = plt.subplots(figsize=(7.2, 0.9 + 0.27 * len(rows)))
-    for place, (mean, half, values) in enumerate(rows.values()):
-        clear = abs(mean) > half
-        shade = ("#0072B2" if mean > 0 else "#D55E00") if clear else "#777777"
-        axis.plot(values, np.full(len(values), place), "|", color=shade, markersize=7, alpha=0.6)
-        width = 0.0 if np.isnan(half) else half
-        axis.errorbar(mean, place, xerr=width, fmt="o", color=shade, markersize=4.5, capsize=2.5, linewidth=1.4)
-    axis.axvline(0, color="black", linewidth=0.8)
-    axis.set_yticks(range(len(rows)), list(rows), fontsize=8)
-    axis.invert_yaxis()
-    axis.set_xlabel(label, fontsize=9)
-    axis.tick_params(axis="x", labelsize=8)
-    axis.set_title(title, fontsize=10)
-    axis.grid(axis="x", alpha=0.25)
+    names = list(next(iter(panels.values())))
+    size = (2.6 + 3.4 * len(panels), 0.9 + 0.27 * len(names))
+    figure, axes = plt.subplots(1, len(panels), figsize=size, squeeze=False, sharey=True)
+    for axis, (label, rows) in zip(axes[0], panels.items(), strict=True):
+        for name, (mean, half, values) in rows.items():
+            place = names.index(name)
+            shade = ("#0072B2" if mean > 0 else "#D55E00") if abs(mean) > half else "#777777"
+            axis.plot(values, np.full(len(values), place), "|", color=shade, markersize=7, alpha=0.6)
+            width = 0.0 if np.isnan(half) else half
+            axis.errorbar(mean, place, xerr=width, fmt="o", color=shade, markersize=4.5, capsize=2.5, linewidth=1.4)
+        axis.axvline(0, color="black", linewidth=0.8)
+        axis.set_xlabel(label, fontsize=9)
+        axis.tick_params(axis="x", labelsize=8)
+        axis.grid(axis="x", alpha=0.25)
+    axes[0, 0].set_yticks(range(len(names)), names, fontsize=8)
+    axes[0, 0].invert_yaxis()
+    figure.suptitle(title, fontsize=10)
+    figure.tight_layout()
     return save(figure, path)
