@@ -130,14 +130,13 @@ def compare(
 ) -> None:
     """Score every way of ranking a gallery, and what it takes."""
     test, attention = data.test, cast(TSAA, model.attention)
+    staged = partial(two_staged, embeddings, encoded, test, attention, norm=model.part_norm)
     ways: dict[str, Callable[[], Similarity]] = {"distilled": lambda: cosine(embeddings, test)}
     for k in sorted(options.lists):
-        ways[f"{k} target-aware"] = partial(two_staged, embeddings, encoded, test, attention, k)
+        ways[f"{k} target-aware"] = partial(staged, k)
     longest = max(options.lists)
-    ways[f"{longest} target-aware + mean"] = partial(
-        two_staged, embeddings, encoded, test, attention, longest, score="mean"
-    )
-    ways["all target-aware"] = lambda: target_aware(encoded, test, attention)
+    ways[f"{longest} target-aware + mean"] = partial(staged, longest, score="mean")
+    ways["all target-aware"] = lambda: target_aware(encoded, test, attention, norm=model.part_norm)
     rows = {name: score(name, data, way) for name, way in ways.items()}
     out = Table("", title=f"{data.title(data.tasks[TASK].trials)}, all-search, single-shot", box=SIMPLE)
     for heading in ("rank-1", "mAP", "mINP", "seconds", "ms per query"):

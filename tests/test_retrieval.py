@@ -8,13 +8,13 @@ import pytest
 import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import oracles
 from concordant import TSAA, DotProductAttention, Encoded, PartQueries, target_aware_similarity
 from strategies import KINDS, SEEDS, values
-from support import close, small_cal, tsaa_of
+from support import close, randomize, small_cal, tsaa_of
 
 Direction = Literal["query", "gallery", "both"]
 DIRECTIONS = ("query", "gallery", "both")
@@ -53,6 +53,59 @@ def test_agrees_with_pair_by_pair(
 
     expected = oracles.target_aware_similarity(*query, *gallery, one_pair, direction)
     close(found, expected)
+
+
+@settings(max_examples=12)
+@given(
+    st.integers(1, 3),
+    st.integers(1, 3),
+    SEEDS,
+    st.sampled_from(DIRECTIONS),
+    st.sampled_from([1, 700, 1 << 28]),
+    st.booleans(),
+)
+def test_parts_pass_the_normalisation_that_is_given(
+    q: int, g: int, seed: int, direction: Direction, memory: int, affine: bool
+) -> None:
+    attention, norm = tsaa_of(3, seed), nn.BatchNorm1d(2 * 3, affine=affine, dtype=torch.float64)
+    norm(values((5, 6), seed + 4))  # running statistics
+    if affine:
+        randomize(norm, seed)
+    norm.eval()
+    query = values((q, 4, 3), seed), values((q, 2, 3), seed + 1)
+    gallery = values((g, 5, 3), seed + 2), values((g, 2, 3), seed + 3)
+    sides = (encoded(attention, *side) for side in (query, gallery))
+    found = target_aware_similarity(*sides, attention, direction=direction, norm=norm, memory=memory)
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    mean, variance = norm.running_mean.tolist(), norm.running_var.tolist()
+
+    def one_pair(tokens: Tensor, parts: Tensor, home: Tensor) -> Tensor:
+        features = attention(tokens, parts, home).features
+        for row in features.view(len(features), -1):
+            for i in range(len(row)):
+                row[i] = (row[i] - mean[i]) / (variance[i] + norm.eps) ** 0.5
+                if affine:
+                    row[i] = row[i] * norm.weight[i] + norm.bias[i]
+        return features
+
+    with torch.no_grad():
+        expected = oracles.target_aware_similarity(*query, *gallery, one_pair, direction)
+    close(found, expected)
+
+
+def test_with_the_models_own_normalisation_own_parts_are_those_of_embed() -> None:
+    model = small_cal(dtype=torch.float64)
+    images = values((6, 3, 16, 8), 0)
+    model(images, torch.tensor([0, 1, 2] * 2), torch.tensor([0] * 3 + [1] * 3))  # running statistics
+    model.eval()
+    encoded = model.encode(images, 0)
+    own = model.attention.attend(*encoded).features  # type: ignore[operator]
+    found = target_aware_similarity(encoded, encoded, model.attention, norm=model.part_norm)
+    close(found.diagonal(), torch.ones(6, dtype=torch.float64))
+    # An image's parts read on itself are its own: the target of every comparison.
+    parts = model.embed(images, 0)[:, 6:].unflatten(1, (3, 6)) * 6**0.5
+    close(torch.nn.functional.normalize(model.part_norm(own.flatten(1)).view_as(own), dim=2), parts)
 
 
 @given(SEEDS)
@@ -95,8 +148,9 @@ def test_rows_selects_images() -> None:
     assert torch.equal(chosen.part_queries.gates, images.part_queries.gates[[2, 0]])
 
 
+@pytest.mark.parametrize("norm", [None, nn.BatchNorm1d(4 * 64).eval()], ids=["plain", "norm"])
 @pytest.mark.parametrize("direction", DIRECTIONS)
-def test_nothing_larger_than_the_memory_allowed_is_made(direction: Direction) -> None:
+def test_nothing_larger_than_the_memory_allowed_is_made(direction: Direction, norm: nn.BatchNorm1d | None) -> None:
     class Largest(TorchDispatchMode):
         size = 0
 
@@ -111,7 +165,7 @@ def test_nothing_larger_than_the_memory_allowed_is_made(direction: Direction) ->
     images = encoded(attention, torch.randn(96, 8, 64), torch.randn(96, 4, 64))
     inputs = {x.untyped_storage().data_ptr() for x in (images.tokens, images.keys, *images.part_queries)}
     with Largest() as largest:
-        target_aware_similarity(images, images, attention, direction=direction, memory=memory)
+        target_aware_similarity(images, images, attention, direction=direction, norm=norm, memory=memory)
     assert 0 < largest.size <= memory
 
 
@@ -135,3 +189,14 @@ def test_bad_input_is_refused_with_who_the_rule_and_what_came() -> None:
     for query, gallery in wrong:
         with pytest.raises(ValueError, match=r"^target_aware_similarity: .+; got .+"):
             target_aware_similarity(query, gallery, attention)
+    fewer = encoded(attention, torch.randn(2, 5, 4), torch.randn(2, 1, 4))
+    statistics = nn.BatchNorm1d(8, track_running_stats=False).eval()
+    for gallery, norm, rule in (
+        (images, nn.BatchNorm1d(8), "in evaluation mode"),
+        (images, statistics, "running statistics"),
+        (images, nn.LayerNorm(8), "a batch normalisation"),
+        (images, nn.BatchNorm1d(12).eval(), r"of p·c = 12 features.*got \[8\]"),
+        (fewer, nn.BatchNorm1d(8).eval(), r"of p·c = 8 features.*got \[4, 8\]"),
+    ):
+        with pytest.raises(ValueError, match=rf"^target_aware_similarity: `norm` must be .*{rule}"):
+            target_aware_similarity(images, gallery, attention, norm=norm)  # type: ignore[arg-type]

@@ -67,7 +67,7 @@ def evaluate(model: nn.Module, views: Views) -> dict[str, list[float]]:
     similarity = {"": model.embed(second, 1) @ model.embed(first, 0).T}
     if hasattr(model, "encode"):
         encoded = model.encode(second, 1), model.encode(first, 0)
-        similarity[", target-aware"] = target_aware_similarity(*encoded, model.attention)
+        similarity[", target-aware"] = target_aware_similarity(*encoded, model.attention, norm=model.part_norm)
     scores = {name: rank_metrics(table, identities, identities) for name, table in similarity.items()}
     return {name: [100 * float(x) for x in (found.cmc[0], found.map, found.minp)] for name, found in scores.items()}
 

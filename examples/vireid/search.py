@@ -7,6 +7,7 @@ from typing import Literal
 import torch
 from rich.progress import track
 from torch import Tensor
+from torch.nn import BatchNorm1d
 
 from concordant import Encoded, PartQueries, target_aware_similarity
 from concordant.attention import PartAttention
@@ -15,6 +16,7 @@ from vireid.data.dataset import Rows
 from vireid.index import EmbeddingIndex, Found
 
 Score = Literal["target-aware", "mean"]
+Norm = BatchNorm1d | None
 
 LISTED = 256
 """Images of a short list that are compared at a time: bounds the memory of a list of any length."""
@@ -30,6 +32,7 @@ def two_stage(
     attention: PartAttention,
     k: int,
     *,
+    norm: Norm = None,
     score: Score = "target-aware",
 ) -> Found:
     """Search by distilled embeddings, then put each query's k nearest in the order of their target-aware similarity.
@@ -45,6 +48,7 @@ def two_stage(
         query: the same q images, encoded.
         gallery: the g images, encoded.
         attention: the model's.
+        norm: the model's `part_norm`, in evaluation mode, for refined parts to pass before they are compared.
         k: the length of the short list.
         score: "target-aware" orders the list by the target-aware similarity alone; "mean" by the mean of it and the
             index's.
@@ -63,14 +67,14 @@ def two_stage(
             f"got {lengths[0]} and {lengths[1]}, {lengths[2]} and {lengths[3]}"
         )
     found = index.search(embeddings, k)
-    values = rescore(found.rows, query, gallery, attention)
+    values = rescore(found.rows, query, gallery, attention, norm=norm)
     if score == "mean":
         values = (values + found.similarity) / 2
     order = values.argsort(dim=1, descending=True, stable=True)
     return Found(values.gather(1, order), found.rows.gather(1, order))
 
 
-def rescore(rows: Tensor, query: Encoded, gallery: Encoded, attention: PartAttention) -> Tensor:
+def rescore(rows: Tensor, query: Encoded, gallery: Encoded, attention: PartAttention, *, norm: Norm = None) -> Tensor:
     """The target-aware similarity [q k] of each query with the gallery images `rows` [q k]; −∞ for a row of −1."""
     dtype = torch.promote_types(query.tokens.dtype, torch.float32)
     values = torch.empty(rows.shape, dtype=dtype)
@@ -79,27 +83,33 @@ def rescore(rows: Tensor, query: Encoded, gallery: Encoded, attention: PartAtten
         one = query.rows(some)
         for places in torch.arange(rows.shape[1]).split(length):
             listed = rows[some][:, places].clamp_min(0)
-            values[some[:, None], places] = _listed(one, gallery.rows(listed.flatten()), attention).to(values)
+            values[some[:, None], places] = _listed(one, gallery.rows(listed.flatten()), attention, norm).to(values)
     return values.masked_fill_(rows < 0, -torch.inf)
 
 
-def _listed(query: Encoded, listed: Encoded, attention: PartAttention) -> Tensor:
+def _listed(query: Encoded, listed: Encoded, attention: PartAttention, norm: Norm) -> Tensor:
     """[q s]: each query's similarity with its own s of the images [q·s] that are listed."""
     q, s = len(query.tokens), len(listed.tokens) // len(query.tokens)
 
+    def normed(features: Tensor) -> Tensor:
+        features = features.float()
+        return features if norm is None else norm(features.flatten(1)).view_as(features)
+
+    def refine(tokens: Tensor, keys: Tensor, parts: PartQueries) -> Tensor:
+        return normed(attention.attend(tokens, keys, parts).features)
+
     def cosine(features: Tensor, own: Tensor) -> Tensor:
-        return torch.cosine_similarity(features.float(), own.float(), dim=2, eps=1e-12).mean(dim=1).view(q, s)
+        return torch.cosine_similarity(features, own, dim=2, eps=1e-12).mean(dim=1).view(q, s)
 
     def each(x: Tensor) -> Tensor:
         return x.repeat_interleave(s, dim=0)
 
-    own = each(attention.attend(*query).features)
     parts = PartQueries(*map(each, query.part_queries))
-    by_query = cosine(attention.attend(listed.tokens, listed.keys, parts).features, own)
+    by_query = cosine(refine(listed.tokens, listed.keys, parts), each(refine(*query)))
     # A query reads the parts of all its listed images at once.
     parts = PartQueries(*(x.unflatten(0, (q, s)).flatten(1, 2) for x in listed.part_queries))
     read = attention.attend(query.tokens, query.keys, parts).features.unflatten(1, (s, -1)).flatten(0, 1)
-    return (by_query + cosine(read, attention.attend(*listed).features)) / 2
+    return (by_query + cosine(normed(read), refine(*listed))) / 2
 
 
 def short_list_first(distilled: Tensor, found: Found) -> Tensor:
@@ -121,6 +131,7 @@ def two_staged(
     attention: PartAttention,
     k: int,
     *,
+    norm: Norm = None,
     score: Score = "target-aware",
 ) -> Similarity:
     """`two_stage` for `evaluate`: see `short_list_first`. A gallery of fewer than k images is listed as a whole.
@@ -130,7 +141,7 @@ def two_staged(
 
     Args:
         embeddings: [n e], one row an image of `test`; `encoded`: the same images.
-        attention, k, score: see `two_stage`.
+        attention, norm, k, score: see `two_stage`.
     """
     distilled = cosine(embeddings, test)
 
@@ -138,16 +149,21 @@ def two_staged(
         own, other = torch.from_numpy(query), torch.from_numpy(gallery)
         index = EmbeddingIndex.build(embeddings[other])
         short = min(k, len(gallery))
-        found = two_stage(index, embeddings[own], encoded.rows(own), encoded.rows(other), attention, short, score=score)
+        found = two_stage(
+            index, embeddings[own], encoded.rows(own), encoded.rows(other), attention, short, norm=norm, score=score
+        )
         return short_list_first(distilled(query, gallery), found)
 
     return similarity
 
 
-def target_aware(encoded: Encoded, test: Items, attention: PartAttention, *, progress: bool = True) -> Similarity:
+def target_aware(
+    encoded: Encoded, test: Items, attention: PartAttention, *, norm: Norm = None, progress: bool = True
+) -> Similarity:
     """The target-aware similarity of all visible with all infrared images of `test`, formed once for every task."""
     visible, infrared = by_modality(test)
     gallery = encoded.rows(infrared)
     groups = track(visible.split(QUERIES), description="comparing all pairs", disable=not progress)
-    table = torch.cat([target_aware_similarity(encoded.rows(rows), gallery, attention).cpu() for rows in groups])
+    tables = (target_aware_similarity(encoded.rows(rows), gallery, attention, norm=norm) for rows in groups)
+    table = torch.cat([table.cpu() for table in tables])
     return looked_up(table, test)

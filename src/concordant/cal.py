@@ -199,7 +199,8 @@ class CAL(nn.Module):
             return torch.cat([whole, parts.flatten(1)], dim=1) / 2**0.5
 
     def encode(self, images: Tensor, modality: int | Int[Tensor, "n"]) -> Encoded:
-        """What target-aware retrieval needs of images: see `target_aware_similarity`."""
+        """What target-aware retrieval needs of images: see `target_aware_similarity`, and give it `part_norm` as its
+        `norm`, so that parts are normalised as those of `embed`."""
         tokens, mined = self._mine(images, modality)
         return Encoded(tokens, *self._encode(tokens, mined))
 

@@ -108,7 +108,9 @@ def test_differences_are_paired_by_seed() -> None:
     measure = ablate.MEASURES["mAP"]
     assert paired(runs["b"], runs["a"], measure).values == (1.0,)
     assert paired({}, runs["a"], measure) is paired(runs["a"], runs["a"], measure) is None
-    assert "| b | 2 | 60.0 ± 495.5 | 60.0 ± 495.5 | 60.0 ± 495.5 | – | – | +1.0 | – |" in tables([*runs["a"].values(), *runs["b"].values()])
+    assert "| b | 2 | 60.0 ± 495.5 | 60.0 ± 495.5 | 60.0 ± 495.5 | – | – | +1.0 | – |" in tables(
+        [*runs["a"].values(), *runs["b"].values()]
+    )
 
 
 def test_parts_of_several_seeds_are_compared_pair_by_pair() -> None:
@@ -117,10 +119,10 @@ def test_parts_of_several_seeds_are_compared_pair_by_pair() -> None:
 
 
 def test_parts_are_put_back_in_their_own_order() -> None:
-    order, modality = torch.tensor([2, 0, 1]), torch.tensor([0, 1])
+    order, infrared = torch.tensor([2, 0, 1]), torch.tensor([False, True])
     own = torch.arange(12.0).view(2, 3, 2)
     embedded = torch.stack([own[0], own[1][order]]).flatten(1)
-    assert torch.equal(undo_order(embedded, modality, order), own.flatten(1))
+    assert torch.equal(undo_order(embedded, infrared, order), own.flatten(1))
 
 
 def small(settings: SysuSettings) -> SysuSettings:

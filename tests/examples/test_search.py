@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from concordant import TSAA, Encoded, target_aware_similarity
 from support import clusters, randomize
@@ -84,6 +84,19 @@ def test_neighbours_apart_by_less_than_the_shift_can_hold_keep_their_order() -> 
     assert short_list_first(distilled, found).argsort(dim=1, descending=True).tolist() == [[2, 3, 1, 0]]
 
 
+def test_listed_parts_pass_the_normalisation_too(case: tuple[Any, ...]) -> None:
+    embeddings, query, gallery_embeddings, gallery, attention = case
+    norm = nn.BatchNorm1d(3 * 8, dtype=torch.float64)
+    norm(torch.randn(9, 24, dtype=torch.float64, generator=torch.Generator().manual_seed(0)))
+    norm = norm.float().eval()  # as refined parts are compared
+    exhaustive = target_aware_similarity(query, gallery, attention, norm=norm)
+    rows = torch.arange(30).repeat(5, 1)
+    torch.testing.assert_close(rescore(rows, query, gallery, attention, norm=norm), exhaustive, rtol=1e-5, atol=1e-5)
+    assert not torch.allclose(exhaustive, target_aware_similarity(query, gallery, attention), atol=1e-2)
+    found = two_stage(EmbeddingIndex.build(gallery_embeddings), embeddings, query, gallery, attention, 30, norm=norm)
+    torch.testing.assert_close(found.similarity, exhaustive.gather(1, found.rows), rtol=1e-5, atol=1e-5)
+
+
 def test_the_size_of_chunks_does_not_matter(case: tuple[Any, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     _, query, _, gallery, attention = case
     rows = torch.stack([torch.randperm(30)[:11] for _ in range(5)])
@@ -98,9 +111,9 @@ def test_memory_does_not_grow_with_the_list(case: tuple[Any, ...], monkeypatch: 
     seen: list[tuple[int, int]] = []
     listed = search._listed
 
-    def spy(queries: Encoded, images: Encoded, attention: TSAA) -> Tensor:
+    def spy(queries: Encoded, images: Encoded, *others: Any) -> Tensor:
         seen.append((len(queries.tokens), len(images.tokens)))
-        return listed(queries, images, attention)
+        return listed(queries, images, *others)
 
     monkeypatch.setattr(search, "_listed", spy)
     monkeypatch.setattr(search, "LISTED", 4)

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from concordant import CAL
 from vireid.baseline import GlobalBaseline
@@ -32,6 +33,7 @@ def score(
     global, parts   either half of it alone.
     … without M̂     the parts of modality 1 in their own order.
     target-aware    all pairs; and the mean of that similarity and the global half's.
+    … without norm  parts as the attention leaves them, before the batch normalisation.
 
     Beside the figures, the seconds that comparing all pairs takes, and how many numbers are kept of an image.
     """
@@ -40,7 +42,8 @@ def score(
     if isinstance(model, CAL):
         whole, parts = embeddings.split([model.channels, embeddings.shape[1] - model.channels], dim=1)
         order = model.correspondence.permutation().cpu()
-        unordered = undo_order(parts, torch.from_numpy(data.test.modality), order)
+        infrared = torch.from_numpy(data.test.modality) == INFRARED
+        unordered = undo_order(parts, infrared, order)
         ways |= {"global": whole, "parts": parts, "parts without M̂": unordered}
         ways["distilled without M̂"] = torch.cat([whole, unordered], dim=1)
     figures: dict[str, dict[str, float]] = {}
@@ -58,20 +61,24 @@ def score(
     if with_target_aware:
         encoded = encode(model, images, data.test.modality, device=device, progress=False)
         numbers = sum(kept[0].numel() for kept in (encoded.tokens, encoded.keys, *encoded.part_queries))
-        compare = partial(target_aware, encoded, data.test, model.attention, progress=False)
-        by_parts, by_whole = measure("target-aware", numbers, compare), cosines["global"]
+        pairs = partial(target_aware, encoded, data.test, model.attention, progress=False)
+        by_parts, by_whole = measure("target-aware", numbers, partial(pairs, norm=model.part_norm)), cosines["global"]
 
         def both(query: Rows, gallery: Rows) -> Tensor:
             return (by_parts(query, gallery) + by_whole(query, gallery)) / 2
 
         figures["target-aware and global"] = evaluate(data, both, tasks=[TASK])[TASK]
+        measure("target-aware without norm", numbers, pairs)
+        plain = normalize(model.attention.attend(*encoded).features, dim=2)
+        plain = torch.where(infrared[:, None, None], plain[:, order], plain).flatten(1)
+        measure("parts without norm", plain.shape[1], partial(cosine, plain, data.test))
     return {"retrieval": figures} | describe_parts(model, data, images, order, device)
 
 
-def undo_order(parts: Tensor, modality: Tensor, order: Tensor) -> Tensor:
-    """Embedded parts [n p·c] with those of modality 1 put back in the order in which its miner numbers them."""
+def undo_order(parts: Tensor, infrared: Tensor, order: Tensor) -> Tensor:
+    """Embedded parts [n p·c], those of infrared images [n] put back in the order in which their miner numbers them."""
     split = parts.unflatten(1, (len(order), -1))
-    return torch.where((modality == INFRARED)[:, None, None], split[:, order.argsort()], split).flatten(1)
+    return torch.where(infrared[:, None, None], split[:, order.argsort()], split).flatten(1)
 
 
 def describe_parts(model: CAL, data: Sysu, images: Images, order: Tensor, device: torch.device) -> dict[str, Any]:

@@ -94,7 +94,10 @@ PARTS: dict[str, Measure] = {
 }
 LOSSES = ("id", "part_id", "pcl", "kd1", "kd2", "dis", "div", "attention_div")
 WAYS = ("distilled", "distilled without M̂", "global", "parts", "parts without M̂")
-TARGET_AWARE = ("distilled", "target-aware and global", "parts", "target-aware")
+TARGET_AWARE = (
+    *("distilled", "target-aware and global", "parts", "target-aware"),
+    *("parts without norm", "target-aware without norm"),
+)
 COSTS: dict[str, Measure] = {
     "seconds, target-aware": retrieval("target-aware", "seconds"),
     "times distilled's": ratio("seconds"),
