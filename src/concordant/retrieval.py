@@ -53,8 +53,8 @@ def target_aware_similarity(
         attention: the model's `TSAA`.
         direction: whose parts read both images.
         norm: a batch normalisation over p·c features, in evaluation mode, which refined parts pass before they are
-            compared: with a model's `CAL.part_norm` they are those that its classifiers learned on and `CAL.embed`
-            compares. The source does not say; it is worth several points of mAP.
+            compared: with a model's `CAL.part_norm` they are those that its classifiers learned on and that `CAL.embed`
+            compares. Without it they are the equation's.
         memory: bytes that intermediate results may take at most; pairs are worked through in chunks that fit.
 
     Shape: → (q, g), in −1 … 1. No gradient flows.
