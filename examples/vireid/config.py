@@ -49,7 +49,8 @@ class ModelSettings:
     dim: int | None = None
     """d: attention width; by default the channels, at most 256."""
     queries: Literal["mined", "learnable", "stripes"] = "mined"
-    """Where part queries come from: the DRM, parameters that are the same for every image, or horizontal stripes."""
+    """Where part queries come from: the DRM, parameters that are the same for every image, or horizontal stripes.
+    Parameters have not the scale of tokens: give them `statistics` "parts"."""
     shared_miner: bool = False
     """One DRM for both modalities."""
     equal_scorers: bool = True

@@ -78,6 +78,10 @@ class LearnableParts(nn.Module):
 
     Equation: `P = W`, W (p, c) learnt. They are mined nowhere, so their selection is even: `Ŝ = 1 / t`.
 
+    Parameters have not the scale of any image's tokens. Instance normalisation with the tokens' statistics would blow
+    them up, and every part would attend to a single token from the first step on: give `CAL(statistics="parts")`, the
+    source's own statistics, with them.
+
     Args:
         channels: `c` of the feature map.
         num_parts: `p`.

@@ -47,7 +47,11 @@ COMPARISON = (
         target_aware=True,
     ),
     Configuration("stripes", "mined parts beat horizontal partition", {"model.queries": "stripes"}),
-    Configuration("learnable", "mined parts beat learnable vectors", {"model.queries": "learnable"}),
+    Configuration(
+        "learnable",
+        "mined parts beat learnable vectors (which have not the scale of tokens, hence the seed's own statistics)",
+        {"model.queries": "learnable", "model.statistics": "parts"},
+    ),
     Configuration("no L_dis", "L_dis helps", {"loss.dis": 0.0}),
     Configuration("no L_div", "L_div helps", {"loss.div": 0.0}),
     Configuration("no L_dis, no L_div", "both help", {"loss.dis": 0.0, "loss.div": 0.0}),
