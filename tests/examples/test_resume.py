@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +82,10 @@ def test_train_sysu_killed_again_and_again(root: Path, tmp_path: Path, monkeypat
     def start(*more: str, until: int | None, signal_: int = signal.SIGKILL) -> tuple[int, str]:
         """Train in another process until its log has so many rows and a random while more."""
         command = [sys.executable, train_sysu.__file__, *arguments(root, out, *more)]
-        process = subprocess.Popen(command, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        # In the background of a script, which the tests may be, an interruption would be ignored.
+        listen = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+        pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+        process = subprocess.Popen(command, env=environment(), preexec_fn=listen, **pipes)
         while until is not None and process.poll() is None and len(read_log(out)) < until:
             time.sleep(0.001)
         if until is not None:
