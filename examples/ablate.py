@@ -45,7 +45,8 @@ from vireid.record import write_json
 class Options:
     study: Study = "comparison"
     """comparison: one claim of the source each, on test. sensitivity: one setting at a time. metrics: each metric loss
-    at three weights. budget: the baseline and CAL by how long they train."""
+    at three weights. budget: the baseline and CAL by how long they train. protection: whether the identity loss on
+    refined parts reaches attention maps."""
     only: tuple[str, ...] = ()
     """Some configurations by name."""
     seeds: int = 3

@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 from vireid.ablation.benchmark import BASE, settings_of
 from vireid.config import SysuSettings
 
-Study = Literal["comparison", "sensitivity", "metrics", "budget"]
+Study = Literal["comparison", "sensitivity", "metrics", "budget", "protection"]
 STUDIES = get_args(Study)
 
 
@@ -31,6 +31,7 @@ class Configuration:
 
 FULL = Configuration("CAL", "the whole, with the source's objective", target_aware=True)
 
+UNPROTECTED = {"model.protect_attention": False}
 TRIPLETS = {"loss.triplet": 1.0, "loss.part_triplet": 4.0}
 GLOBAL = {"method": "global"}
 
@@ -64,7 +65,7 @@ COMPARISON = (
     Configuration("no channel gate", "query-guided channel attention helps", {"model.channel_gate": False}),
     Configuration("no IN", "instance normalisation helps", {"model.instance_norm": False}),
     Configuration("IN over parts", "the seed's statistics T_P, not the tokens'", {"model.statistics": "parts"}),
-    Configuration("unprotected", "ours: identity loss kept from attention maps", {"model.protect_attention": False}),
+    Configuration("unprotected", "ours: identity loss kept from attention maps", UNPROTECTED),
     Configuration("no L_pcl", "L_pcl helps", {"loss.pcl": 0.0}),
     Configuration("triplet for L_pcl", "L_pcl beats the hard triplet loss", {"loss.metric": "triplet"}),
     Configuration("center for L_pcl", "L_pcl beats the center loss", {"loss.metric": "center"}),
@@ -110,6 +111,18 @@ def configurations(study: Study) -> tuple[Configuration, ...]:
         return tuple(
             Configuration(f"{name} × {weight:g}", changes={"loss.metric": name, "loss.pcl": weight})
             for name, weight in pairs
+        )
+    if study == "protection":
+        return (
+            full,
+            Configuration("unprotected", "the identity loss reaches attention maps", UNPROTECTED),
+            Configuration(
+                "unprotected, diversity × 3",
+                "and diversity holds them apart",
+                UNPROTECTED | {"loss.attention_div": 3 * BASE.loss.attention_div},
+            ),
+            Configuration("CAL + triplets", "the demo's objective", TRIPLETS),
+            Configuration("unprotected + triplets", "all losses reach attention maps", UNPROTECTED | TRIPLETS),
         )
     return tuple(
         Configuration(f"{one.name}, {steps} steps", changes=one.changes | {"optim.steps": steps})
