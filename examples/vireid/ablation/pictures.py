@@ -25,16 +25,16 @@ HEALTH = ("no attention diversity", "unprotected")
 
 def picture_terms(jobs: Sequence[Job], path: Path) -> Path | None:
     """Each loss term with its weight and without it, and the attention; None where there is nothing to compare."""
-    names = {job.configuration.name for job in jobs}
-    pairs = {term: (FULL.name, one.name) for one in _once(jobs) if (term := _dropped(one))}
-    if set(HEALTH) <= names:
+    some = {job.configuration.name: job.configuration for job in jobs}
+    pairs = {term: (FULL.name, name) for name, one in some.items() if (term := _dropped(one))}
+    if set(HEALTH) <= some.keys():
         pairs |= dict.fromkeys(("entropy", "overlap"), (FULL.name, *HEALTH))
-    if FULL.name not in names or not pairs:
+    if FULL.name not in some or not pairs:
         return None
     logs: dict[str, list[list[dict[str, float]]]] = {}
     for job in jobs:
         logs.setdefault(job.configuration.name, []).append(read_log(job.settings.out))
-    panels = {term: {name: logs[name] for name in some} for term, some in pairs.items()}
+    panels = {term: {name: logs[name] for name in names} for term, names in pairs.items()}
     return draw_contrasts(panels, path, title="Terms of the loss, before their weights, with and without; every seed")
 
 
@@ -58,10 +58,6 @@ def picture_parts(jobs: Sequence[Job], path: Path) -> Path | None:
         maps[job.configuration.name] = [x for pair in zip(*own, strict=True) for x in pair]
     title = "All parts of each model of seed 0; matched parts in one colour"
     return draw_composites([x for pair in zip(*shown, strict=True) for x in pair], maps, path, title=title)
-
-
-def _once(jobs: Sequence[Job]) -> list[Configuration]:
-    return [job.configuration for job in jobs if job.settings.seed == 0]
 
 
 def _dropped(one: Configuration) -> str | None:
