@@ -82,7 +82,11 @@ class LossSettings:
     pcl: float = 1.0
     """L_pcl."""
     margin: float = 0.7
-    """σ of L_pcl, on normalised features."""
+    """σ of L_pcl."""
+    normalize: bool = True
+    """L_pcl on features of norm 1; without, as the source's equation has it."""
+    cosine: bool = True
+    """L_div and L_kd1 by cosines of maps; without, by inner products as in the source's equations."""
     kd1: float = 0.2
     """λ1."""
     kd2: float = 0.1

@@ -1,6 +1,7 @@
-"""What stands in the place of L_pcl in the comparison of metric losses: each on the own-refined parts [n p c].
+"""What stands in the place of L_pcl in the comparison of metric losses: each on refined parts [n p c] of norm 1.
 
-All read parts of norm 1, as L_pcl does here.
+But for the direct objective they read what L_pcl reads, own-refined and cross-refined parts, as rows of one batch: a
+cross-refined part was read on another image, and has that one's modality.
 
 direct          L_pcl whose cross-refined parts are the partner's own: modalities meet without target awareness, and
                 with nothing to distil.
@@ -13,6 +14,7 @@ The centers are the batch's, as L_pcl's are.
 
 from __future__ import annotations
 
+import torch
 from pytorch_metric_learning.losses import TripletMarginLoss
 from pytorch_metric_learning.miners import BatchHardMiner
 from torch import Tensor
@@ -28,16 +30,16 @@ NAMES = ("direct", "triplet", "center", "hetero-center")
 def metric_loss(name: str, output: CALOutput, labels: Tensor, modality: Tensor, *, margin: float) -> Tensor:
     """The loss of a name over the rows of all processes; `margin` is that of the direct objective."""
     own = output.own.features
-    every, labels, modality = gather(own), gather(labels), gather(modality)
     if name == "direct":
-        cross = gather(own[output.partner])
-        return part_center_loss(every, cross, labels, modality, margin=margin, normalize=True)
+        rows = (gather(x) for x in (own, own[output.partner], labels, modality))
+        return part_center_loss(*rows, margin=margin, normalize=True)
+    features, labels = gather(torch.cat([own, output.cross.features])), gather(labels.repeat(2))
     if name == "triplet":
-        return triplet_loss(every, labels)
+        return triplet_loss(features, labels)
     if name == "center":
-        return center_loss(every, labels)
+        return center_loss(features, labels)
     if name == "hetero-center":
-        return hetero_center_loss(every, labels, modality)
+        return hetero_center_loss(features, labels, gather(torch.cat([modality, modality[output.partner]])))
     raise ValueError(f"metric_loss: `name` must be one of {NAMES}; got {name!r}")
 
 

@@ -25,7 +25,8 @@ class Objective(nn.Module):
     def __init__(self, settings: Settings) -> None:
         super().__init__()
         self.settings = loss = settings.loss
-        names = ("part_id", "kd1", "kd2", "dis", "div", "attention_div", "margin", "label_smoothing")
+        names = ("part_id", "kd1", "kd2", "dis", "div", "attention_div")
+        names += ("margin", "normalize", "cosine", "label_smoothing")
         weights = {name: getattr(loss, name) for name in names} | {"pcl": loss.pcl if loss.metric == "pcl" else 0.0}
         if loss.metric == "direct":  # attention maps of two images are nothing to be made alike
             weights |= {"kd1": 0.0, "kd2": 0.0}

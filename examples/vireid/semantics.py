@@ -63,7 +63,7 @@ def profiles(attention: Tensor, parts: Tensor) -> Tensor:
     return torch.einsum("nphw,nhws->nps", attention, cover)
 
 
-def semantic_scores(visible: Tensor, infrared: Tensor, order: Tensor) -> dict[str, float]:
+def semantic_scores(visible: Tensor, infrared: Tensor, order: Tensor) -> dict[str, float | None]:
     """How part indices and semantic parts go together, from the profiles [m p s] of pairs and M̂ [p], in percent.
 
     purity        of an attention map, the share on the semantic part that it covers most.
@@ -71,20 +71,27 @@ def semantic_scores(visible: Tensor, infrared: Tensor, order: Tensor) -> dict[st
     constancy     how often a part index covers most what it covers most on the whole, within a modality.
     agreement     how often matched parts of a pair's two pictures cover most the same semantic part; that of equal
                   indices is `agreement_without`; that of any two indices, `agreement_chance`.
+    …_person      agreement where the visible picture's part covers most a part of the person: two parts agree on the
+                  background too easily. None if none does.
     """
     both = torch.cat([visible, infrared])
     main = [profile.argmax(dim=2) for profile in (visible, infrared)]
     constancy = [(tops == tops.mode(dim=0).values).double().mean() for tops in main]
-    nobody = both[:, :, [Part.BACKGROUND, Part.OCCLUDER]].sum(dim=2)
+    nobody = torch.tensor([Part.BACKGROUND, Part.OCCLUDER])
+    on_person = ~torch.isin(main[0], nobody)
+    agreement = {
+        "agreement": (main[0] == main[1][:, order]).double(),
+        "agreement_without": (main[0] == main[1]).double(),
+        "agreement_chance": (main[0][:, :, None] == main[1][:, None, :]).double().mean(dim=2),
+    }
     figures = {
         "purity": both.amax(dim=2).mean(),
-        "person": 1 - nobody.mean(),
+        "person": 1 - both[:, :, nobody].sum(dim=2).mean(),
         "constancy": torch.stack(constancy).mean(),
-        "agreement": (main[0] == main[1][:, order]).double().mean(),
-        "agreement_without": (main[0] == main[1]).double().mean(),
-        "agreement_chance": (main[0][:, :, None] == main[1][:, None, :]).double().mean(),
     }
-    return {name: 100 * float(value) for name, value in figures.items()}
+    figures |= {name: values.mean() for name, values in agreement.items()}
+    figures |= {f"{name}_person": values[on_person].mean() for name, values in agreement.items()}
+    return {name: None if value.isnan() else 100 * float(value) for name, value in figures.items()}
 
 
 def same_parts(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:

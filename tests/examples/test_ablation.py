@@ -16,11 +16,29 @@ from rich.console import Console
 import ablate
 from vireid.ablation import pictures, study
 from vireid.ablation.benchmark import BASE, PEOPLE, settings_of
-from vireid.ablation.configurations import COMPARISON, FULL, STUDIES, SWEEPS, Configuration, base_value, configurations
+from vireid.ablation.configurations import (
+    COMPARISON,
+    CONTRASTS,
+    FULL,
+    STUDIES,
+    SWEEPS,
+    Configuration,
+    base_value,
+    configurations,
+)
 from vireid.ablation.pictures import picture_parts, picture_terms
 from vireid.ablation.scores import undo_order
 from vireid.ablation.study import jobs_of, last_losses, perform, run_study
-from vireid.ablation.summary import LOSSES, TARGET_AWARE, WAYS, by_configuration, likeness_over_seeds, paired, tables
+from vireid.ablation.summary import (
+    LOSSES,
+    TARGET_AWARE,
+    WAYS,
+    by_configuration,
+    gain,
+    likeness_over_seeds,
+    paired,
+    tables,
+)
 from vireid.config import DEMO, SysuSettings
 from vireid.data import read_sysu
 from vireid.engine import build_model
@@ -111,6 +129,21 @@ def test_differences_are_paired_by_seed() -> None:
     assert "| b | 2 | 60.0 ± 495.5 | 60.0 ± 495.5 | 60.0 ± 495.5 | – | – | +1.0 | – |" in tables(
         [*runs["a"].values(), *runs["b"].values()]
     )
+
+
+def test_what_is_contrasted_is_configured_and_paired_by_seed() -> None:
+    names = {one.name for one in COMPARISON}
+    assert {name for pair in CONTRASTS for name in pair} <= names - {FULL.name}
+    one, other = CONTRASTS[0]
+    text = tables([run(FULL.name, 0, 1.0), run(one, 0, 5.0), run(one, 1, 7.0), run(other, 1, 4.0)])
+    assert f"| {one} − {other} | 1 | +3.0 | – | – |" in text
+
+
+def test_ways_of_retrieval_are_compared_within_a_run() -> None:
+    measure = gain("parts", "global")
+    retrieval = {"parts": {"mAP": 5.0}, "global": {"mAP": 3.0}}
+    assert measure({"retrieval": retrieval}) == 2.0
+    assert measure({"retrieval": {}}) is measure({"retrieval": {"parts": retrieval["parts"]}}) is None
 
 
 def test_parts_of_several_seeds_are_compared_pair_by_pair() -> None:

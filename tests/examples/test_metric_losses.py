@@ -80,13 +80,21 @@ def model_output():
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_each_name_gives_a_loss_that_moves_own_parts(name: str) -> None:
+def test_each_name_gives_a_loss_that_moves_the_parts_it_reads(name: str) -> None:
     output, labels, modality = model_output()
     loss = metric_loss(name, output, labels, modality, margin=2.0)
-    (gradient,) = torch.autograd.grad(loss, output.own.features)
+    read = [output.own.features] if name == "direct" else [output.own.features, output.cross.features]
     assert loss.ndim == 0
-    assert gradient.isfinite().all()
-    assert gradient.abs().sum() > 0
+    for gradient in torch.autograd.grad(loss, read):
+        assert gradient.isfinite().all()
+        assert gradient.abs().sum() > 0
+
+
+def test_a_cross_refined_part_counts_to_the_modality_of_the_image_it_was_read_on() -> None:
+    output, labels, modality = model_output()
+    rows = torch.cat([output.own.features, output.cross.features])
+    expected = hetero_center_loss(rows, labels.repeat(2), torch.cat([modality, 1 - modality]))
+    assert torch.equal(metric_loss("hetero-center", output, labels, modality, margin=2.0), expected)
 
 
 def test_the_direct_objective_reads_no_cross_refined_part() -> None:

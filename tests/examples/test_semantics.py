@@ -67,6 +67,16 @@ def test_purity_counts_the_part_that_is_covered_most_and_constancy_the_usual_one
     assert semantic_scores(*[profiles(changing, pixels())] * 2, torch.tensor([0]))["constancy"] == 50
 
 
+def test_agreement_on_the_person_leaves_parts_of_the_background_out() -> None:
+    upper, lower, nobody = on((0, 0)), on((2, 0)), on((0, 1), (1, 1))
+    visible, infrared = (profiles(maps(*parts), pixels()) for parts in ((upper, lower, nobody), (lower, lower, nobody)))
+    scores = semantic_scores(visible, infrared, torch.arange(3))
+    assert scores["agreement"] == pytest.approx(200 / 3)
+    assert scores["agreement_person"] == scores["agreement_without_person"] == 50
+    assert scores["agreement_chance_person"] == pytest.approx((0 + 200 / 3) / 2)
+    assert semantic_scores(*[profiles(maps(nobody), pixels())] * 2, torch.tensor([0]))["agreement_person"] is None
+
+
 def test_parts_of_two_models_are_matched_before_they_are_compared() -> None:
     profile = np.eye(3)[:, [0, 1, 2]]
     assert same_parts(profile, profile[[2, 0, 1]]) == pytest.approx(100)

@@ -31,7 +31,6 @@ class Configuration:
 
 FULL = Configuration("CAL", "the whole, with the source's objective", target_aware=True)
 
-UNPROTECTED = {"model.protect_attention": False}
 TRIPLETS = {"loss.triplet": 1.0, "loss.part_triplet": 4.0}
 GLOBAL = {"method": "global"}
 
@@ -65,7 +64,7 @@ COMPARISON = (
     Configuration("no channel gate", "query-guided channel attention helps", {"model.channel_gate": False}),
     Configuration("no IN", "instance normalisation helps", {"model.instance_norm": False}),
     Configuration("IN over parts", "the seed's statistics T_P, not the tokens'", {"model.statistics": "parts"}),
-    Configuration("unprotected", "ours: identity loss kept from attention maps", UNPROTECTED),
+    Configuration("unprotected", "ours: identity loss kept from attention maps", {"model.protect_attention": False}),
     Configuration("no L_pcl", "L_pcl helps", {"loss.pcl": 0.0}),
     Configuration("triplet for L_pcl", "L_pcl beats the hard triplet loss", {"loss.metric": "triplet"}),
     Configuration("center for L_pcl", "L_pcl beats the center loss", {"loss.metric": "center"}),
@@ -79,6 +78,15 @@ COMPARISON = (
     Configuration("no L_kd2", "L_kd2 helps", {"loss.kd2": 0.0}),
     Configuration("independent scorers", "M̂ orders parts that did not start alike", {"model.equal_scorers": False}),
 )
+
+CONTRASTS = (
+    ("no MatchDistill", "direct"),  # target awareness by itself: nothing is distilled in either
+    ("learnable", "IN over parts"),  # both by the statistics of the parts
+    ("dot product", "no channel gate"),  # neither has a gate
+    ("no diversity", "no attention diversity"),  # L_div where nothing else keeps parts apart
+    ("CAL + triplets", "identity + triplet"),
+)
+"""Pairs that differ in one thing, neither of which is full CAL."""
 
 SWEEPS: dict[str, tuple[float, ...]] = {
     "model.parts": (2, 3, 6, 8),
@@ -101,7 +109,7 @@ def configurations(study: Study) -> tuple[Configuration, ...]:
     """All of a study. The first is what the others are compared with."""
     if study == "comparison":
         return COMPARISON
-    full = Configuration(FULL.name, "the settings before validation")
+    full = Configuration(FULL.name, "the base")
     if study == "sensitivity":
         swept = ((name, value) for name, values in SWEEPS.items() for value in values)
         return (full, *(Configuration(f"{name} = {value:g}", changes={name: value}) for name, value in swept))
@@ -112,17 +120,15 @@ def configurations(study: Study) -> tuple[Configuration, ...]:
             Configuration(f"{name} × {weight:g}", changes={"loss.metric": name, "loss.pcl": weight})
             for name, weight in pairs
         )
-    if study == "protection":
-        return (
-            full,
-            Configuration("unprotected", "the identity loss reaches attention maps", UNPROTECTED),
+    if study == "protection":  # with what holds the maps apart where the identity loss would make them alike
+        return tuple(
             Configuration(
-                "unprotected, diversity × 3",
-                "and diversity holds them apart",
-                UNPROTECTED | {"loss.attention_div": 3 * BASE.loss.attention_div},
-            ),
-            Configuration("CAL + triplets", "the demo's objective", TRIPLETS),
-            Configuration("unprotected + triplets", "all losses reach attention maps", UNPROTECTED | TRIPLETS),
+                f"{'protected' if protect else 'unprotected'}, diversity {weight:g}{ending}",
+                changes={"model.protect_attention": protect, "loss.attention_div": weight} | losses,
+            )
+            for ending, losses in (("", {}), (" + triplets", TRIPLETS))
+            for protect in (True, False)
+            for weight in (0.5, 1.5)
         )
     return tuple(
         Configuration(f"{one.name}, {steps} steps", changes=one.changes | {"optim.steps": steps})

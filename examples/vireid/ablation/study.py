@@ -93,6 +93,7 @@ def perform(job: Job, threads: int) -> None:
         "steps": settings.optim.steps,
         "train_seconds": round(seconds, 1),
         "losses": last_losses(settings.out),
+        "commit": read_json(settings.out / RECORD)["commit"],
     }
     write_json(job.scores, origin | scores)
 

@@ -6,10 +6,11 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import combinations
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
+from vireid.ablation.configurations import CONTRASTS
 from vireid.data import VISIBLE
 from vireid.interval import Interval, interval
 from vireid.semantics import same_parts
@@ -53,6 +54,12 @@ def retrieval(way: str, figure: str = "mAP") -> Measure:
     return lambda run: run["retrieval"].get(way, {}).get(figure)
 
 
+def gain(way: str, over: str) -> Measure:
+    """By how much a way of retrieval is better than another of the same run, in mAP."""
+    one, other = retrieval(way), retrieval(over)
+    return lambda run: None if (much := one(run)) is None or (less := other(run)) is None else much - less
+
+
 def ratio(cost: str) -> Measure:
     """What target-aware retrieval costs for what distilled retrieval costs."""
     numerator, denominator = retrieval("target-aware", cost), retrieval("distilled", cost)
@@ -61,7 +68,7 @@ def ratio(cost: str) -> Measure:
 
 def part(group: str, figure: str, factor: float = 1.0) -> Measure:
     """A figure of a run's parts or training: of `attention`, `semantics`, `correspondence` or `losses`."""
-    return lambda run: factor * run[group][figure] if group in run else None
+    return lambda run: None if (value := run.get(group, {}).get(figure)) is None else factor * value
 
 
 def likeness_over_seeds(runs: Runs) -> Interval | None:
@@ -72,7 +79,9 @@ def likeness_over_seeds(runs: Runs) -> Interval | None:
     return Interval(float(np.mean(values)), math.nan, values) if values else None
 
 
-Column = tuple[str, Callable[[Runs], Interval | None]]
+Row = TypeVar("Row")
+Column = tuple[str, Callable[[Row], Interval | None]]
+"""A heading, and what a row has below it."""
 
 MEASURES: dict[str, Measure] = {
     "rank-1": retrieval("distilled", "rank1"),
@@ -90,6 +99,8 @@ PARTS: dict[str, Measure] = {
     "agreement, %": part("semantics", "agreement"),
     "without M̂": part("semantics", "agreement_without"),
     "chance": part("semantics", "agreement_chance"),
+    "agreement on the person, %": part("semantics", "agreement_person"),
+    "its chance": part("semantics", "agreement_chance_person"),
     "M̂'s share, %": part("correspondence", "share", 100),
 }
 LOSSES = ("id", "part_id", "pcl", "kd1", "kd2", "dis", "div", "attention_div")
@@ -98,6 +109,13 @@ TARGET_AWARE = (
     *("distilled", "target-aware and global", "parts", "target-aware"),
     *("parts without norm", "target-aware without norm"),
 )
+COMPARED = ("mAP", "mAP, parts")
+CONTRASTED = {name: MEASURES[name] for name in COMPARED} | {"mAP, target-aware": retrieval("target-aware")}
+GAINS = {"Δ by the parts": gain("distilled", "global")}
+TARGET_AWARE_GAINS = {
+    "Δ target-aware to parts": gain("target-aware", "parts"),
+    "Δ the same without norm": gain("target-aware without norm", "parts without norm"),
+}
 COSTS: dict[str, Measure] = {
     "seconds, target-aware": retrieval("target-aware", "seconds"),
     "times distilled's": ratio("seconds"),
@@ -106,34 +124,42 @@ COSTS: dict[str, Measure] = {
 
 
 def tables(scores: Sequence[Scores]) -> str:
-    """Markdown: every configuration's retrieval beside the first's, what its parts are, its losses at the end of
-    training, and its ways of retrieval."""
+    """Markdown: every configuration's retrieval beside the first's, differences of others, what its parts are, its
+    losses at the end of training, and its ways of retrieval."""
     runs = by_configuration(scores)
     reference = next(iter(runs.values()))
-    differences: list[Column] = [
-        (f"Δ {name}", partial(paired, reference=reference, measure=MEASURES[name])) for name in ("mAP", "mAP, parts")
+    differences: list[Column[Runs]] = [
+        (f"Δ {name}", partial(paired, reference=reference, measure=MEASURES[name])) for name in COMPARED
     ]
     with_parts = {name: some for name, some in runs.items() if "attention" in next(iter(some.values()))}
+    others = {f"{one} − {other}": (runs[one], runs[other]) for one, other in CONTRASTS if {one, other} <= runs.keys()}
     with_ways = {name: some for name, some in with_parts.items() if over_seeds(some, COSTS["seconds, target-aware"])}
     return "\n\n".join(
         [
             _table(runs, [*_columns(MEASURES), *differences]),
+            _table(others, [(f"Δ {name}", _between(measure)) for name, measure in CONTRASTED.items()]),
             _table(with_parts, [*_columns(PARTS), ("alike over seeds, %", likeness_over_seeds)]),
             _table(with_parts, _columns({name: part("losses", name) for name in LOSSES}), digits=3),
-            _table(with_parts, _columns({way: retrieval(way) for way in WAYS})),
-            _table(with_ways, _columns({way: retrieval(way) for way in TARGET_AWARE} | COSTS)),
+            _table(with_parts, _columns({way: retrieval(way) for way in WAYS} | GAINS)),
+            _table(with_ways, _columns({way: retrieval(way) for way in TARGET_AWARE} | TARGET_AWARE_GAINS | COSTS)),
         ]
     )
 
 
-def _columns(measures: Mapping[str, Measure]) -> list[Column]:
+def _columns(measures: Mapping[str, Measure]) -> list[Column[Runs]]:
     return [(name, partial(over_seeds, measure=measure)) for name, measure in measures.items()]
 
 
-def _table(runs: Mapping[str, Runs], columns: Sequence[Column], *, digits: int = 1) -> str:
+def _between(measure: Measure) -> Callable[[tuple[Runs, Runs]], Interval | None]:
+    return lambda pair: paired(*pair, measure)
+
+
+def _table(rows: Mapping[str, Row], columns: Sequence[Column[Row]], *, digits: int = 1) -> str:
+    """A row's seeds are those of the first figure that it has."""
     lines = ["| | seeds | " + " | ".join(name for name, _ in columns) + " |", "|---" * (len(columns) + 2) + "|"]
-    for configuration, some in runs.items():
-        found = {name: measure(some) for name, measure in columns}
-        cells = [x.text(sign=name.startswith("Δ"), digits=digits) if x else "–" for name, x in found.items()]
-        lines.append(f"| {configuration} | {len(some)} | " + " | ".join(cells) + " |")
+    for name, row in rows.items():
+        found = {heading: measure(row) for heading, measure in columns}
+        cells = [x.text(sign=heading.startswith("Δ"), digits=digits) if x else "–" for heading, x in found.items()]
+        seeds = next((len(x.values) for x in found.values() if x), 0)
+        lines.append(f"| {name} | {seeds} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
