@@ -19,7 +19,7 @@ from vireid.run import decode, load_model
 from vireid.semantics import pair_people
 
 PEOPLE = 3
-HEALTH = ("no attention diversity", "unprotected")
+HEALTH = ("no attention diversity", "protected")
 """Beside full CAL, what shows whether attention maps stay apart."""
 
 
