@@ -48,8 +48,6 @@ class Case:
     factory: bool = False
     loss: bool = False
     tolerance: float = 1e-6
-    smooth: dict[str, Any] = field(default_factory=dict)
-    """Settings under which the gradient is that of the value (nothing detached)."""
 
 
 def floats(tree: object) -> list[Tensor]:
@@ -340,7 +338,7 @@ CASES: dict[str, Case] = {
         + ("part_classifier.weight", "part_norm.bias", "part_norm.num_batches_tracked", "part_norm.running_mean")
         + ("part_norm.running_var", "part_norm.weight"),
         variants=({"dim": 2}, {"alpha": 0.5}, {"shared_miner": True}, {"statistics": "parts"})
-        + ({"protect_attention": False},),
+        + ({"protect_attention": True},),
         refused={
             "no parts": lambda: small_cal(num_parts=0),
             "no classes": lambda: small_cal(num_classes=0),
@@ -366,7 +364,6 @@ CASES: dict[str, Case] = {
         },
         factory=True,
         tolerance=1e-4,
-        smooth={"protect_attention": False},
     ),
 }
 

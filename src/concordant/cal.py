@@ -70,7 +70,8 @@ class CAL(nn.Module):
         shared_miner: one DRM for both modalities (an ablation: the source finds it worse).
         statistics: whose statistics normalise the parts in TSAA: the "tokens" they were mined from, or the "parts".
         protect_attention: the identity classifiers read refined parts through a copy of the attention map that takes
-            no gradient. The identity loss rewards pooling everything, and drives the attention to uniform if it may.
+            no gradient, and with them L_kd2. The identity loss rewards pooling everything: without a diversity term on
+            the maps (`CALLoss(attention_div=)`) it drives them to uniform. With one it is better let through.
 
     Shape: images (n, …), labels (n,), modality (n,) in {0, 1} → `CALOutput`.
 
@@ -102,7 +103,7 @@ class CAL(nn.Module):
         attention: nn.Module | None = None,
         shared_miner: bool = False,
         statistics: Literal["tokens", "parts"] = "tokens",
-        protect_attention: bool = True,
+        protect_attention: bool = False,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:

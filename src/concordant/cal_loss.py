@@ -99,7 +99,7 @@ class CALLoss(nn.Module):
         kd2: float = 0.1,
         dis: float = 0.1,
         div: float = 0.5,
-        attention_div: float = 0.5,
+        attention_div: float = 1.5,
         margin: float = 0.7,
         normalize: bool = True,
         cosine: bool = True,
