@@ -111,10 +111,10 @@ TARGET_AWARE = (
 )
 COMPARED = ("mAP", "mAP, parts")
 CONTRASTED = {name: MEASURES[name] for name in COMPARED} | {"mAP, target-aware": retrieval("target-aware")}
-GAINS = {"Δ by the parts": gain("distilled", "global")}
+GAINS = {"Δ whole − global half": gain("distilled", "global")}
 TARGET_AWARE_GAINS = {
-    "Δ target-aware to parts": gain("target-aware", "parts"),
-    "Δ the same without norm": gain("target-aware without norm", "parts without norm"),
+    "Δ target-aware − parts": gain("target-aware", "parts"),
+    "Δ the same, without norm": gain("target-aware without norm", "parts without norm"),
 }
 COSTS: dict[str, Measure] = {
     "seconds, target-aware": retrieval("target-aware", "seconds"),
@@ -134,16 +134,15 @@ def tables(scores: Sequence[Scores]) -> str:
     with_parts = {name: some for name, some in runs.items() if "attention" in next(iter(some.values()))}
     others = {f"{one} − {other}": (runs[one], runs[other]) for one, other in CONTRASTS if {one, other} <= runs.keys()}
     with_ways = {name: some for name, some in with_parts.items() if over_seeds(some, COSTS["seconds, target-aware"])}
-    return "\n\n".join(
-        [
-            _table(runs, [*_columns(MEASURES), *differences]),
-            _table(others, [(f"Δ {name}", _between(measure)) for name, measure in CONTRASTED.items()]),
-            _table(with_parts, [*_columns(PARTS), ("alike over seeds, %", likeness_over_seeds)]),
-            _table(with_parts, _columns({name: part("losses", name) for name in LOSSES}), digits=3),
-            _table(with_parts, _columns({way: retrieval(way) for way in WAYS} | GAINS)),
-            _table(with_ways, _columns({way: retrieval(way) for way in TARGET_AWARE} | TARGET_AWARE_GAINS | COSTS)),
-        ]
-    )
+    every = [
+        _table(runs, [*_columns(MEASURES), *differences]),
+        _table(others, [(f"Δ {name}", _between(measure)) for name, measure in CONTRASTED.items()]),
+        _table(with_parts, [*_columns(PARTS), ("alike over seeds, %", likeness_over_seeds)]),
+        _table(with_parts, _columns({name: part("losses", name) for name in LOSSES}), digits=3),
+        _table(with_parts, _columns({way: retrieval(way) for way in WAYS} | GAINS)),
+        _table(with_ways, _columns({way: retrieval(way) for way in TARGET_AWARE} | TARGET_AWARE_GAINS | COSTS)),
+    ]
+    return "\n\n".join(table for table in every if table)
 
 
 def _columns(measures: Mapping[str, Measure]) -> list[Column[Runs]]:
@@ -155,7 +154,9 @@ def _between(measure: Measure) -> Callable[[tuple[Runs, Runs]], Interval | None]
 
 
 def _table(rows: Mapping[str, Row], columns: Sequence[Column[Row]], *, digits: int = 1) -> str:
-    """A row's seeds are those of the first figure that it has."""
+    """A row's seeds are those of the first figure that it has. Nothing if there is no row."""
+    if not rows:
+        return ""
     lines = ["| | seeds | " + " | ".join(name for name, _ in columns) + " |", "|---" * (len(columns) + 2) + "|"]
     for name, row in rows.items():
         found = {heading: measure(row) for heading, measure in columns}
