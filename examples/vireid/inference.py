@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from rich.progress import track
 from torch import Tensor
 
-from concordant import CAL, Encoded, PartQueries
+from concordant import CAL, Encoded, PartQueries, per_modality
 from vireid.baseline import GlobalBaseline
 from vireid.data import INFRARED, VISIBLE, normalise
 
@@ -86,3 +86,15 @@ def attend(model: CAL, images: NDArray[np.uint8], modality: int, *, device: torc
         maps.append(model.attention.attend(*encoded).attention.float().cpu())
     grid = model.feature_map(read(images, np.arange(1), device), modality).shape[-2:]
     return torch.cat(maps).unflatten(2, grid)
+
+
+@torch.inference_mode()
+def select(model: CAL, images: NDArray[np.uint8], modality: int, *, device: torch.device) -> Tensor:
+    """Which tokens each part was made of, [n p gh gw] of booleans, of images [n h w 3] of one modality."""
+    model.eval()
+    masks = []
+    for rows in batches(np.arange(len(images))):
+        feature_map = model.feature_map(read(images, rows, device), modality)
+        selection = per_modality(model.miners, feature_map, modality).selection
+        masks.append((selection > 0).mT.unflatten(2, feature_map.shape[-2:]).cpu())
+    return torch.cat(masks)

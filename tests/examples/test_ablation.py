@@ -185,6 +185,8 @@ def test_a_study_from_end_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert aware["seconds"] > own["seconds"] > 0
     assert {*LOSSES, "total"} <= full["losses"].keys()
     assert full["retrieval"]["distilled"]["rank1"] > 0
+    assert full["attention"]["own_chance"] == 0.25
+    assert 0 < full["attention"]["own"] < 1
     assert baseline.keys() & {"attention", "semantics", "profiles"} == set()
     assert np.array(full["profiles"]).sum(axis=2) == pytest.approx(1, abs=1e-4)
     assert "| CAL | 1 |" in tables(scores)

@@ -16,7 +16,7 @@ from vireid.baseline import GlobalBaseline
 from vireid.data import INFRARED, VISIBLE, Similarity, Sysu, cosine, evaluate
 from vireid.data.dataset import Rows
 from vireid.diagnostics import attention_health
-from vireid.inference import attend, encode, extract
+from vireid.inference import attend, encode, extract, select
 from vireid.report import Images
 from vireid.search import target_aware
 from vireid.semantics import pair_people, profiles, read_parts, semantic_scores
@@ -82,16 +82,23 @@ def undo_order(parts: Tensor, infrared: Tensor, order: Tensor) -> Tensor:
 
 
 def describe_parts(model: CAL, data: Sysu, images: Images, order: Tensor, device: torch.device) -> dict[str, Any]:
-    """The attention's health, M̂, and how parts go together with semantic parts: all on the same pairs of pictures."""
+    """The attention's health, how much of it stays on the tokens that a part was made of, M̂, and how parts go together
+    with semantic parts: all on the same pairs of pictures."""
     pairs = pair_people(data.test)
-    maps = [attend(model, images[rows], m, device=device) for m, rows in zip((VISIBLE, INFRARED), pairs, strict=True)]
+    shown = [(images[rows], m) for m, rows in zip((VISIBLE, INFRARED), pairs, strict=True)]
+    maps = [attend(model, *some, device=device) for some in shown]
+    made_of = torch.cat([select(model, *some, device=device) for some in shown])
     paths = data.test.paths
     covered = [
         profiles(attention, read_parts(data.root, [paths[row] for row in rows]))
         for attention, rows in zip(maps, pairs, strict=True)
     ]
     return {
-        "attention": attention_health(torch.cat(maps)),
+        "attention": attention_health(torch.cat(maps))
+        | {
+            "own": float((torch.cat(maps) * made_of).sum(dim=(2, 3)).mean()),
+            "own_chance": float(made_of.float().mean()),
+        },
         "correspondence": {"permutation": order.tolist(), "share": model.correspondence.stability()},
         "semantics": semantic_scores(*covered, order),
         "profiles": [profile.double().mean(dim=0).tolist() for profile in covered],

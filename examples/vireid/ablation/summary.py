@@ -93,6 +93,8 @@ MEASURES: dict[str, Measure] = {
 PARTS: dict[str, Measure] = {
     "entropy, % of ln t": part("attention", "entropy", 100),
     "overlap, %": part("attention", "overlap", 100),
+    "on its own tokens, %": part("attention", "own", 100),
+    "of all tokens, %": part("attention", "own_chance", 100),
     "on the person, %": part("semantics", "person"),
     "purity, %": part("semantics", "purity"),
     "constancy, %": part("semantics", "constancy"),
