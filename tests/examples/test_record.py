@@ -31,7 +31,7 @@ from vireid.data import Augment
 from vireid.record import compare_records, fingerprint, plain, read_json, read_settings, revive, write_json
 from vireid.render.dataset import RenderConfig, render_dataset
 
-WEIGHTS = [field.name for field in fields(LossSettings) if field.name != "metric"]
+NUMBERS = [field.name for field in fields(LossSettings) if isinstance(field.default, float)]
 OTHER = SysuSettings(
     root=Path("a/b"),
     out=Path("c"),
@@ -66,7 +66,12 @@ OTHER = SysuSettings(
         "parts",
         False,
     ),
-    loss=LossSettings(metric="direct", **{name: 0.01 * i for i, name in enumerate(WEIGHTS, 1)}),
+    loss=LossSettings(
+        metric="direct",
+        normalize=False,
+        cosine=False,
+        **{name: 0.011 * i for i, name in enumerate(NUMBERS, 1)},
+    ),
     optim=OptimSettings(7, 2, 1e-5, 0.5, 0.03, 0.2, 1.0, 0.9),
     test=RetrievalSettings(True, True),
 )

@@ -99,16 +99,16 @@ CONTRASTS = (
 
 SWEEPS: dict[str, tuple[float, ...]] = {
     "model.parts": (2, 3, 6, 8),
-    "model.alpha": (0.25, 0.5, 2.0, 4.0),
-    "loss.margin": (0.3, 0.5, 1.0),
+    "model.alpha": (0.25, 4.0),
+    "loss.margin": (0.3, 1.0),
     "loss.pcl": (0.0, 0.3, 3.0),
-    "loss.kd1": (0.0, 0.05, 0.8),
-    "loss.kd2": (0.0, 0.03, 0.3, 1.0),
-    "loss.dis": (0.0, 0.03, 0.3, 1.0),
-    "loss.div": (0.0, 0.15, 1.5),
+    "loss.kd1": (0.0, 0.8),
+    "loss.kd2": (0.0, 1.0),
+    "loss.dis": (0.0, 1.0),
+    "loss.div": (0.0, 1.5),
     "loss.attention_div": (0.0, 0.5, 5.0),
 }
-"""Values beside the base's own, of one setting at a time."""
+"""Values beside the base's own, of one setting at a time: far ones, as near ones differ by less than seeds do."""
 
 WEIGHTS = (0.3, 1.0, 3.0)
 BUDGETS = (300, 600, 1200)
