@@ -112,6 +112,7 @@ def test_the_weights_are_those_of_the_library_unless_said_otherwise() -> None:
     library = {name: parameter.default for name, parameter in inspect.signature(CALLoss).parameters.items()}
     ours = {name: value for name, value in asdict(LossSettings()).items() if name in library}
     assert ours.pop("label_smoothing") == 0.1
+    assert ours.pop("attention_div") == 0.5
     assert ours == {name: library[name] for name in ours}
 
 
