@@ -64,8 +64,8 @@ class ModelSettings:
     statistics: Literal["tokens", "parts"] = "tokens"
     """Whose statistics normalise the parts in TSAA."""
     protect_attention: bool = True
-    """Keep the identity loss's gradient from the attention maps. `CAL` does not by default; beside triplet losses it makes
-    no difference to the figures, and the maps are sharper: see docs/evidence.md."""
+    """Keep the identity loss's gradient from the attention maps. `CAL` does not by default; beside triplet losses it is
+    as good, and the maps are sharper: see docs/evidence.md."""
 
 
 @dataclass(frozen=True)
@@ -97,8 +97,8 @@ class LossSettings:
     div: float = 0.5
     """λ4."""
     attention_div: float = 0.5
-    """Diversity of the attention maps (not in the source). Less than `CALLoss` has, as nothing here draws them together:
-    see `protect_attention`."""
+    """Diversity of the attention maps (not in the source). Less than `CALLoss` has, as `protect_attention` keeps from
+    them what would make them alike."""
 
 
 @dataclass(frozen=True)

@@ -130,15 +130,15 @@ def configurations(study: Study) -> tuple[Configuration, ...]:
             for name, weight in pairs
         )
     if study == "protection":  # with what holds the maps apart where the identity loss would make them alike
-        return tuple(
-            Configuration(
-                f"{'protected' if protect else 'unprotected'}, diversity {weight:g}{ending}",
-                changes={"model.protect_attention": protect, "loss.attention_div": weight} | losses,
-            )
-            for ending, losses in (("", {}), (" + triplets", TRIPLETS))
-            for protect in (True, False)
-            for weight in (0.5, 1.5)
-        )
+        kept, reached = "protected, diversity 0.5", "unprotected, diversity 1.5"
+        changes = {
+            kept: {"model.protect_attention": True, "loss.attention_div": 0.5},
+            "unprotected, diversity 0": {"loss.attention_div": 0.0},
+            "unprotected, diversity 0.5": {"loss.attention_div": 0.5},
+            reached: {},
+        }
+        changes |= {f"{name} + triplets": changes[name] | TRIPLETS for name in (kept, reached)}
+        return tuple(Configuration(name, changes=some) for name, some in changes.items())
     return tuple(
         Configuration(f"{one.name}, {steps} steps", changes=one.changes | {"optim.steps": steps})
         for one in (BASELINE, full)
