@@ -75,7 +75,9 @@ COMPARISON = (
     Configuration("IN over parts", "the seed's statistics T_P, not the tokens'", {"model.statistics": "parts"}),
     Configuration("protected", "ours: identity loss kept from attention maps", {"model.protect_attention": True}),
     Configuration("no L_pcl", "L_pcl helps", {"loss.pcl": 0.0}),
-    Configuration("triplet for L_pcl", "L_pcl beats the hard triplet loss", {"loss.metric": "triplet"}),
+    Configuration(
+        "triplet for L_pcl", "L_pcl beats the hard triplet loss", {"loss.metric": "triplet", "loss.pcl": 3.0}
+    ),
     Configuration("center for L_pcl", "L_pcl beats the center loss", {"loss.metric": "center"}),
     Configuration(
         "hetero-center for L_pcl",
