@@ -100,7 +100,7 @@ CONTRASTS = (
 """Pairs that differ in one thing, neither of which is full CAL."""
 
 SWEEPS: dict[str, tuple[float, ...]] = {
-    "model.parts": (2, 3, 6, 8),
+    "model.parts": (2, 6, 8),
     "model.alpha": (0.25, 4.0),
     "loss.margin": (0.3, 1.0),
     "loss.pcl": (0.3, 3.0),
