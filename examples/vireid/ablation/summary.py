@@ -163,6 +163,7 @@ def _table(rows: Mapping[str, Row], columns: Sequence[Column[Row]], *, digits: i
     for name, row in rows.items():
         found = {heading: measure(row) for heading, measure in columns}
         cells = [x.text(sign=heading.startswith("Δ"), digits=digits) if x else "–" for heading, x in found.items()]
+        cells = [cell.replace(" ", "\N{NO-BREAK SPACE}") for cell in cells]  # no page may tear "53.5 ± 1.5" apart
         seeds = next((len(x.values) for x in found.values() if x), 0)
         lines.append(f"| {name} | {seeds} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
