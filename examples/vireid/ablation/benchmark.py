@@ -22,7 +22,7 @@ BASE = replace(
     loss=replace(DEMO.loss, triplet=0.0, part_triplet=0.0, attention_div=1.5),
 )
 """CAL with the source's objective: no triplet loss beside it. The study `protection` chose what reaches attention maps
-and what holds them apart; other settings are the demo's, and validation found none that is better."""
+and what holds them apart; other settings are the demo's, and validation found none that is clearly better."""
 
 
 def settings_of(changes: dict[str, object], *, base: SysuSettings = BASE) -> SysuSettings:
