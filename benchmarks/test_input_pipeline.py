@@ -24,7 +24,8 @@ from torchvision import transforms
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
 
-from vireid.data import Augment, cache_images
+from vireid.datasets.augment import Augment
+from vireid.datasets.cache import cache_images
 
 IMAGES, BATCH, HEIGHT, WIDTH = 4096, 64, 288, 144
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
 
 from vireid.config import SYSU, LossSettings
-from vireid.engine import build_model
-from vireid.objective import Objective
+from vireid.training.loop import build_model
+from vireid.training.objective import Objective
 
 ROW, SHAPE = "a training step, ResNet-50", "64 images of 288×144, forward and backward"
 PLAIN = replace(SYSU, model=replace(SYSU.model, pretrained=False))

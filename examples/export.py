@@ -16,8 +16,8 @@ import tyro
 from rich.console import Console
 
 from vireid.command import one_line
-from vireid.deploy import export_onnx
-from vireid.hub import HubCAL
+from vireid.models.export import export_onnx
+from vireid.models.hub import HubCAL
 
 
 @dataclass(frozen=True)

@@ -31,8 +31,10 @@ from rich.table import Table
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-import vireid.backbones  # noqa: F401  (registers concordant_small)
-from vireid.attributes import (
+import vireid.models.backbones  # noqa: F401  (registers concordant_small)
+from vireid.datasets.augment import Augment, crop_and_flip, normalise
+from vireid.people import ATTRIBUTES
+from vireid.people.pretraining import (
     AttributeReader,
     AttributeSet,
     PeopleConfig,
@@ -42,8 +44,6 @@ from vireid.attributes import (
     render_people,
     visible_targets,
 )
-from vireid.data.augment import Augment, crop_and_flip, normalise
-from vireid.render import ATTRIBUTES
 
 MODALITIES = ("visible", "infrared")
 Scores = dict[str, dict[str, float]]
@@ -149,8 +149,8 @@ def write_card(options: Options, scores: Scores, seconds: float) -> Path:
         f"""\
 # {options.output.name}
 
-Weights of `concordant_small` (`examples/vireid/backbones.py`), a plain timm state dict without classifier, in float32
-with the statistics of its batch normalisations: {options.output.stat().st_size:,} bytes.
+Weights of `concordant_small` (`examples/vireid/models/backbones.py`), a plain timm state dict without classifier, in
+float32 with the statistics of its batch normalisations: {options.output.stat().st_size:,} bytes.
 
 - sha256: `{digest}`
 - Made by `{command}` with torch {torch.__version__.split("+")[0]} and timm {timm.__version__}, in {seconds / 60:.0f}

@@ -20,8 +20,8 @@ import tyro
 from rich.console import Console
 
 from vireid.command import one_line
-from vireid.render.dataset import RenderConfig, render_dataset
-from vireid.render.sheet import contact_sheet
+from vireid.people.dataset import RenderConfig, render_dataset
+from vireid.people.sheet import contact_sheet
 
 
 @dataclass(frozen=True)

@@ -45,15 +45,17 @@ from concordant import CAL, TSAA, Encoded
 from train_sysu import RENDERED
 from vireid.command import one_line
 from vireid.config import SysuSettings
-from vireid.data import DataSet, Similarity, by_modality, cosine, evaluate, read_sysu
-from vireid.data.dataset import Rows
+from vireid.datasets.dataset import DataSet, Rows
+from vireid.datasets.sysu import read_sysu
+from vireid.evaluation.index import EmbeddingIndex, Found
+from vireid.evaluation.inference import encode, extract
+from vireid.evaluation.protocol import evaluate
+from vireid.evaluation.search import target_aware, two_staged
+from vireid.evaluation.similarity import Similarity, by_modality, cosine
 from vireid.figures import draw_tradeoff
-from vireid.index import EmbeddingIndex, Found
-from vireid.inference import encode, extract
-from vireid.record import RECORD, read_settings, write_json
-from vireid.render.dataset import RenderConfig, render_dataset
+from vireid.people.dataset import RenderConfig, render_dataset
 from vireid.run import decode, load_model
-from vireid.search import target_aware, two_staged
+from vireid.training.record import RECORD, read_settings, write_json
 
 TASK = "all_single"
 SPREAD = 0.5

@@ -16,7 +16,7 @@ from rich.console import Console
 
 from vireid.command import command, parse
 from vireid.config import LLCM, LlcmSettings
-from vireid.data import read_llcm
+from vireid.datasets.llcm import read_llcm
 from vireid.run import run
 
 

@@ -21,14 +21,13 @@ from rich.console import Console
 
 from vireid.command import command, parse
 from vireid.config import REGDB, RegdbSettings
-from vireid.data import RegDB, Results, read_regdb, table
-from vireid.data.protocol import FIGURES
-from vireid.data.regdb import TRIALS
-from vireid.engine import prepare_out
-from vireid.processes import join_processes, together
-from vireid.record import RECORD, read_json, write_json
-from vireid.report import OPTIONS, as_metrics
+from vireid.datasets.regdb import TRIALS, RegDB, read_regdb
+from vireid.evaluation.protocol import FIGURES, Results, table
+from vireid.evaluation.report import OPTIONS, as_metrics
 from vireid.run import run
+from vireid.training.loop import prepare_out
+from vireid.training.processes import join_processes, together
+from vireid.training.record import RECORD, read_json, write_json
 
 
 def main(settings: RegdbSettings) -> None:

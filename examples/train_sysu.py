@@ -22,8 +22,8 @@ from rich.console import Console
 
 from vireid.command import argument, command, parse
 from vireid.config import DEMO, SYSU, SysuSettings
-from vireid.data import read_sysu
-from vireid.render.dataset import RenderConfig, render_dataset
+from vireid.datasets.sysu import read_sysu
+from vireid.people.dataset import RenderConfig, render_dataset
 from vireid.run import run
 
 RENDERED = Path("data/rendered")

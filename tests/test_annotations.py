@@ -23,8 +23,8 @@ from torch import nn
 
 import concordant
 from concordant import functional
-from contract import CASES, LABELS, MODALITY
-from support import paired_batch, small_cal
+from support.contract import CASES, LABELS, MODALITY
+from support.models import paired_batch, small_cal
 
 VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 

@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-import oracles
 from concordant import CAL, CALLoss, DotProductAttention, HorizontalParts, LearnableParts, per_modality
+from concordant.layers.mining import to_tokens
 from concordant.matching import invert_matching
-from concordant.mining import to_tokens
-from strategies import Batch, batches, permutation
-from support import close, paired_batch, randomize, small_cal
+from support import oracles
+from support.models import close, paired_batch, randomize, small_cal
+from support.strategies import Batch, batches, permutation
 
 
 def trained_looking(**settings: object) -> CAL:

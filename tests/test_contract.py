@@ -17,8 +17,8 @@ from torch.utils._pytree import tree_flatten, tree_unflatten
 
 import concordant
 from concordant import CAL, CALLoss, PartCorrespondence, functional
-from contract import CASES, CORRESPONDENCE_REFUSED, INT, LABELS, MODALITY, floats, leaves, on, zeros
-from support import paired_batch, small_cal
+from support.contract import CASES, CORRESPONDENCE_REFUSED, INT, LABELS, MODALITY, floats, leaves, on, zeros
+from support.models import paired_batch, small_cal
 
 REFUSAL = re.compile(r"^[A-Za-z_.]+: .+; got .+", re.DOTALL)
 every_module = pytest.mark.parametrize("name", CASES)

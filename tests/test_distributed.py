@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-import distributed_worker as worker
 from concordant import distributed
-from support import close
+from support import distributed_worker as worker
+from support.models import close
 
 Results: TypeAlias = "dict[str, dict[str, Tensor]]"
 

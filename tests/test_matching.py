@@ -10,11 +10,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-import oracles
 from concordant import PartCorrespondence, match_parts
 from concordant.matching import invert_matching
-from strategies import KINDS, SEEDS, permutation, values
-from support import close
+from support import oracles
+from support.models import close
+from support.strategies import KINDS, SEEDS, permutation, values
 
 MATCHINGS = st.lists(st.permutations(range(3)), min_size=0, max_size=12)
 

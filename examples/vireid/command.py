@@ -12,9 +12,9 @@ from typing import Any, TypeVar
 
 import tyro
 
-from vireid.checkpoint import checkpoints
 from vireid.config import Settings
-from vireid.record import RECORD, read_settings
+from vireid.training.checkpoint import checkpoints
+from vireid.training.record import RECORD, read_settings
 
 AnySettings = TypeVar("AnySettings", bound=Settings)
 

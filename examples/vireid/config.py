@@ -9,10 +9,10 @@ from typing import Annotated, Literal
 
 from tyro.conf import arg
 
-from vireid.data import Augment
-from vireid.data.gallery import Draw
-from vireid.data.llcm import Reading
-from vireid.data.sysu import Split
+from vireid.datasets.augment import Augment
+from vireid.datasets.gallery import Draw
+from vireid.datasets.llcm import Reading
+from vireid.datasets.sysu import Split
 
 WEIGHTS = Path(__file__).resolve().parents[1] / "weights" / "concordant_small.safetensors"
 
@@ -79,7 +79,7 @@ class LossSettings:
     part_id: float = 1.0
     """Identity loss on refined parts."""
     metric: Literal["pcl", "direct", "triplet", "center", "hetero-center"] = "pcl"
-    """L_pcl, or what stands in its place with its weight: see vireid/metric_losses.py."""
+    """L_pcl, or what stands in its place with its weight: see vireid/study/metric_losses.py."""
     pcl: float = 1.0
     """L_pcl."""
     margin: float = 0.7

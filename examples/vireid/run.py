@@ -11,15 +11,19 @@ from rich.console import Console
 from safetensors import SafetensorError
 
 from concordant import CAL
-from vireid.baseline import GlobalBaseline
-from vireid.checkpoint import load_weights, read_metadata
 from vireid.config import Settings
-from vireid.data import DataSet, Items, cache_images, check_tasks, counts_table, describe, verify_published
-from vireid.engine import build_model, train
-from vireid.processes import join_processes
-from vireid.record import fingerprint
-from vireid.rehearsal import few, rehearsal
-from vireid.report import Images, report
+from vireid.datasets.cache import cache_images
+from vireid.datasets.counts import counts_table, describe, verify_published
+from vireid.datasets.dataset import DataSet
+from vireid.datasets.items import Items
+from vireid.evaluation.protocol import check_tasks
+from vireid.evaluation.report import Images, report
+from vireid.models.baseline import GlobalBaseline
+from vireid.training.checkpoint import load_weights, read_metadata
+from vireid.training.loop import build_model, train
+from vireid.training.processes import join_processes
+from vireid.training.record import fingerprint
+from vireid.training.rehearsal import few, rehearsal
 
 
 def run(settings: Settings, data: DataSet, console: Console) -> None:

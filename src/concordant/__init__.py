@@ -5,23 +5,23 @@ Letters, used in every shape: `b` batch, `c` channels, `h w` grid, `t = h·w` to
 """
 
 from concordant import distributed, functional
-from concordant.aggregation import MinedParts, TopKAggregator
-from concordant.attention import PartQueries, Refined
 from concordant.cal import CAL, CALOutput
-from concordant.cal_loss import CALLoss, LossTerms
-from concordant.classifier import PartClassifier
-from concordant.discriminative import DiscriminativeLoss
-from concordant.diversity import DiversityLoss
-from concordant.dot_product import DotProductAttention
-from concordant.match_distill import Distilled, MatchDistill
+from concordant.layers.aggregation import MinedParts, TopKAggregator
+from concordant.layers.attention import PartQueries, Refined
+from concordant.layers.classifier import PartClassifier
+from concordant.layers.dot_product import DotProductAttention
+from concordant.layers.mining import HorizontalParts, LearnableParts, PartMiner
+from concordant.layers.modality import per_modality
+from concordant.layers.scoring import PartScorer
+from concordant.layers.tsaa import TSAA
+from concordant.losses.cal import CALLoss, LossTerms
+from concordant.losses.discriminative import DiscriminativeLoss
+from concordant.losses.diversity import DiversityLoss
+from concordant.losses.match_distill import Distilled, MatchDistill
+from concordant.losses.part_center import PartCenterLoss
 from concordant.matching import PartCorrespondence, match_parts
-from concordant.metrics import RankMetrics, rank_metrics
-from concordant.mining import HorizontalParts, LearnableParts, PartMiner
-from concordant.modality import per_modality
-from concordant.part_center import PartCenterLoss
-from concordant.retrieval import Encoded, target_aware_similarity
-from concordant.scoring import PartScorer
-from concordant.tsaa import TSAA
+from concordant.retrieval.metrics import RankMetrics, rank_metrics
+from concordant.retrieval.similarity import Encoded, target_aware_similarity
 
 __version__ = "0.1.0"
 

@@ -12,14 +12,14 @@ from torch import Tensor, nn
 
 from concordant._checks import check_choice, check_integral, check_positive, check_shapes, require
 from concordant._precision import full_precision, unit
-from concordant.aggregation import MinedParts
-from concordant.attention import PartAttention, PartQueries, Refined, refine
-from concordant.classifier import PartClassifier
+from concordant.layers.aggregation import MinedParts
+from concordant.layers.attention import PartAttention, PartQueries, Refined, refine
+from concordant.layers.classifier import PartClassifier
+from concordant.layers.mining import PartMiner, to_tokens
+from concordant.layers.modality import draw_partners, per_modality
+from concordant.layers.tsaa import TSAA
 from concordant.matching import PartCorrespondence, invert_matching
-from concordant.mining import PartMiner, to_tokens
-from concordant.modality import draw_partners, per_modality
-from concordant.retrieval import Encoded
-from concordant.tsaa import TSAA
+from concordant.retrieval.similarity import Encoded
 
 
 class CALOutput(NamedTuple):

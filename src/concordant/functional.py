@@ -1,18 +1,18 @@
 """Every equation as a pure function. Each stands in one file with its module; this is where they are found."""
 
-from concordant.aggregation import aggregate_tokens, select_top_k
-from concordant.attention import refine, spatial_similarity
-from concordant.classifier import classify_parts
-from concordant.discriminative import discriminative_loss
-from concordant.diversity import diversity_loss
-from concordant.instance_norm import instance_norm
-from concordant.match_distill import match_distill
+from concordant.layers.aggregation import aggregate_tokens, select_top_k
+from concordant.layers.attention import refine, spatial_similarity
+from concordant.layers.classifier import classify_parts
+from concordant.layers.instance_norm import instance_norm
+from concordant.layers.modality import draw_partners, per_modality
+from concordant.layers.scoring import part_scores
+from concordant.losses.discriminative import discriminative_loss
+from concordant.losses.diversity import diversity_loss
+from concordant.losses.match_distill import match_distill
+from concordant.losses.part_center import part_center_loss
 from concordant.matching import match_parts
-from concordant.metrics import rank_metrics
-from concordant.modality import draw_partners, per_modality
-from concordant.part_center import part_center_loss
-from concordant.retrieval import target_aware_similarity
-from concordant.scoring import part_scores
+from concordant.retrieval.metrics import rank_metrics
+from concordant.retrieval.similarity import target_aware_similarity
 
 __all__ = [
     "aggregate_tokens",

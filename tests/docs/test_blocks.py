@@ -17,7 +17,7 @@ import tyro
 from accelerate.commands.launch import launch_command_parser
 from torch.distributed.run import get_args_parser as torchrun_parser
 
-from pages import PAGES, ROOT, Block, blocks, inline_code, name_of
+from support.pages import PAGES, ROOT, Block, blocks, inline_code, name_of
 
 LANGUAGES = {"python", "bash", "text", "json"}
 NOT_RUN = "# not run: "

@@ -9,8 +9,8 @@ import pytest
 
 pytest.importorskip("scipy")
 
-from pages import ROOT
-from vireid.ablation.summary import tables
+from support.pages import ROOT
+from vireid.study.summary import tables
 
 PAGE = ROOT / "docs" / "evidence.md"
 SECTIONS = [

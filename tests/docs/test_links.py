@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from pages import PAGES, ROOT, links, name_of
+from support.pages import PAGES, ROOT, links, name_of
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)

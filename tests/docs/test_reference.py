@@ -13,7 +13,7 @@ import pytest
 
 import concordant
 from concordant import functional
-from pages import ROOT
+from support.pages import ROOT
 
 API = "\n".join(path.read_text() for path in sorted((ROOT / "docs" / "api").glob("*.md")))
 SHOWN = re.findall(r"^::: concordant\.(\S+)$", API, re.MULTILINE)

@@ -13,7 +13,7 @@ from types import ModuleType
 
 import pytest
 
-from pages import ROOT
+from support.pages import ROOT
 
 pytest.importorskip("mkdocs", reason="the extra `docs` is not installed: no site to look at")
 

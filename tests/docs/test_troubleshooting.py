@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from concordant import CAL, TSAA, CALLoss, HorizontalParts, PartCenterLoss, PartMiner, match_parts, rank_metrics
-from pages import ROOT, blocks
+from support.pages import ROOT, blocks
 
 MESSAGES = [block.text.strip() for block in blocks(ROOT / "docs" / "troubleshooting.md", "text")]
 IMAGES, LABELS, MODALITY = torch.randn(4, 3, 32, 16), torch.tensor([0, 1, 0, 1]), torch.tensor([0, 0, 1, 1])

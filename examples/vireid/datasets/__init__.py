@@ -1,0 +1,1 @@
+"""Data sets, and the way from image files to batches."""

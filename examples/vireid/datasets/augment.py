@@ -1,0 +1,169 @@
+"""Augmentation of whole batches on the device that trains, every draw repeatable.
+
+Each image takes its own row of uniform numbers, all drawn at once from a `torch.Generator`; everything after that is
+a function of the pixels and those numbers. So a batch can be split over processes, or moved to another device, and
+still be augmented in the same way. (kornia's augmentations draw from the global generator, hence plain torch here.)
+
+What moves bytes (a crop, a mirror image, a rectangle) are slices, image by image; what computes is done for the batch.
+Pixels keep the cache's layout, channels last, which is also the one that convolutions like best: they are never
+transposed, and are floats in the last pass alone.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from vireid.datasets.items import VISIBLE
+
+MEAN = (0.485, 0.456, 0.406)  # ImageNet's, of pixels in 0 .. 1, as pretrained backbones expect
+STD = (0.229, 0.224, 0.225)
+LUMA = (0.299, 0.587, 0.114)  # how much of each channel a grey image takes (ITU-R BT.601)
+
+_NEAR = 1 << 18  # floats
+
+DRAWS = 10  # uniform numbers an image: 3 for crop and flip, 2 for the channels, 5 for erasing
+
+
+@dataclass(frozen=True)
+class Augment:
+    """Pad and crop, flip, exchange channels, normalise, erase: uint8 images to what a backbone trains on.
+
+    forward(images [n 3 h w] or [n h w 3] uint8, modality [n], generator) -> [n 3 h w] float32
+
+    Args:
+        pad: pixels of black around the image before a crop of its own size is taken anywhere; 0 keeps it in place.
+        flip: probability of a horizontal flip.
+        exchange: probability that a *visible* image loses its colours: red, green, blue or the grey of the three, each
+            as likely, stands in all three channels. Infrared images have no colours to lose.
+        erase: probability that a rectangle is replaced by the mean colour.
+        erase_area: least and greatest share of the image that a rectangle takes.
+        erase_ratio: least and greatest height / width of it, log-uniform; sides are cut to those of the image.
+
+    Raises:
+        ValueError: for settings or shapes out of range.
+    """
+
+    pad: int = 10
+    flip: float = 0.5
+    exchange: float = 0.5
+    erase: float = 0.5
+    erase_area: tuple[float, float] = (0.02, 0.4)
+    erase_ratio: tuple[float, float] = (0.3, 1 / 0.3)
+
+    def __post_init__(self) -> None:
+        if self.pad < 0:
+            raise ValueError(f"Augment: `pad` must not be negative; got {self.pad}")
+        for name in ("flip", "exchange", "erase"):
+            if not 0 <= (value := getattr(self, name)) <= 1:
+                raise ValueError(f"Augment: `{name}` must be a probability, 0 .. 1; got {value}")
+        if not 0 < self.erase_area[0] <= self.erase_area[1] <= 1:
+            raise ValueError(f"Augment: `erase_area` must be (least, greatest) in 0 .. 1; got {self.erase_area}")
+        if not 0 < self.erase_ratio[0] <= self.erase_ratio[1]:
+            raise ValueError(f"Augment: `erase_ratio` must be (least, greatest), above 0; got {self.erase_ratio}")
+
+    def __call__(
+        self, images: Tensor, modality: Tensor, generator: torch.Generator | None = None, *, draws: Tensor | None = None
+    ) -> Tensor:
+        """Augment a batch, into channels-last memory; `draws` [n 10] in 0 .. 1 stand in for `generator`'s."""
+        pixels = _channels_last(images, "Augment")
+        n, height, width, _ = pixels.shape
+        if modality.shape != (n,):
+            raise ValueError(f"Augment: `modality` must be (n,) = ({n},); got {tuple(modality.shape)}")
+        if draws is None:
+            draws = self.draw(n, generator)
+        if draws.shape != (n, DRAWS):
+            raise ValueError(f"Augment: `draws` must be (n, {DRAWS}) = ({n}, {DRAWS}); got {tuple(draws.shape)}")
+        draws, modality = draws.cpu(), modality.cpu()  # slices need numbers
+        moved = crop_and_flip(pixels, draws[:, 0:3], pad=self.pad, flip=self.flip)
+        exchange_channels_(moved, draws[:, 4], (draws[:, 3] < self.exchange) & (modality == VISIBLE))
+        x = _standardise(moved)
+        boxes = erasing_boxes(draws[:, 6:10], height, width, area=self.erase_area, ratio=self.erase_ratio)
+        erased = (draws[:, 5] < self.erase).nonzero().squeeze(1)
+        for image, (top, left, bottom, right) in zip(erased.tolist(), boxes[erased].tolist(), strict=True):
+            x[image, :, top:bottom, left:right] = 0.0
+        return x
+
+    def draw(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+        """Uniform numbers [n 10], on the generator's device: always as many, whatever the settings."""
+        return torch.rand(n, DRAWS, generator=generator, device=None if generator is None else generator.device)
+
+
+def normalise(images: Tensor) -> Tensor:
+    """What test images get: uint8 [n 3 h w] or [n h w 3] -> float32 [n 3 h w], by ImageNet's mean and deviation."""
+    return _standardise(_channels_last(images, "normalise"))
+
+
+def crop_and_flip(pixels: Tensor, draws: Tensor, *, pad: int, flip: float) -> Tensor:
+    """A crop of each of [n h w c], black where it reaches over the edge, mirrored where draws[:, 2] < flip.
+
+    Of the 2·pad + 1 places on each axis, draws[:, 0] picks the vertical one and draws[:, 1] the horizontal one.
+    """
+    _, height, width, _ = pixels.shape
+    moved = torch.zeros_like(pixels, memory_format=torch.contiguous_format)
+    corners = (draws[:, 0:2] * (2 * pad + 1)).long().clamp_(max=2 * pad) - pad
+    for image, (down, right) in enumerate(corners.tolist()):
+        seen = pixels[image, max(down, 0) : height + down, max(right, 0) : width + right]
+        top, left = max(-down, 0), max(-right, 0)
+        moved[image, top : top + seen.shape[0], left : left + seen.shape[1]] = seen
+    for image in (draws[:, 2] < flip).nonzero().squeeze(1).tolist():
+        moved[image] = moved[image].flip(1)
+    return moved
+
+
+def exchange_channels_(pixels: Tensor, draws: Tensor, chosen: Tensor) -> None:
+    """Put one mix in all channels of the images of [n h w 3] that `chosen` [n] names: draws [n] picks R, G, B or grey.
+
+    In place, and rounded to bytes, as an image that was saved so would be.
+    """
+    mixes = (draws * 4).long().clamp_(max=3)
+    for image in chosen.nonzero().squeeze(1).tolist():
+        picture, mix = pixels[image], int(mixes[image])
+        if mix < 3:
+            grey = picture[..., mix]
+        else:
+            red, green, blue = picture.float().unbind(2)  # not a matrix product, which autocast would round to 8 bits
+            grey = (LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue).round_().byte()
+        for channel in {0, 1, 2} - {mix}:  # one by one: three times as fast as all at once
+            picture[..., channel] = grey
+
+
+def erasing_boxes(
+    draws: Tensor, height: int, width: int, *, area: tuple[float, float], ratio: tuple[float, float]
+) -> Tensor:
+    """One rectangle an image, [n 4]: top, left, bottom, right; its area, its ratio and its place from draws [n 4]."""
+    share = area[0] + draws[:, 0] * (area[1] - area[0])
+    low, high = math.log(ratio[0]), math.log(ratio[1])
+    shape = (low + draws[:, 1] * (high - low)).exp()
+    tall = (share * height * width * shape).sqrt().round().clamp(1, height)
+    wide = (share * height * width / shape).sqrt().round().clamp(1, width)
+    top = (draws[:, 2] * (height - tall + 1)).floor()
+    left = (draws[:, 3] * (width - wide + 1)).floor()
+    return torch.stack([top, left, top + tall, left + wide], dim=1).long()
+
+
+def _channels_last(images: Tensor, who: str) -> Tensor:
+    """[n h w 3] of either layout. Where both axes are 3 wide, channels last: that is how the cache keeps them."""
+    if images.dtype != torch.uint8:
+        raise ValueError(f"{who}: `images` must be uint8; got {images.dtype}")
+    if images.ndim == 4 and images.shape[3] == 3:
+        return images
+    if images.ndim == 4 and images.shape[1] == 3:
+        return images.permute(0, 2, 3, 1)
+    raise ValueError(f"{who}: `images` must be (n, h, w, 3) or (n, 3, h, w); got {tuple(images.shape)}")
+
+
+def _standardise(pixels: Tensor) -> Tensor:
+    """Bytes [n h w 3] -> floats [n 3 h w] of zero mean and unit deviation over ImageNet, in channels-last memory."""
+    n, height, width, _ = pixels.shape
+    mean, std = ((255 * torch.tensor(values, device=pixels.device)).repeat(width) for values in (MEAN, STD))
+    x = torch.empty(n, height, width * 3, device=pixels.device)
+    rows = pixels.reshape(n, height, width * 3)
+    # A few images at a time stay near a processor from one operation to the next.
+    step = n if x.is_cuda else max(_NEAR // max(height * width * 3, 1), 1)
+    for part in (slice(start, start + step) for start in range(0, n, max(step, 1))):
+        x[part].copy_(rows[part]).sub_(mean).div_(std)
+    return x.view(n, height, width, 3).permute(0, 3, 1, 2)

@@ -1,0 +1,140 @@
+"""LLCM: nine cameras by day and night, each image listed for training and foldered by camera and person for test."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vireid.datasets.counts import verify
+from vireid.datasets.dataset import Count, DataSet, Rows, Task, Trial
+from vireid.datasets.gallery import TRIALS, group_rows, seeded_draw
+from vireid.datasets.items import INFRARED, VISIBLE, Item, Items
+from vireid.datasets.tree import check_labels, check_tree, person_of, read_folders, read_identities, read_labelled
+
+Reading = Literal["paper", "swapped", "camera-strict"]
+
+CAMERAS = {VISIBLE: (1, 2, 3, 4, 5, 6, 7, 8, 9), INFRARED: (1, 2, 4, 5, 6, 7, 8, 9)}
+FOLDERS = ("vis", "nir")  # of modality 0 and 1
+PUBLISHED_TRAIN_IMAGES = (16946, 13975)
+PUBLISHED_TEST_IMAGES = (8680, 7166)
+CAMERA = re.compile(r"_c(\d+)(?=[_.])")
+
+
+@dataclass(frozen=True)
+class LLCM(DataSet):
+    """The images of one LLCM tree: `train` in the order of its lists, `test` by modality, camera and identity.
+
+    An image's identity is the number of its person's folder; a training image's camera is in its file's name
+    (`0001_c01_s185535_f7010_vis.jpg`), and 0 where it is not. CMC is counted over identities, as `eval_llcm` of the
+    data set's authors does (github.com/ZYK100/LLCM, AGW/eval_metrics.py).
+
+    Readings of the protocol:
+        paper: queries are all images of one modality; the gallery is one random image an identity and camera of the
+            other, drawn ten times. Gallery images of the query's identity *and* camera are removed.
+        swapped: what the authors' test.py computes for "VIS to IR": it passes the two sets of features to `eval_llcm`
+            in the other order, so that the drawn near-infrared images search all visible ones. Figures updated on
+            their page, and by those who use that code, are of this reading; it ranks higher and averages less
+            precision than the paper's table. Near-infrared to visible is as in the paper.
+        camera-strict: as paper, but all gallery images of the query's camera are removed, whomever they show.
+    """
+
+    name: ClassVar[str] = "LLCM"
+    modalities: ClassVar[tuple[str, str]] = ("visible", "near-infrared")
+    cameras: ClassVar[tuple[tuple[int, int], ...]] = tuple((c, m) for m, cameras in CAMERAS.items() for c in cameras)
+    published_identities: ClassVar[tuple[int, int]] = (713, 351)
+
+    variant: Reading = "paper"
+
+    @property
+    def tasks(self) -> dict[str, Task]:
+        return {
+            "visible_to_nir": self._task(VISIBLE, drawn="query" if self.variant == "swapped" else "gallery"),
+            "nir_to_visible": self._task(INFRARED, drawn="gallery"),
+        }
+
+    @property
+    def reading(self) -> dict[str, str]:
+        return {"reading": self.variant}
+
+    def title(self, trials: int) -> str:
+        return f"LLCM, {self.variant} reading, %: mean of {trials} draws"
+
+    def published(self) -> list[Count]:
+        return [
+            Count(f"{name} {half} images", int((items.modality == modality).sum()), published[modality])
+            for half, items, published in (
+                ("train", self.train, PUBLISHED_TRAIN_IMAGES),
+                ("test", self.test, PUBLISHED_TEST_IMAGES),
+            )
+            for modality, name in enumerate(self.modalities)
+        ]
+
+    def exclusion(self, query: Rows, gallery: Rows) -> Tensor:
+        """[q g], true where a query must not be shown a gallery image."""
+        camera, identity = torch.from_numpy(self.test.camera), torch.from_numpy(self.test.identity)
+        same_camera = camera[query][:, None] == camera[gallery][None]
+        if self.variant == "camera-strict":
+            return same_camera
+        return same_camera & (identity[query][:, None] == identity[gallery][None])
+
+    def _task(self, whole: int, *, drawn: Literal["query", "gallery"]) -> Task:
+        """All images of modality `whole` against a draw of the other, which is the gallery or the queries."""
+        # In the authors' order, identity by identity: among equals, that of the gallery decides.
+        every = np.concatenate(list(group_rows(self.test, CAMERAS[whole], whole).values()))
+        other = INFRARED if whole == VISIBLE else VISIBLE
+
+        def trial(number: int) -> Trial:
+            some = seeded_draw(group_rows(self.test, CAMERAS[other], other), number)
+            query, gallery = (some, every) if drawn == "query" else (every, some)
+            return Trial(query, gallery, self.exclusion(query, gallery))
+
+        return Task(trial, TRIALS, "identities")
+
+
+def read_llcm(root: str | Path, *, reading: Reading = "paper", complete: bool = True) -> LLCM:
+    """Read the tree below `root` and check it with `verify`.
+
+    Near-infrared has no camera 3; a folder of that name is passed over.
+
+    Args:
+        reading: see `LLCM`.
+        complete: see `verify`.
+
+    Raises:
+        FileNotFoundError: the root, a directory or a list is missing; one message names them all.
+        ValueError: a list cannot be read, or gives one label to two people or two labels to one (people are told
+            apart by their folders); or `verify` refuses what was found.
+    """
+    root = Path(root)
+    tests = {(c, m): f"test_{FOLDERS[m]}/cam{c}" for c, m in LLCM.cameras}
+    lists = [root / "idx" / f"train_{name}.txt" for name in FOLDERS]
+    check_tree(
+        "read_llcm", root, [*FOLDERS, *tests.values()], ["idx/train_vis.txt", "idx/train_nir.txt", "idx/test_id.txt"]
+    )
+    identities = read_identities(root / "idx" / "test_id.txt")
+    test = Items(
+        item
+        for (camera, modality), folder in tests.items()
+        for item in read_folders(root / folder, identities, camera=camera, modality=modality)
+    )
+    listed = [read_labelled(path) for path in lists]
+    check_labels([pair for pairs in listed for pair in pairs], lists)
+    train = Items(
+        Item(root / image, person_of(image, lists[modality]), _camera_of(image), modality)
+        for modality, pairs in enumerate(listed)
+        for image, _ in pairs
+    )
+    data = LLCM(root, train, test, tuple(train.identities.tolist()), identities, reading)
+    verify(data, complete=complete)
+    return data
+
+
+def _camera_of(image: Path) -> int:
+    found = CAMERA.search(image.name)
+    return int(found[1]) if found else 0

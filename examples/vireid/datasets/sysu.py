@@ -1,0 +1,142 @@
+"""SYSU-MM01: the tree `cam{1..6}/{identity}/{picture}.jpg` with its lists in `exp/`, and its four tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+from vireid.datasets.counts import verify
+from vireid.datasets.dataset import Count, DataSet, Task, Trial
+from vireid.datasets.gallery import TRIALS, Draw, Search, gallery_draw
+from vireid.datasets.items import INFRARED, VISIBLE, Items
+from vireid.datasets.tree import check_tree, read_folders, read_identities
+
+VISIBLE_CAMERAS = (1, 2, 4, 5)
+INFRARED_CAMERAS = (3, 6)
+MODALITY = dict.fromkeys(VISIBLE_CAMERAS, VISIBLE) | dict.fromkeys(INFRARED_CAMERAS, INFRARED)
+CAMERAS = tuple(sorted(MODALITY))
+LISTS = ("train_id.txt", "val_id.txt", "test_id.txt")
+Split = Literal["test", "validation"]
+
+# The published counts, by which a copy of the real set can be told from a part of one.
+PUBLISHED_TRAIN_IMAGES = (22258, 11909)
+PUBLISHED_TEST_CAMERAS = {1: (56, 1374), 2: (56, 1565), 3: (93, 1883), 4: (94, 1918), 5: (95, 1918), 6: (96, 1920)}
+
+
+@dataclass(frozen=True)
+class Sysu(DataSet):
+    """The images of one SYSU-MM01 tree, each list sorted by camera, identity and file name.
+
+    Every task's queries are the infrared images of `test`; its ten galleries are drawn from the visible ones, by the
+    way that `draw` names. What figures are published of is `split` "test": `train` has the train and the validation
+    identities, as everyone trains, and `test` the test ones. Settings are chosen on "validation": `train` has the train
+    identities alone, and `test` those of validation.
+    """
+
+    name: ClassVar[str] = "SYSU-MM01"
+    modalities: ClassVar[tuple[str, str]] = ("visible", "infrared")
+    cameras: ClassVar[tuple[tuple[int, int], ...]] = tuple((camera, MODALITY[camera]) for camera in CAMERAS)
+    published_identities: ClassVar[tuple[int, int]] = (395, 96)
+
+    draw: Draw = "official"
+    scored: Split = "test"
+    """Whose images `test` has."""
+
+    @property
+    def split(self) -> dict[str, str]:
+        return {} if self.scored == "test" else {"split": self.scored}
+
+    @property
+    def tasks(self) -> dict[str, Task]:
+        settings: dict[str, tuple[Search, int]] = {
+            "all_single": ("all", 1),
+            "all_multi": ("all", 10),
+            "indoor_single": ("indoor", 1),
+            "indoor_multi": ("indoor", 10),
+        }
+        return {name: self._task(search, shots) for name, (search, shots) in settings.items()}
+
+    @property
+    def reading(self) -> dict[str, str]:
+        return {"gallery_draw": self.draw} | self.split
+
+    def title(self, trials: int) -> str:
+        people = "" if self.scored == "test" else f" of {self.scored}"
+        return f"SYSU-MM01{people}, infrared → visible, %: mean of {trials} {self.draw} draws"
+
+    def published(self) -> list[Count]:
+        rows = [
+            Count(
+                f"{name} train images", int((self.train.modality == modality).sum()), PUBLISHED_TRAIN_IMAGES[modality]
+            )
+            for modality, name in enumerate(self.modalities)
+        ]
+        for camera, (identities, images) in PUBLISHED_TEST_CAMERAS.items():
+            seen = self.test.identity[self.test.camera == camera]
+            rows.append(Count(f"camera {camera}'s test identities", len(np.unique(seen)), identities))
+            rows.append(Count(f"camera {camera}'s test images", len(seen), images))
+        return rows
+
+    def _task(self, search: Search, shots: int) -> Task:
+        queries = np.flatnonzero(self.test.modality == INFRARED)
+
+        def trial(number: int) -> Trial:
+            gallery = gallery_draw(self, number, search=search, shots=shots, draw=self.draw)
+            return Trial(queries, gallery, exclusion(self.test.camera[queries], self.test.camera[gallery]))
+
+        return Task(trial, TRIALS, "identities")
+
+
+def read_sysu(root: str | Path, *, draw: Draw = "official", scored: Split = "test", complete: bool = True) -> Sysu:
+    """Read the tree below `root` and check it with `verify`.
+
+    Args:
+        draw: how galleries are drawn; see `gallery_draw`.
+        scored: "validation" holds the validation identities out of training, and scores them; see `Sysu`.
+        complete: see `verify`.
+
+    Raises:
+        FileNotFoundError: the root, a camera's directory or a list in `exp/` is missing; one message names them all.
+        ValueError: a list cannot be read, or `verify` refuses what was found.
+    """
+    root = Path(root)
+    check_tree("read_sysu", root, [f"cam{camera}" for camera in CAMERAS], [f"exp/{name}" for name in LISTS])
+    # Without a validation split, only its list is blank.
+    blank = "val_id.txt" if scored == "test" else None
+    train, validation, test = (read_identities(root / "exp" / name, blank=name == blank) for name in LISTS)
+    train_identities, test = (tuple(sorted({*train, *validation})), test) if scored == "test" else (train, validation)
+    sysu = Sysu(
+        root=root,
+        train=_read_images(root, CAMERAS, train_identities),
+        test=_read_images(root, CAMERAS, test),
+        train_identities=train_identities,
+        test_identities=test,
+        draw=draw,
+        scored=scored,
+    )
+    verify(sysu, complete=complete)
+    return sysu
+
+
+def exclusion(query_cameras: ArrayLike, gallery_cameras: ArrayLike) -> Tensor:
+    """[q g], true where a query must not be shown a gallery image: camera 3 and camera 2 stand at the same place.
+
+    Every image of camera 2 goes, whomever it shows.
+    """
+    query, gallery = torch.as_tensor(np.array(query_cameras)), torch.as_tensor(np.array(gallery_cameras))
+    return (query == 3)[:, None] & (gallery == 2)[None, :]
+
+
+def _read_images(root: Path, cameras: Iterable[int], identities: Sequence[int]) -> Items:
+    return Items(
+        item
+        for camera in cameras
+        for item in read_folders(root / f"cam{camera}", identities, camera=camera, modality=MODALITY[camera])
+    )

@@ -1,0 +1,161 @@
+"""What the trees of all data sets are made of: lists of identities, lists of labelled images, folders of pictures."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from vireid.datasets.items import Item
+
+DIGITS = 9
+"""Numbers of people, cameras and pictures have no more: what is longer is none."""
+
+OTHER_PICTURES = (".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif")
+"""What pictures may be called elsewhere, and are not in a tree of `.jpg`."""
+
+
+def number_of(text: str) -> int | None:
+    """The whole number from 0 that a name or a token is; None if it is another thing."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= DIGITS else None
+
+
+def check_tree(name: str, root: Path, folders: Sequence[str], files: Sequence[str]) -> None:
+    """Refuse a root in which folders or files are missing.
+
+    Raises:
+        FileNotFoundError: one message names all that is missing, and a folder below that looks like the root.
+    """
+    if not root.is_dir():
+        raise FileNotFoundError(f"{name}: the root must be a directory; {root.absolute()} is not one")
+    missing = [f"{folder}/" for folder in folders if not (root / folder).is_dir()]
+    missing += [file for file in files if not (root / file).is_file()]
+    if missing:
+        first = (folders or files)[0]
+        nested = [entry.name for entry in sorted(root.iterdir()) if (entry / first).exists()]
+        hint = f" (its {nested[0]}/ has {first}: is that the root?)" if nested else ""
+        raise FileNotFoundError(f"{name}: missing in {root.absolute()}: {', '.join(missing)}{hint}")
+
+
+def read_identities(path: Path, *, blank: bool = False) -> tuple[int, ...]:
+    """The identities of one comma-separated line, ascending; spaces, line ends and a last comma are no matter.
+
+    Args:
+        blank: whether the list may name nobody.
+
+    Raises:
+        ValueError: the file is no text, or not of positive integers; the message names it and the token.
+    """
+    lines = _read_lines("read_identities", path)
+    tokens = [token.strip() for _, line in lines for token in line.strip(", \t").split(",")]
+    for token in tokens:
+        if not number_of(token):
+            raise ValueError(
+                f"read_identities: {path.absolute()} must hold positive integers with commas between them; "
+                f"got {shown(token)}"
+            )
+    if not tokens and not blank:
+        raise ValueError(f"read_identities: {path.absolute()} must name at least one identity; it is blank")
+    return tuple(sorted({int(token) for token in tokens}))
+
+
+def read_labelled(path: Path) -> list[tuple[Path, int]]:
+    """The (path, label) of each line `path label`: a path below the root, and a whole number from 0.
+
+    Raises:
+        ValueError: the file is no text or blank, or a line is not of that form; the message names it and the line.
+    """
+    found = []
+    for number, line in _read_lines("read_labelled", path):
+        image, *labels = line.strip().rsplit(maxsplit=1)
+        label = number_of(labels[0]) if labels else None
+        if label is None:
+            raise ValueError(
+                f"read_labelled: {path.absolute()} must hold lines `path label`; line {number} is {shown(line)}"
+            )
+        if Path(image).is_absolute() or ".." in Path(image).parts:
+            raise ValueError(
+                f"read_labelled: {path.absolute()} must name images by their paths below the root; "
+                f"line {number} is {shown(line)}"
+            )
+        found.append((Path(image), label))
+    if not found:
+        raise ValueError(f"read_labelled: {path.absolute()} must list at least one image; it is blank")
+    return found
+
+
+def person_of(image: Path, listed_in: Path) -> int:
+    """The identity of an image `…/{person}/{file}`: the number that its folder is named by."""
+    person = number_of(image.parent.name)
+    if person is None:
+        raise ValueError(
+            f"read_labelled: images of {listed_in.absolute()} must lie in folders with a person's number for a name; "
+            f"got {shown(str(image))}"
+        )
+    return person
+
+
+def check_labels(labelled: Iterable[tuple[Path, int]], listed_in: Sequence[Path]) -> None:
+    """Refuse lists in which a label and a person's folder do not stand for each other.
+
+    Raises:
+        ValueError: names the lists and the first label or person with two counterparts.
+    """
+    person_by_label: dict[int, int] = {}
+    label_by_person: dict[int, int] = {}
+    for image, label in labelled:
+        person = person_of(image, listed_in[0])
+        if (known := person_by_label.setdefault(label, person)) != person:
+            clash = f"label {label} is of person {known} and of person {person} ({image})"
+        elif (known := label_by_person.setdefault(person, label)) != label:
+            clash = f"person {person} has label {known} and label {label} ({image})"
+        else:
+            continue
+        names = " and ".join(str(path.absolute()) for path in listed_in)
+        raise ValueError(f"check_labels: one label must be one person in {names}; {clash}")
+
+
+def read_folders(folder: Path, identities: Iterable[int], *, camera: int, modality: int) -> list[Item]:
+    """The images `{identity}/{picture}.jpg` below `folder`, by identity and file name; nothing if it is not there.
+
+    Raises:
+        ValueError: what would be passed over in silence: two folders of a person's number, a file of that name, a
+            folder of pictures without a number, pictures of another kind than `.jpg`.
+    """
+    if not folder.is_dir():
+        return []
+    people: dict[int, Path] = {}
+    for entry in sorted(folder.iterdir()):
+        if (person := number_of(entry.name)) is None:
+            if not entry.name.startswith(".") and any(entry.glob("*.jpg")):
+                raise ValueError(f"read_folders: folders of pictures must be named by numbers; got {entry.absolute()}")
+            continue
+        if person in people or not entry.is_dir():
+            found = f"also {people[person].name}" if person in people else "no folder"
+            raise ValueError(f"read_folders: every person must be one folder; {entry.absolute()} is {found}")
+        people[person] = entry
+    items: list[Item] = []
+    for identity in sorted(set(identities) & people.keys()):
+        # A leading dot marks what file managers leave behind, `._0001.jpg` and the like.
+        names = sorted(name for name in os.listdir(people[identity]) if not name.startswith("."))
+        if others := [name for name in names if name.lower().endswith(OTHER_PICTURES)]:
+            raise ValueError(f"read_folders: pictures must be .jpg; got {(people[identity] / others[0]).absolute()}")
+        names = [name for name in names if name.lower().endswith(".jpg")]
+        items += [Item(people[identity] / name, identity, camera, modality) for name in names]
+    return items
+
+
+def shown(text: str, limit: int = 80) -> str:
+    """A piece of a file for a message: on one line, and no longer than people read."""
+    return repr(text if len(text) <= limit else f"{text[:limit]}…")
+
+
+def _read_lines(who: str, path: Path) -> list[tuple[int, str]]:
+    """The lines of a text file that are not blank, with their numbers from 1."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{who}: {path.absolute()} must be text; got bytes that are none ({error})") from None
+    if "\0" in text:
+        raise ValueError(f"{who}: {path.absolute()} must be text; got bytes that are none (zeros among them)")
+    return [(number, line) for number, line in enumerate(text.splitlines(), start=1) if line.strip()]

@@ -1,0 +1,139 @@
+"""The end of a run: evaluate, print the table, write metrics.json and draw the figures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rich.console import Console
+
+from concordant import CAL
+from vireid.config import RetrievalSettings, Settings
+from vireid.datasets.dataset import DataSet
+from vireid.datasets.items import INFRARED, VISIBLE
+from vireid.diagnostics import attention_health
+from vireid.evaluation.inference import attend, extract
+from vireid.evaluation.protocol import Results, evaluate, table
+from vireid.evaluation.rerank import reranked
+from vireid.evaluation.similarity import Similarity, cosine
+from vireid.figures import draw_attention, draw_curves, draw_rankings
+from vireid.models.baseline import GlobalBaseline
+from vireid.training.record import read_log, write_json
+
+Images = NDArray[np.uint8]
+"""Decoded images [n h w 3]."""
+
+OPTIONS = ("flip", "rerank", "flip+rerank")
+"""What figures with test-time options go by in metrics.json."""
+PEOPLE = 6
+"""How many people the figures show."""
+SAMPLE = 256
+"""How many test images of each modality the attention is measured on."""
+
+
+def report(
+    settings: Settings,
+    data: DataSet,
+    model: CAL | GlobalBaseline,
+    images: Images,
+    *,
+    origin: dict[str, Any],
+    device: torch.device,
+    console: Console,
+) -> None:
+    """Evaluate by the protocol, write metrics.json and draw the figures into the run's directory.
+
+    `images` are the decoded images of `data.test`; `origin` says in metrics.json where the model is from.
+    """
+    out = settings.out
+    similarities = compare(model, data, images, settings.test, device)
+    results, *more = (evaluate(data, similarity) for similarity in similarities.values())
+    options = dict(zip(list(similarities)[1:], more, strict=True))
+    console.print(table(results, options))
+    metrics = as_metrics(results, options) | data.reading | origin
+    if isinstance(model, CAL):
+        metrics |= describe_attention(model, data, images, device, console)
+        picture_attention(model, data, images, device, out / "attention.png")
+    if rows := read_log(out):
+        draw_curves(rows, out / "curves.png")
+    picture_rankings(data, images, similarities[""], out / "rankings.png")
+    # Last: a directory with metrics.json has all the rest.
+    write_json(out / "metrics.json", metrics)
+    names = ", ".join(sorted(path.name for path in out.iterdir() if not path.name.startswith(".")))
+    console.print(f"[bold]{out}[/bold] holds {names}")
+
+
+def compare(
+    model: CAL | GlobalBaseline, data: DataSet, images: Images, options: RetrievalSettings, device: torch.device
+) -> dict[str, Similarity]:
+    """The plain similarity under "", and the one with all options that are on under their names."""
+    embeddings = extract(model, images, data.test.modality, device=device)
+    similarities = {"": cosine(embeddings, data.test)}
+    if options.flip:
+        embeddings = (embeddings + extract(model, images, data.test.modality, device=device, mirror=True)) / 2
+    if names := [name for name in ("flip", "rerank") if getattr(options, name)]:
+        similarities["+".join(names)] = (reranked if options.rerank else cosine)(embeddings, data.test)
+    return similarities
+
+
+def as_metrics(results: Results, options: dict[str, Results]) -> dict[str, Any]:
+    """The figures as metrics.json has them: plain ones by task, those of options by the options' names."""
+    return dict(results) | {"std": results.std} | {name: {**some, "std": some.std} for name, some in options.items()}
+
+
+def describe_attention(
+    model: CAL, data: DataSet, images: Images, device: torch.device, console: Console
+) -> dict[str, dict[str, object]]:
+    """Entropy and overlap of the attention on test images, and M̂."""
+    rng = np.random.default_rng(0)
+    maps = []
+    for modality in (VISIBLE, INFRARED):
+        rows = np.flatnonzero(data.test.modality == modality)
+        sample = images[np.sort(rng.permutation(rows)[:SAMPLE])]
+        maps.append(attend(model, sample, modality, device=device))
+    health, order = attention_health(torch.cat(maps)), model.correspondence.permutation().tolist()
+    share = model.correspondence.stability()
+    console.print(
+        f"attention on test images: entropy {health['entropy']:.2f} of ln t, overlap of parts {health['overlap']:.2f}; "
+        f"M̂ = {order}, {100 * share:.0f} % of the last matchings",
+        highlight=False,
+    )
+    return {"attention": health, "correspondence": {"permutation": order, "share": share}}
+
+
+def picture_attention(model: CAL, data: DataSet, images: Images, device: torch.device, path: Path) -> None:
+    """A visible and an infrared image of each of a few people, with the parts' attention on both."""
+    rows = [np.flatnonzero(data.test.modality == modality) for modality in (VISIBLE, INFRARED)]
+    people = [data.test.identity[own] for own in rows]
+    shown = np.random.default_rng(0).permutation(np.intersect1d(*people))[:PEOPLE]
+    chosen = [
+        images[own[[np.flatnonzero(identities == person)[0] for person in shown]]]
+        for own, identities in zip(rows, people, strict=True)
+    ]
+    visible, infrared = (attend(model, x, m, device=device) for m, x in zip((VISIBLE, INFRARED), chosen, strict=True))
+    infrared = infrared[:, model.correspondence.permutation().cpu()]
+    draw_attention(
+        list(zip(*chosen, strict=True)),
+        list(zip(visible, infrared, strict=True)),
+        [f"identity {person}" for person in shown],
+        path,
+    )
+
+
+def picture_rankings(data: DataSet, images: Images, similarity: Similarity, path: Path) -> None:
+    """A few queries and their ten nearest in the first gallery of the first task."""
+    query, gallery, exclude = next(iter(data.tasks.values())).trial(0)
+    some = np.sort(np.random.default_rng(0).permutation(len(query))[:PEOPLE])
+    rows = query[some]
+    draw_rankings(
+        images[rows],
+        data.test.identity[rows],
+        images[gallery],
+        data.test.identity[gallery],
+        similarity(rows, gallery),
+        path,
+        exclude=None if exclude is None else exclude[some],
+    )

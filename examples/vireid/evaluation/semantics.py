@@ -1,0 +1,102 @@
+"""Do mined parts stand for parts of people? The renderer knows: it labels every pixel with a semantic part."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor
+
+from vireid.datasets.items import INFRARED, VISIBLE, Items
+from vireid.people import Part
+from vireid.people.pretraining import part_cover
+
+EACH = 2
+"""Pictures of each person and modality that are looked at."""
+
+
+class Pairs(NamedTuple):
+    """Rows of a visible and of an infrared picture of one person, pair by pair: [m] and [m]."""
+
+    visible: NDArray[np.int64]
+    infrared: NDArray[np.int64]
+
+
+def pair_people(items: Items, each: int = EACH) -> Pairs:
+    """The first pictures of every person in either modality, side by side."""
+    pairs = []
+    for identity in items.identities:
+        own = items.identity == identity
+        visible, infrared = (np.flatnonzero(own & (items.modality == m)) for m in (VISIBLE, INFRARED))
+        # From the first to the last camera, not twice from one.
+        some = [rows[np.linspace(0, len(rows) - 1, each).astype(int)] for rows in (visible, infrared) if len(rows)]
+        if len(some) == 2:
+            pairs.append(np.stack(some))
+    visible, infrared = np.concatenate(pairs, axis=1) if pairs else np.empty((2, 0), np.int64)
+    return Pairs(visible, infrared)
+
+
+def read_parts(root: Path, paths: Sequence[Path]) -> Tensor:
+    """The semantic part of every pixel [n H W] of rendered pictures.
+
+    Raises:
+        FileNotFoundError: the set was rendered without them.
+    """
+    files = [root / "parts" / path.relative_to(root).with_suffix(".png") for path in paths]
+    if missing := [file for file in files if not file.is_file()]:
+        raise FileNotFoundError(f"read_parts: no semantic parts at {missing[0]}: render the set with them (--parts)")
+    return torch.from_numpy(np.stack([np.asarray(Image.open(file)) for file in files]))
+
+
+def profiles(attention: Tensor, parts: Tensor) -> Tensor:
+    """[n p s]: the share of each attention map [n p h w] that lies on each semantic part, of pixels [n H W].
+
+    Each adds up to 1 over the s semantic parts.
+    """
+    cover = part_cover(parts, parts.shape[2] // attention.shape[3])
+    return torch.einsum("nphw,nhws->nps", attention, cover)
+
+
+def semantic_scores(visible: Tensor, infrared: Tensor, order: Tensor) -> dict[str, float | None]:
+    """How part indices and semantic parts go together, from the profiles [m p s] of pairs and M̂ [p], in percent.
+
+    purity        of an attention map, the share on the semantic part that it covers most.
+    person        the share of the attention that lies on the person at all.
+    constancy     how often a part index covers most what it covers most on the whole, within a modality.
+    agreement     how often matched parts of a pair's two pictures cover most the same semantic part; that of equal
+                  indices is `agreement_without`; that of any two indices, `agreement_chance`.
+    …_person      agreement where the visible picture's part covers most a part of the person: two parts agree on the
+                  background too easily. None if none does.
+    """
+    both = torch.cat([visible, infrared])
+    main = [profile.argmax(dim=2) for profile in (visible, infrared)]
+    constancy = [(tops == tops.mode(dim=0).values).double().mean() for tops in main]
+    nobody = torch.tensor([Part.BACKGROUND, Part.OCCLUDER])
+    on_person = ~torch.isin(main[0], nobody)
+    agreement = {
+        "agreement": (main[0] == main[1][:, order]).double(),
+        "agreement_without": (main[0] == main[1]).double(),
+        "agreement_chance": (main[0][:, :, None] == main[1][:, None, :]).double().mean(dim=2),
+    }
+    figures = {
+        "purity": both.amax(dim=2).mean(),
+        "person": 1 - both[:, :, nobody].sum(dim=2).mean(),
+        "constancy": torch.stack(constancy).mean(),
+    }
+    figures |= {name: values.mean() for name, values in agreement.items()}
+    figures |= {f"{name}_person": values[on_person].mean() for name, values in agreement.items()}
+    return {name: None if value.isnan() else 100 * float(value) for name, value in figures.items()}
+
+
+def same_parts(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+    """How alike the parts of two models are, in percent, from their mean profiles [p s]: the mean cosine of the best
+    matching."""
+    one, other = (profile / np.linalg.norm(profile, axis=1, keepdims=True) for profile in (one, other))
+    cosines = one @ other.T
+    return 100 * float(cosines[linear_sum_assignment(-cosines)].mean())

@@ -1,0 +1,30 @@
+"""Rendered people: a visible-infrared data set with no data at hand."""
+
+from vireid.people.attributes import ATTRIBUTES, NOT_APPLICABLE, attribute_targets
+from vireid.people.camera import CAMERAS, INFRARED_CAMERAS, VISIBLE_CAMERAS, Camera
+from vireid.people.config import RenderConfig
+from vireid.people.dataset import render_dataset
+from vireid.people.person import Person, draw_family, draw_person
+from vireid.people.picture import Picture, render
+from vireid.people.shapes import PARTS, Part
+from vireid.people.sheet import contact_sheet
+
+__all__ = [
+    "ATTRIBUTES",
+    "CAMERAS",
+    "INFRARED_CAMERAS",
+    "NOT_APPLICABLE",
+    "PARTS",
+    "VISIBLE_CAMERAS",
+    "Camera",
+    "Part",
+    "Person",
+    "Picture",
+    "RenderConfig",
+    "attribute_targets",
+    "contact_sheet",
+    "draw_family",
+    "draw_person",
+    "render",
+    "render_dataset",
+]

@@ -1,0 +1,82 @@
+"""Which people and pictures a rendered data set has."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from vireid.people.camera import CAMERAS
+from vireid.people.person import FAMILY, Person, draw_family
+
+SPLITS = ("test", "train", "val")
+PEOPLE_STREAM = 1
+
+LISTED = {1: 333, 2: 333, 3: 533, 4: 533, 5: 533, 6: 333}
+"""How many identities the lists of rand_perm_cam.mat hold, by camera."""
+
+
+@dataclass(frozen=True)
+class RenderConfig:
+    """What is rendered: the same configuration gives the same bytes."""
+
+    train_identities: int = 280
+    """Identities to train on."""
+    val_identities: int = 40
+    """Identities of the protocol's validation split; they are trained on, too, as is usual on SYSU-MM01."""
+    test_identities: int = 76
+    """Identities of queries and gallery. In every split they come in families of four look-alikes."""
+    train_visible: int = 2
+    """Pictures of a train or val identity in each of the four visible cameras."""
+    train_infrared: int = 4
+    """Pictures of a train or val identity in each of the two infrared cameras."""
+    test_visible: int = 10
+    """Gallery pictures of a test identity in each visible camera (multi-shot draws ten)."""
+    test_infrared: int = 6
+    """Query pictures of a test identity in each infrared camera."""
+    height: int = 96
+    """Height of the pictures, in pixels."""
+    width: int = 48
+    """Width of the pictures, in pixels."""
+    quality: int = 95
+    """JPEG quality."""
+    seed: int = 0
+    """Another seed draws other people, poses and scenes."""
+
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            least = 0 if name in ("seed", "val_identities") else 1
+            if value < least:
+                raise ValueError(f"RenderConfig: `{name}` must be at least {least}; got {value}")
+        if self.test_identities > min(LISTED.values()):
+            raise ValueError(
+                f"RenderConfig: `test_identities` must be at most {min(LISTED.values())}, as rand_perm_cam.mat lists "
+                f"no more for some cameras; got {self.test_identities}"
+            )
+        if self.identities > 9999:
+            raise ValueError(f"RenderConfig: identities must number at most 9999 (four digits); got {self.identities}")
+        if self.quality > 100:
+            raise ValueError(f"RenderConfig: `quality` must be at most 100; got {self.quality}")
+
+    @property
+    def identities(self) -> int:
+        return self.test_identities + self.train_identities + self.val_identities
+
+    def split(self, name: str) -> range:
+        """The identities of a split. Those of the test split come first: rand_perm_cam.mat must list them."""
+        starts = np.cumsum([1, self.test_identities, self.train_identities, self.val_identities]).tolist()
+        number = SPLITS.index(name)
+        return range(starts[number], starts[number + 1])
+
+    def count(self, identity: int, camera: int) -> int:
+        """How many pictures a camera has of an identity."""
+        split = "test" if identity in self.split("test") else "train"
+        return getattr(self, f"{split}_{'infrared' if CAMERAS[camera].infrared else 'visible'}")
+
+    def person(self, identity: int) -> Person:
+        """Who an identity is. Families lie within one split."""
+        for number, name in enumerate(SPLITS):
+            if identity in self.split(name):
+                family, member = divmod(identity - self.split(name).start, FAMILY)
+                return draw_family(np.random.default_rng([self.seed, PEOPLE_STREAM, number, family]))[member]
+        raise ValueError(f"RenderConfig.person: `identity` must be in 1..{self.identities}; got {identity}")

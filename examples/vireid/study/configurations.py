@@ -1,0 +1,155 @@
+"""The configurations: what each changes in full CAL, and which claim of the source it tests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+from vireid.config import SysuSettings
+from vireid.study.benchmark import BASE, settings_of
+
+Study = Literal["comparison", "sensitivity", "metrics", "budget", "protection"]
+STUDIES = get_args(Study)
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """One way to train: the settings of full CAL with some changed."""
+
+    name: str
+    claim: str = ""
+    """Of the source, or the question that this answers."""
+    changes: dict[str, Any] = field(default_factory=dict)
+    """Settings by their dotted names."""
+    target_aware: bool = False
+    """Score target-aware retrieval, too: minutes, not seconds."""
+
+    @property
+    def settings(self) -> SysuSettings:
+        return settings_of(self.changes)
+
+
+FULL = Configuration("CAL", "the whole, with the source's objective and diversity of attention maps", target_aware=True)
+
+PLAIN = {
+    "model.statistics": "parts",
+    "loss.attention_div": 0.0,
+    "loss.normalize": False,
+    "loss.cosine": False,
+}
+"""What is ours, left out: see "What is ours" in docs/paper.md."""
+TRIPLETS = {"loss.triplet": 1.0, "loss.part_triplet": 4.0}
+GLOBAL = {"method": "global"}
+BASELINE = Configuration("identity + triplet", "the field's usual baseline", GLOBAL | {"loss.triplet": 1.0})
+
+# What stands in L_pcl's place has the weight that the study `metrics` found best for it.
+COMPARISON = (
+    FULL,
+    Configuration("plain equations", "the source's equations to the letter", PLAIN),
+    Configuration("CAL + triplets", "ours: the demo's triplet losses beside the source's objective", TRIPLETS),
+    Configuration("identity", "parts beat a global feature (identity loss alone)", GLOBAL),
+    BASELINE,
+    Configuration(
+        "direct",
+        "target awareness beats a direct cross-modal objective",
+        {"loss.metric": "direct"},
+        target_aware=True,
+    ),
+    Configuration("stripes", "mined parts beat horizontal partition", {"model.queries": "stripes"}),
+    Configuration(
+        "learnable",
+        "mined parts beat learnable vectors (which have not the scale of tokens, hence the seed's own statistics)",
+        {"model.queries": "learnable", "model.statistics": "parts"},
+    ),
+    Configuration("no L_dis", "L_dis helps", {"loss.dis": 0.0}),
+    Configuration("no L_div", "L_div helps", {"loss.div": 0.0}),
+    Configuration("no L_dis, no L_div", "both help", {"loss.dis": 0.0, "loss.div": 0.0}),
+    Configuration("no attention diversity", "ours: diversity of attention maps", {"loss.attention_div": 0.0}),
+    Configuration(
+        "no diversity", "neither L_div nor that of attention maps", {"loss.div": 0.0, "loss.attention_div": 0.0}
+    ),
+    Configuration("shared DRM", "a DRM for each modality beats a shared one", {"model.shared_miner": True}),
+    Configuration("dot product", "TSAA beats dot-product attention", {"model.attention": "dot-product"}),
+    Configuration("no channel gate", "query-guided channel attention helps", {"model.channel_gate": False}),
+    Configuration("no IN", "instance normalisation helps", {"model.instance_norm": False}),
+    Configuration("IN over parts", "the seed's statistics T_P, not the tokens'", {"model.statistics": "parts"}),
+    Configuration("protected", "ours: identity loss kept from attention maps", {"model.protect_attention": True}),
+    Configuration("no L_pcl", "L_pcl helps", {"loss.pcl": 0.0}),
+    Configuration(
+        "triplet for L_pcl", "L_pcl beats the hard triplet loss", {"loss.metric": "triplet", "loss.pcl": 3.0}
+    ),
+    Configuration("center for L_pcl", "L_pcl beats the center loss", {"loss.metric": "center"}),
+    Configuration(
+        "hetero-center for L_pcl",
+        "L_pcl beats the hetero-center loss",
+        {"loss.metric": "hetero-center", "loss.pcl": 3.0},
+    ),
+    Configuration("no MatchDistill", "MatchDistill helps", {"loss.kd1": 0.0, "loss.kd2": 0.0}, target_aware=True),
+    Configuration("no L_kd1", "L_kd1 helps", {"loss.kd1": 0.0}),
+    Configuration("no L_kd2", "L_kd2 helps", {"loss.kd2": 0.0}),
+    Configuration("independent scorers", "M̂ orders parts that did not start alike", {"model.equal_scorers": False}),
+)
+
+CONTRASTS = (
+    ("no MatchDistill", "direct"),  # target awareness by itself: nothing is distilled in either
+    ("learnable", "IN over parts"),  # both by the statistics of the parts
+    ("dot product", "no channel gate"),  # neither has a gate
+    ("no diversity", "no attention diversity"),  # L_div where nothing else keeps parts apart
+    ("CAL + triplets", "identity + triplet"),
+)
+"""Pairs that differ in one thing, neither of which is full CAL."""
+
+SWEEPS: dict[str, tuple[float, ...]] = {
+    "model.parts": (2, 6, 8),
+    "model.alpha": (0.25, 4.0),
+    "loss.margin": (0.3, 1.0),
+    "loss.pcl": (0.3, 3.0),
+    "loss.kd1": (0.8,),
+    "loss.kd2": (1.0,),
+    "loss.dis": (1.0,),
+    "loss.div": (1.5,),
+    "loss.attention_div": (0.0, 0.5, 5.0),
+}
+"""Values beside the base's own, of one setting at a time: far ones, as near ones differ by less than seeds do. The
+comparison has the other weights at 0."""
+
+WEIGHTS = (0.3, 1.0, 3.0)
+BUDGETS = (300, 600, 1200)
+
+
+def configurations(study: Study) -> tuple[Configuration, ...]:
+    """All of a study. The first is what the others are compared with."""
+    if study == "comparison":
+        return COMPARISON
+    full = Configuration(FULL.name, "the base")
+    if study == "sensitivity":
+        swept = ((name, value) for name, values in SWEEPS.items() for value in values)
+        return (full, *(Configuration(f"{name} = {value:g}", changes={name: value}) for name, value in swept))
+    if study == "metrics":  # each with its weight chosen alike; the direct objective has that of L_pcl, its like
+        names = ("pcl", "triplet", "center", "hetero-center")
+        pairs = ((name, weight) for name in names for weight in WEIGHTS)
+        return tuple(
+            Configuration(f"{name} × {weight:g}", changes={"loss.metric": name, "loss.pcl": weight})
+            for name, weight in pairs
+        )
+    if study == "protection":  # with what holds the maps apart where the identity loss would make them alike
+        kept, reached = "protected, diversity 0.5", "unprotected, diversity 1.5"
+        changes = {
+            kept: {"model.protect_attention": True, "loss.attention_div": 0.5},
+            "unprotected, diversity 0": {"loss.attention_div": 0.0},
+            "unprotected, diversity 0.5": {"loss.attention_div": 0.5},
+            reached: {},
+        }
+        changes |= {f"{name} + triplets": changes[name] | TRIPLETS for name in (kept, reached)}
+        return tuple(Configuration(name, changes=some) for name, some in changes.items())
+    return tuple(
+        Configuration(f"{one.name}, {steps} steps", changes=one.changes | {"optim.steps": steps})
+        for one in (BASELINE, full)
+        for steps in BUDGETS
+    )
+
+
+def base_value(name: str) -> float:
+    """What a setting is where a sweep leaves it alone."""
+    group, _, field_name = name.rpartition(".")
+    return getattr(getattr(BASE, group), field_name)

@@ -1,0 +1,70 @@
+"""Pictures of a study's runs: what each of them learned to look at, and what a loss does where it has no weight."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from concordant import CAL
+from vireid.datasets.items import INFRARED, VISIBLE
+from vireid.datasets.sysu import read_sysu
+from vireid.evaluation.inference import attend
+from vireid.evaluation.semantics import pair_people
+from vireid.figures import draw_composites, draw_contrasts
+from vireid.run import decode, load_model
+from vireid.study.configurations import FULL, Configuration
+from vireid.study.study import Job
+from vireid.training.record import read_log
+
+PEOPLE = 3
+HEALTH = ("no attention diversity", "protected")
+"""Beside full CAL, what shows whether attention maps stay apart."""
+
+
+def picture_terms(jobs: Sequence[Job], path: Path) -> Path | None:
+    """Each loss term with its weight and without it, and the attention; None where there is nothing to compare."""
+    some = {job.configuration.name: job.configuration for job in jobs}
+    pairs = {term: (FULL.name, name) for name, one in some.items() if (term := _dropped(one))}
+    if set(HEALTH) <= some.keys():
+        pairs |= dict.fromkeys(("entropy", "overlap"), (FULL.name, *HEALTH))
+    if FULL.name not in some or not pairs:
+        return None
+    logs: dict[str, list[list[dict[str, float]]]] = {}
+    for job in jobs:
+        logs.setdefault(job.configuration.name, []).append(read_log(job.settings.out))
+    panels = {term: {name: logs[name] for name in names} for term, names in pairs.items()}
+    return draw_contrasts(panels, path, title="Terms of the loss, before their weights, with and without; every seed")
+
+
+def picture_parts(jobs: Sequence[Job], path: Path) -> Path | None:
+    """Where the parts of every configuration's first model look, on the same people; None where none has parts."""
+    first = [job for job in jobs if job.settings.seed == 0 and job.settings.method == "cal"]
+    if not first:
+        return None
+    settings = first[0].settings
+    data = read_sysu(settings.root or "", draw=settings.gallery, scored=settings.scored)
+    images = decode(settings, data, data.test, settings.scored)
+    pairs = pair_people(data.test)
+    some = np.linspace(0, len(pairs.visible) - 1, PEOPLE).astype(int)
+    shown = [images[rows[some]] for rows in pairs]
+    maps = {}
+    for job in first:
+        model = load_model(job.settings, data, job.settings.out / "model.safetensors")
+        assert isinstance(model, CAL)
+        own = [attend(model, x, m, device=torch.device("cpu")) for m, x in zip((VISIBLE, INFRARED), shown, strict=True)]
+        own[INFRARED] = own[INFRARED][:, model.correspondence.permutation()]
+        maps[job.configuration.name] = [x for pair in zip(*own, strict=True) for x in pair]
+    title = "All parts of each model of seed 0; matched parts in one colour"
+    return draw_composites([x for pair in zip(*shown, strict=True) for x in pair], maps, path, title=title)
+
+
+def _dropped(one: Configuration) -> str | None:
+    """The loss whose weight is the only thing that a configuration changes, to 0."""
+    if len(one.changes) != 1:
+        return None
+    ((name, value),) = one.changes.items()
+    group, _, term = name.rpartition(".")
+    return term if group == "loss" and value == 0 else None

@@ -1,0 +1,108 @@
+"""All that is measured of one trained model."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from concordant import CAL
+from vireid.datasets.dataset import Rows
+from vireid.datasets.items import INFRARED, VISIBLE
+from vireid.datasets.sysu import Sysu
+from vireid.diagnostics import attention_health
+from vireid.evaluation.inference import attend, encode, extract, select
+from vireid.evaluation.protocol import evaluate
+from vireid.evaluation.report import Images
+from vireid.evaluation.search import target_aware
+from vireid.evaluation.semantics import pair_people, profiles, read_parts, semantic_scores
+from vireid.evaluation.similarity import Similarity, cosine
+from vireid.models.baseline import GlobalBaseline
+
+TASK = "all_single"
+
+
+def score(
+    model: CAL | GlobalBaseline, data: Sysu, images: Images, *, with_target_aware: bool, device: torch.device
+) -> dict[str, Any]:
+    """The figures of `TASK` by way of retrieval; of CAL, its attention, M̂ and what its parts stand for, too.
+
+    distilled       the whole embedding, which is what is compared between configurations.
+    global, parts   either half of it alone.
+    … without M̂     the parts of modality 1 in their own order.
+    target-aware    all pairs; and the mean of that similarity and the global half's.
+    … without norm  parts as the attention leaves them, before the batch normalisation.
+
+    Beside the figures, the seconds that comparing all pairs takes, and how many numbers are kept of an image.
+    """
+    embeddings = extract(model, images, data.test.modality, device=device, progress=False)
+    ways = {"distilled": embeddings}
+    if isinstance(model, CAL):
+        whole, parts = embeddings.split([model.channels, embeddings.shape[1] - model.channels], dim=1)
+        order = model.correspondence.permutation().cpu()
+        infrared = torch.from_numpy(data.test.modality) == INFRARED
+        unordered = undo_order(parts, infrared, order)
+        ways |= {"global": whole, "parts": parts, "parts without M̂": unordered}
+        ways["distilled without M̂"] = torch.cat([whole, unordered], dim=1)
+    figures: dict[str, dict[str, float]] = {}
+
+    def measure(way: str, numbers: int, compare: Callable[[], Similarity]) -> Similarity:
+        start = time.perf_counter()
+        similarity = compare()
+        seconds = time.perf_counter() - start
+        figures[way] = evaluate(data, similarity, tasks=[TASK])[TASK] | {"seconds": seconds, "numbers": numbers}
+        return similarity
+
+    cosines = {way: measure(way, rows.shape[1], partial(cosine, rows, data.test)) for way, rows in ways.items()}
+    if not isinstance(model, CAL):
+        return {"retrieval": figures}
+    if with_target_aware:
+        encoded = encode(model, images, data.test.modality, device=device, progress=False)
+        numbers = sum(kept[0].numel() for kept in (encoded.tokens, encoded.keys, *encoded.part_queries))
+        pairs = partial(target_aware, encoded, data.test, model.attention, progress=False)
+        by_parts, by_whole = measure("target-aware", numbers, partial(pairs, norm=model.part_norm)), cosines["global"]
+
+        def both(query: Rows, gallery: Rows) -> Tensor:
+            return (by_parts(query, gallery) + by_whole(query, gallery)) / 2
+
+        figures["target-aware and global"] = evaluate(data, both, tasks=[TASK])[TASK]
+        measure("target-aware without norm", numbers, pairs)
+        plain = normalize(model.attention.attend(*encoded).features, dim=2)
+        plain = torch.where(infrared[:, None, None], plain[:, order], plain).flatten(1)
+        measure("parts without norm", plain.shape[1], partial(cosine, plain, data.test))
+    return {"retrieval": figures} | describe_parts(model, data, images, order, device)
+
+
+def undo_order(parts: Tensor, infrared: Tensor, order: Tensor) -> Tensor:
+    """Embedded parts [n p·c], those of infrared images [n] put back in the order in which their miner numbers them."""
+    split = parts.unflatten(1, (len(order), -1))
+    return torch.where(infrared[:, None, None], split[:, order.argsort()], split).flatten(1)
+
+
+def describe_parts(model: CAL, data: Sysu, images: Images, order: Tensor, device: torch.device) -> dict[str, Any]:
+    """The attention's health, how much of it stays on the tokens that a part was made of, M̂, and how parts go together
+    with semantic parts: all on the same pairs of pictures."""
+    pairs = pair_people(data.test)
+    shown = [(images[rows], m) for m, rows in zip((VISIBLE, INFRARED), pairs, strict=True)]
+    maps = [attend(model, *some, device=device) for some in shown]
+    made_of = torch.cat([select(model, *some, device=device) for some in shown])
+    paths = data.test.paths
+    covered = [
+        profiles(attention, read_parts(data.root, [paths[row] for row in rows]))
+        for attention, rows in zip(maps, pairs, strict=True)
+    ]
+    return {
+        "attention": attention_health(torch.cat(maps))
+        | {
+            "own": float((torch.cat(maps) * made_of).sum(dim=(2, 3)).mean()),
+            "own_chance": float(made_of.float().mean()),
+        },
+        "correspondence": {"permutation": order.tolist(), "share": model.correspondence.stability()},
+        "semantics": semantic_scores(*covered, order),
+        "profiles": [profile.double().mean(dim=0).tolist() for profile in covered],
+    }

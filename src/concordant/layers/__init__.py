@@ -1,0 +1,1 @@
+"""Layers: from feature maps and tokens to parts, and parts that attend."""

@@ -1,0 +1,158 @@
+"""The loop: accumulation, the average of weights, what stops it, and what is refused before it begins."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from accelerate import Accelerator
+from rich.console import Console
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from vireid.config import DataSettings, ModelSettings, OptimSettings, Settings
+from vireid.datasets.items import Item, Items
+from vireid.evaluation.inference import extract
+from vireid.training import loop as engine
+from vireid.training.loop import prepare_out, train
+from vireid.training.objective import Objective
+from vireid.training.record import read_log
+
+SIZE = (32, 16)
+SMALL = Settings(
+    data=DataSettings(*SIZE, identities=2, images=2),
+    model=ModelSettings(weights=None, parts=2),
+    optim=OptimSettings(steps=2),
+    save_every=1,
+)
+ITEMS = Items(Item(Path(f"{i}.jpg"), i % 3, 1, i // 6) for i in range(12))
+
+
+def run(out: Path, optim: OptimSettings = SMALL.optim, **changes: Any) -> nn.Module:
+    images = np.random.default_rng(0).integers(0, 256, (len(ITEMS), *SIZE, 3), dtype=np.uint8)
+    settings = replace(SMALL, out=out, optim=optim, **changes)
+    return train(settings, ITEMS, images, data={}, console=Console(quiet=True))[0]
+
+
+def test_accumulated_gradients_are_the_mean_of_the_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps: list[list[Tensor]] = []
+    clip = Accelerator.clip_grad_norm_
+
+    def keep(self: Accelerator, parameters: Any, *arguments: Any) -> Any:
+        parameters = list(parameters)
+        steps.append([p.grad.clone() for p in parameters if p.grad is not None])
+        return clip(self, parameters, *arguments)
+
+    monkeypatch.setattr(Accelerator, "clip_grad_norm_", keep)
+    run(tmp_path / "apart", OptimSettings(steps=2, lr=0.0))  # weights stay, so that both see the same
+    model = run(tmp_path / "together", OptimSettings(steps=1, accumulate=2, lr=0.0))
+    first, second, both = steps
+    for a, b, mean in zip(first, second, both, strict=True):
+        torch.testing.assert_close(mean, (a + b) / 2)
+    apart, (together,) = read_log(tmp_path / "apart"), read_log(tmp_path / "together")
+    assert together["total"] == pytest.approx((apart[0]["total"] + apart[1]["total"]) / 2, rel=1e-5)
+    assert int(model.correspondence.seen) == 16
+
+
+def test_the_average_of_weights_is_what_comes_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    weights: list[dict[str, Tensor]] = []
+    save = engine.save_checkpoint
+
+    def keep(out: Path, step: int, model: nn.Module, others: Any, **words: Any) -> None:
+        weights.append({name: tensor.clone() for name, tensor in model.state_dict().items()})
+        save(out, step, model, others, **words)
+
+    monkeypatch.setattr(engine, "save_checkpoint", keep)
+    model = run(tmp_path, OptimSettings(steps=2, ema=0.75))
+    first, second = weights
+    assert not model.training
+    parameters = {name for name, _ in model.named_parameters()}
+    for name, tensor in load_file(tmp_path / "model.safetensors").items():
+        average = 0.75 * first[name] + 0.25 * second[name] if name in parameters else second[name]
+        torch.testing.assert_close(tensor, average, msg=lambda text, n=name: f"{n}: {text}")
+        assert torch.equal(model.state_dict()[name], tensor)
+    assert not torch.equal(first["classifier.weight"], second["classifier.weight"])
+
+
+@pytest.mark.parametrize("stems", [True, False])
+def test_the_shared_stages_are_compiled(stems: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled: list[nn.Module] = []
+    monkeypatch.setattr(nn.Module, "compile", lambda module: compiled.append(module))  # it takes half a minute
+    chosen = replace(SMALL.model, specific_stems=stems)
+    model = run(tmp_path, OptimSettings(steps=1), model=chosen, compile=True)
+    assert compiled == [model.backbone.trunk if stems else model.backbone]
+
+
+def test_a_gradient_that_is_not_finite_stops_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Cusp(Objective):
+        def forward(self, output: Any, labels: Tensor, modality: Tensor) -> tuple[dict[str, Tensor], Tensor | None]:
+            terms, matching = super().forward(output, labels, modality)
+            return terms | {"total": terms["total"] + (0 * output.features).sum().sqrt()}, matching
+
+    monkeypatch.setattr(engine, "Objective", Cusp)
+    with pytest.raises(FloatingPointError, match=r"the gradient of step 1 is not finite: total = \d.*gradient = nan"):
+        run(tmp_path)
+    assert not (tmp_path / "checkpoints").exists()
+
+
+def test_out_must_be_a_place_that_can_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(engine, "build_model", lambda *_: pytest.fail("built a model first"))
+    for out in (tmp_path / "file", tmp_path / "file" / "run"):
+        with pytest.raises(OSError, match=r"`out` must be a directory that can be written; got .*file"):
+            run(out)
+
+
+def test_what_an_unfinished_write_left_is_no_run(tmp_path: Path) -> None:
+    (tmp_path / ".run.json.tmp").write_text('{"sett')
+    prepare_out(replace(SMALL, out=tmp_path))
+
+
+def test_bad_settings_are_refused() -> None:
+    with pytest.raises(ValueError, match="`accumulate` must be at least 1; got 0"):
+        OptimSettings(accumulate=0)
+    for name in ("steps", "lr", "backbone_lr", "weight_decay"):
+        for value in (-1, float("nan")):
+            with pytest.raises(ValueError, match=rf"`{name}` must be a number of at least 0; got {value}"):
+                OptimSettings(**{name: value})
+    with pytest.raises(ValueError, match=r"`clip` must be above 0; got 0"):
+        OptimSettings(clip=0.0)
+    with pytest.raises(ValueError, match=r"`warmup` must be in \[0, 1\]; got 2"):
+        OptimSettings(warmup=2.0)
+    with pytest.raises(ValueError, match=r"`seed` must be in \[0, 2³²\); got -1"):
+        Settings(seed=-1)
+    with pytest.raises(ValueError, match=r"`ema` must be in \[0, 1\); got 1.0"):
+        OptimSettings(ema=1.0)
+    with pytest.raises(ValueError, match="`save_every` must be at least 1; got 0"):
+        Settings(save_every=0)
+
+
+@pytest.mark.parametrize(
+    "backbone",
+    ["resnet50", "vit_tiny_patch16_224", "convnext_atto", "efficientnet_b0", "swinv2_cr_tiny_224"],
+)
+def test_families_of_timm_are_trained_and_embed(backbone: str, tmp_path: Path) -> None:
+    settings = replace(
+        SMALL, data=replace(SMALL.data, height=64, width=32), model=replace(SMALL.model, backbone=backbone)
+    )
+    images = np.random.default_rng(0).integers(0, 256, (len(ITEMS), 64, 32, 3), dtype=np.uint8)
+    settings = replace(settings, out=tmp_path, optim=OptimSettings(steps=1))
+    model, _, _ = train(settings, ITEMS, images, data={}, console=Console(quiet=True))
+    (row,) = read_log(tmp_path)
+    assert np.isfinite(row["total"])
+    assert row["gradient"] > 0
+    embeddings = extract(model, images, ITEMS.modality, device=torch.device("cpu"), progress=False)
+    torch.testing.assert_close(embeddings.norm(dim=1), torch.ones(len(ITEMS)))
+    assert embeddings.std(dim=0).max() > 1e-4  # images differ
+
+
+def test_an_output_that_is_not_finite_names_the_batch(tmp_path: Path) -> None:
+    """Weights that a step has driven out of range show in the next one's output, before any loss."""
+    with pytest.raises(
+        FloatingPointError, match=r"the output of step 2 is not finite: output = (nan|inf)\. Its batch:"
+    ):
+        run(tmp_path, OptimSettings(steps=3, lr=1e30, warmup=0.0, clip=1e30))

@@ -1,0 +1,178 @@
+"""A run that was ended at any moment and resumed is one that was never ended."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+import train_sysu
+from support import killed_worker
+from vireid.command import command
+from vireid.config import Settings
+from vireid.people.dataset import RenderConfig, render_dataset
+from vireid.training.checkpoint import checkpoints
+from vireid.training.record import RunLog, read_log
+
+SMALL = ["--data.height", "32", "--data.width", "16", "--data.identities", "2", "--data.images", "2"]
+SMALL += ["--model.backbone", "concordant_small", "--model.no-pretrained", "--model.parts", "2"]
+SMALL += ["--save-every", "1", "--optim.steps", "6"]
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    config = RenderConfig(
+        train_identities=4, val_identities=2, test_identities=4, test_visible=2, test_infrared=2, train_infrared=2
+    )
+    return render_dataset(tmp_path_factory.mktemp("people") / "set", config, workers=1, progress=False)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Any:
+    """Sums in the same order as in the processes that are started: the comparison is to the bit."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def environment() -> dict[str, str]:
+    return os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
+
+
+def arguments(root: Path, out: Path, *more: str) -> list[str]:
+    return [*SMALL, "--root", str(root), "--out", str(out), *more]
+
+
+def settings(root: Path, out: Path, *more: str) -> Settings:
+    return train_sysu.command_line(arguments(root, out, *more))
+
+
+def figures(out: Path) -> list[dict[str, float]]:
+    return [{name: value for name, value in row.items() if name != "seconds"} for row in read_log(out)]
+
+
+def test_a_run_killed_at_any_moment_ends_as_one_that_was_not(tmp_path: Path) -> None:
+    worker = Path(killed_worker.__file__)
+    done = subprocess.run(
+        [sys.executable, str(worker), str(tmp_path)], env=environment(), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    moments = done.stdout.split()
+    assert {"save_file", "torch.save", "rmtree", "replace", "log"} <= set(moments)
+    # A name that is on the disk before what it names would be a checkpoint of nothing after a loss of power.
+    assert all(moments[i - 1] == "fsync" for i, moment in enumerate(moments) if moment in ("replace", "rmtree"))
+
+
+def test_train_sysu_killed_again_and_again(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out, dice = tmp_path / "killed", random.Random(0)
+
+    def start(*more: str, until: int | None, signal_: int = signal.SIGKILL) -> tuple[int, str]:
+        """Train in another process until its log has so many rows and a random while more."""
+        command = [sys.executable, train_sysu.__file__, *arguments(root, out, *more)]
+        # In the background of a script, which the tests may be, an interruption would be ignored.
+        listen = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+        pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+        process = subprocess.Popen(command, env=environment(), preexec_fn=listen, **pipes)
+        while until is not None and process.poll() is None and len(read_log(out)) < until:
+            time.sleep(0.001)
+        if until is not None:
+            time.sleep(dice.uniform(0, 0.05))
+            process.send_signal(signal_)
+        said = process.communicate(timeout=120)[1].decode()
+        return process.returncode, said
+
+    assert start(until=1)[0] == -signal.SIGKILL
+    status, said = start("--resume", until=4, signal_=signal.SIGINT)
+    assert status == 130
+    assert said.strip().startswith(f"train_sysu: stopped; the same command with --resume goes on in {out} after step")
+    assert len(said.strip().splitlines()) == 1
+    train_sysu.main(settings(root, out, "--resume"))
+    assert (out / "metrics.json").exists()
+    monkeypatch.setattr("vireid.run.report", lambda *_, **__: None)
+    train_sysu.main(settings(root, tmp_path / "whole"))
+    assert (out / "model.safetensors").read_bytes() == (tmp_path / "whole" / "model.safetensors").read_bytes()
+    assert figures(out) == figures(tmp_path / "whole")
+    assert [row["step"] for row in read_log(out)] == [1, 2, 3, 4, 5, 6]
+
+
+class Stop(Exception):
+    pass
+
+
+def stop_at(last: int) -> Callable[..., None]:
+    def check(figures: object, step: int, *_: object) -> None:
+        if step == last:
+            raise Stop
+
+    return check
+
+
+def test_a_run_that_had_no_checkpoint_yet_starts_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    killed_worker.run(tmp_path / "whole")
+    monkeypatch.setattr("vireid.training.loop.save_checkpoint", lambda *_, **__: pytest.fail("it was to end before"))
+    monkeypatch.setattr("vireid.training.loop.check_finite", stop_at(1))
+    with pytest.raises(Stop):
+        killed_worker.run(tmp_path / "ended")
+    monkeypatch.undo()
+    assert not checkpoints(tmp_path / "ended")
+    killed_worker.run(tmp_path / "ended", resume=True)
+    assert killed_worker.state(tmp_path / "ended") == killed_worker.state(tmp_path / "whole")
+
+
+def test_a_finished_run_is_resumed_without_a_step(tmp_path: Path) -> None:
+    killed_worker.run(tmp_path)
+    before = killed_worker.state(tmp_path)
+    killed_worker.run(tmp_path, resume=True)
+    assert killed_worker.state(tmp_path) == before
+    shutil.rmtree(tmp_path / "checkpoints")
+    with pytest.raises(FileNotFoundError, match="holds a finished run; its checkpoint, to resume from, was deleted"):
+        killed_worker.run(tmp_path, resume=True)
+    assert (tmp_path / "model.safetensors").read_bytes() == before[0]
+
+
+def test_tensorboard_has_every_step_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vireid.training.loop.check_finite", stop_at(2))
+    with pytest.raises(Stop):
+        killed_worker.run(tmp_path)
+    monkeypatch.undo()
+    killed_worker.run(tmp_path, resume=True)
+    board = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    assert [event.step for event in board.Scalars("total")] == [1, 2]
+
+
+def test_the_log_is_never_gone_while_it_is_cut_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "log.jsonl").write_text('{"step": 1}\n{"step": 2}\n{"st')
+
+    def killed(*_: object) -> None:
+        raise Stop
+
+    monkeypatch.setattr("vireid.files.os.replace", killed)
+    with pytest.raises(Stop):
+        RunLog(tmp_path, step=1)
+    monkeypatch.undo()
+    assert [row["step"] for row in read_log(tmp_path)] == [1, 2]
+    RunLog(tmp_path, step=1).close()
+    assert (tmp_path / "log.jsonl").read_text() == '{"step": 1}\n'
+
+
+def test_stopped_before_training(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted(_: Settings) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(SystemExit) as caught:
+        command("train_sysu", interrupted, lambda: Settings(out=tmp_path))
+    assert caught.value.code == 130
+    assert capsys.readouterr().err == "\ntrain_sysu: stopped before training began\n"

@@ -1,0 +1,134 @@
+"""The whole way on a small rendered set: train, evaluate, draw, resume; and what is refused."""
+
+import inspect
+import itertools
+import json
+import math
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from rich.console import Console
+
+from concordant import CALLoss
+from train_sysu import command_line, main
+from vireid.config import DataSettings, LossSettings, ModelSettings, OptimSettings, Settings, SysuSettings
+from vireid.datasets.items import Items
+from vireid.datasets.sysu import read_sysu
+from vireid.people.dataset import RenderConfig, render_dataset
+from vireid.training.loop import build_model, check_finite, train
+from vireid.training.objective import Objective
+from vireid.training.record import read_log
+from vireid.training.schedule import learning_rate
+
+QUIET = Console(quiet=True)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    config = RenderConfig(
+        train_identities=8, val_identities=4, test_identities=4, test_visible=2, test_infrared=2, train_infrared=2
+    )
+    return render_dataset(tmp_path_factory.mktemp("people") / "set", config, workers=1, progress=False)
+
+
+def settings(root: Path, out: Path, **changes: object) -> SysuSettings:
+    small = SysuSettings(
+        root=root,
+        out=out,
+        data=DataSettings(identities=4, images=2),
+        model=ModelSettings(weights=None, parts=3),
+        optim=OptimSettings(steps=4),
+        gallery="seeded",
+        save_every=2,
+    )
+    return replace(small, **changes)
+
+
+@pytest.mark.parametrize("method", ["cal", "global"])
+def test_a_run_leaves_everything_behind(root: Path, tmp_path: Path, method: str) -> None:
+    main(settings(root, tmp_path / "run", method=method))
+    left = {path.name for path in (tmp_path / "run").iterdir()}
+    pictures = {"curves.png", "rankings.png"} | ({"attention.png"} if method == "cal" else set())
+    assert left >= {"metrics.json", "model.safetensors", "log.jsonl", "tensorboard", "run.json", *pictures}
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    for name in ("all_single", "all_multi", "indoor_single", "indoor_multi"):
+        assert set(metrics[name]) == {"rank1", "rank10", "rank20", "mAP", "mINP"}
+        assert all(0 <= value <= 100 for value in metrics[name].values())
+    assert ("attention" in metrics) == (method == "cal")
+    if method == "cal":
+        assert 0 <= metrics["attention"]["entropy"] <= 1
+        assert 0 <= metrics["attention"]["overlap"] <= 1
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert record["settings"]["optim"]["steps"] == 4
+    assert {"torch", "timm", "concordant"} <= record["versions"].keys()
+    rows = read_log(tmp_path / "run")
+    assert [row["step"] for row in rows] == [1, 2, 3, 4]
+    assert {"total", "id", "triplet", "lr", "seconds"} <= rows[0].keys()
+
+
+def test_another_run_is_never_written_over_unasked(root: Path, tmp_path: Path) -> None:
+    sysu, images = read_sysu(root), np.zeros((1, 96, 48, 3), np.uint8)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "thesis.txt").write_text("precious")
+    for changes in ({}, {"overwrite": True}):
+        with pytest.raises(ValueError, match="holds"):
+            train(settings(root, tmp_path / "run", **changes), sysu.train, images, data={}, console=QUIET)
+    assert (tmp_path / "run" / "thesis.txt").exists()
+    with pytest.raises(FileNotFoundError, match="nothing to resume"):
+        train(settings(root, tmp_path / "new", resume=True), sysu.train, images, data={}, console=QUIET)
+
+
+def test_a_loss_that_is_not_finite_names_the_batch(root: Path) -> None:
+    items = read_sysu(root).train
+    terms = {"total": torch.tensor(math.nan), "id": torch.tensor(1.0), "pcl": torch.tensor(math.nan)}
+    with pytest.raises(FloatingPointError, match=r"step 7 is not finite: .*pcl = nan") as caught:
+        check_finite(terms, 7, items, np.array([0, 1]))
+    assert str(items[1].path) in str(caught.value)
+
+
+def test_the_learning_rate_warms_up_and_falls_to_nothing() -> None:
+    fixed = Settings(optim=OptimSettings(steps=100, warmup=0.1))
+    rates = [learning_rate(step, fixed) for step in range(101)]
+    assert rates[0] == pytest.approx(0.1)
+    assert max(rates) == rates[9] == 1.0
+    assert all(late <= early for early, late in itertools.pairwise(rates[10:]))
+    assert rates[100] == pytest.approx(0.0)
+
+
+def test_the_baseline_and_cal_are_trained_by_the_same_global_losses(root: Path) -> None:
+    labels, modality = torch.arange(4).repeat(2), torch.arange(2).repeat_interleave(4)
+    images = torch.randn(8, 3, 96, 48)
+    for method in ("cal", "global"):
+        chosen = settings(root, root, method=method)
+        terms, matching = Objective(chosen)(build_model(chosen, 4)(images, labels, modality), labels, modality)
+        assert {"total", "id", "triplet"} <= terms.keys()
+        assert (matching is None) == (method == "global")
+        assert torch.isfinite(terms["total"])
+
+
+def test_the_weights_are_those_of_the_library_unless_said_otherwise() -> None:
+    library = {name: parameter.default for name, parameter in inspect.signature(CALLoss).parameters.items()}
+    ours = {name: value for name, value in asdict(LossSettings()).items() if name in library}
+    assert ours.pop("label_smoothing") == 0.1
+    assert ours.pop("attention_div") == 0.5
+    assert ours == {name: library[name] for name in ours}
+
+
+def test_the_command_line_knows_the_real_set_from_the_rendered_one() -> None:
+    assert command_line([]).model.backbone == "concordant_small"
+    real = command_line(["--root", "somewhere", "--optim.lr", "1e-4", "--model.no-pretrained"])
+    assert (real.model.backbone, real.data.height, real.optim.lr, real.model.pretrained) == (
+        "resnet50",
+        288,
+        1e-4,
+        False,
+    )
+
+
+def test_items_are_what_the_sampler_reads(root: Path) -> None:
+    sysu = read_sysu(root)
+    assert isinstance(sysu.train, Items)
+    assert len(sysu.train.identities) == 12

@@ -1,0 +1,243 @@
+"""The three trainers: short runs on small trees, evaluation without training, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from safetensors.torch import load_file, save_file
+
+import train_llcm
+import train_regdb
+import train_sysu
+from vireid.command import command
+from vireid.config import (
+    DataSettings,
+    LlcmSettings,
+    ModelSettings,
+    OptimSettings,
+    RegdbSettings,
+    RetrievalSettings,
+    SysuSettings,
+)
+from vireid.training.checkpoint import read_metadata
+
+SMALL: dict[str, Any] = {
+    "data": DataSettings(height=32, width=16, identities=2, images=2),
+    "model": ModelSettings(weights=None, parts=2),
+    "optim": OptimSettings(steps=2),
+    "method": "global",
+}
+FIGURES = {"rank1", "rank10", "rank20", "mAP", "mINP"}
+
+
+def metrics_of(out: Path) -> dict[str, Any]:
+    return json.loads((out / "metrics.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def regdb(make_regdb: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_regdb(tmp_path_factory.mktemp("regdb"), people=4, pictures=2, trials=tuple(range(1, 11)))
+
+
+@pytest.fixture(scope="module")
+def llcm(make_llcm: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_llcm(tmp_path_factory.mktemp("llcm"), train=(1, 2), test=(3, 4), pictures=1)
+
+
+@pytest.fixture(scope="module")
+def third(regdb: Path, tmp_path_factory: pytest.TempPathFactory) -> RegdbSettings:
+    """The settings of a run that was trained on trial 3."""
+    settings = RegdbSettings(root=regdb, out=tmp_path_factory.mktemp("runs") / "third", trial=3, **SMALL)
+    train_regdb.main(settings)
+    return settings
+
+
+def test_a_regdb_run_evaluates_both_directions_and_remembers_its_trial(third: RegdbSettings) -> None:
+    metrics = metrics_of(third.out)
+    assert set(metrics["visible_to_thermal"]) == set(metrics["thermal_to_visible"]) == FIGURES
+    assert metrics["trial"] == "3"
+    assert read_metadata(third.out / "model.safetensors") == {"trial": "3"}
+    record = json.loads((third.out / "run.json").read_text())
+    assert (record["settings"]["trial"], record["data"]["trial"]) == (3, "3")
+    assert (third.out / "rankings.png").exists()
+
+
+def test_evaluation_alone_repeats_the_figures(third: RegdbSettings, tmp_path: Path) -> None:
+    weights = third.out / "model.safetensors"
+    again = replace(third, out=tmp_path / "again", evaluate=weights)
+    train_regdb.main(again)
+    first, second = metrics_of(third.out), metrics_of(again.out)
+    assert second["visible_to_thermal"] == first["visible_to_thermal"]
+    assert second["weights"] == str(weights)
+    assert "train_seconds" not in second
+    assert not (again.out / "run.json").exists()
+    with pytest.raises(ValueError, match="again holds figures already: --overwrite"):
+        train_regdb.main(again)
+    options = replace(again, overwrite=True, test=RetrievalSettings(flip=True, rerank=True))
+    train_regdb.main(options)
+    both = metrics_of(again.out)
+    assert both["visible_to_thermal"] == first["visible_to_thermal"]
+    assert set(both["flip+rerank"]) == {"visible_to_thermal", "thermal_to_visible", "std"}
+    assert "flip" not in both
+    assert "rerank" not in both
+
+
+def test_another_trial_is_refused(third: RegdbSettings, tmp_path: Path) -> None:
+    weights = third.out / "model.safetensors"
+    (checkpoint,) = third.out.glob("checkpoints/*/model.safetensors")
+    for trained in (weights, checkpoint):
+        other = replace(third, trial=4, out=tmp_path / "out", evaluate=trained)
+        with pytest.raises(ValueError, match=r"must be trained on trial 4 .* it was trained on trial 3"):
+            train_regdb.main(other)
+        assert not other.out.exists()
+    save_file(load_file(weights), tmp_path / "nameless.safetensors")
+    with pytest.raises(ValueError, match="it was trained on trial unknown"):
+        train_regdb.main(replace(third, out=tmp_path / "out", evaluate=tmp_path / "nameless.safetensors"))
+    with pytest.raises(ValueError, match="these differ: trial"):
+        train_regdb.main(replace(third, trial=4, resume=True))
+
+
+def test_missing_or_other_weights_are_refused_in_one_line(third: RegdbSettings, tmp_path: Path) -> None:
+    def refused(error: type[Exception], rule: str, **changes: Any) -> None:
+        settings = replace(third, out=tmp_path / "out", **changes)
+        with pytest.raises(error, match=rule) as caught:
+            train_regdb.main(settings)
+        assert "\n" not in str(caught.value)
+
+    weights = third.out / "model.safetensors"
+    (tmp_path / "cut.safetensors").write_bytes(weights.read_bytes()[:1000])
+    refused(FileNotFoundError, "no weights at .*/gone.safetensors", evaluate=tmp_path / "gone.safetensors")
+    refused(ValueError, "must hold the weights of .*--method cal", evaluate=weights, method="cal")
+    refused(ValueError, "cut.safetensors must hold the weights", evaluate=tmp_path / "cut.safetensors")
+    refused(ValueError, "`--root` must name", root=None)
+
+
+def test_all_trials_are_averaged_and_finished_ones_are_kept(
+    regdb: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained: list[int] = []
+
+    def stop_after(last: int) -> Callable[..., None]:
+        def run(settings: RegdbSettings, data: Any, console: Any) -> None:
+            if len(trained) == last:
+                raise KeyboardInterrupt
+            trained.append(data.trial)
+            whole(settings, data, console)
+
+        return run
+
+    whole = train_regdb.run
+    monkeypatch.setattr(train_regdb, "TRIALS", range(1, 4))  # three do as well as ten
+    settings = RegdbSettings(root=regdb, out=tmp_path / "all", trial="all", **SMALL)
+    monkeypatch.setattr(train_regdb, "run", stop_after(2))
+    with pytest.raises(KeyboardInterrupt):
+        train_regdb.main(settings)
+    assert not (settings.out / "metrics.json").exists()
+    (settings.out / "trial-02" / "metrics.json").unlink()  # as if it had been killed after training
+    monkeypatch.setattr(train_regdb, "run", stop_after(99))
+    with pytest.raises(ValueError, match="trial-01 holds a run already"):
+        train_regdb.main(settings)
+    trained.clear()
+    train_regdb.main(replace(settings, resume=True))
+    assert trained == [2, 3]
+    metrics = metrics_of(settings.out)
+    every = [metrics_of(settings.out / f"trial-{trial:02d}") for trial in range(1, 4)]
+    for task in ("visible_to_thermal", "thermal_to_visible"):
+        for figure in FIGURES:
+            assert metrics[task][figure] == pytest.approx(sum(one[task][figure] for one in every) / 3)
+    assert metrics["trial"] == "all"
+    assert metrics["trials"]["3"]["visible_to_thermal"] == every[2]["visible_to_thermal"]
+    with pytest.raises(ValueError, match="all holds a run already"):
+        train_regdb.main(settings)
+    with pytest.raises(ValueError, match="these differ: seed"):
+        train_regdb.main(replace(settings, resume=True, seed=1))
+    again = replace(settings, out=tmp_path / "again", evaluate=settings.out)
+    train_regdb.main(again)
+    assert metrics_of(again.out)["visible_to_thermal"] == metrics["visible_to_thermal"]
+
+
+def test_ten_trials_do_not_go_into_a_run_of_one(third: RegdbSettings) -> None:
+    with pytest.raises(ValueError, match="holds a run of one trial"):
+        train_regdb.main(replace(third, trial="all", resume=True))
+
+
+def test_an_llcm_run_names_its_reading(llcm: Path, tmp_path: Path) -> None:
+    settings = LlcmSettings(root=llcm, out=tmp_path / "run", **{**SMALL, "method": "cal"})
+    settings = replace(settings, test=RetrievalSettings(rerank=True))
+    train_llcm.main(settings)
+    metrics = metrics_of(settings.out)
+    assert set(metrics["visible_to_nir"]) == set(metrics["rerank"]["nir_to_visible"]) == FIGURES
+    assert metrics["reading"] == "paper"
+    assert (settings.out / "attention.png").exists()
+    weights = settings.out / "model.safetensors"
+    swapped = replace(settings, out=tmp_path / "swapped", evaluate=weights, reading="swapped", test=RetrievalSettings())
+    train_llcm.main(swapped)
+    assert metrics_of(swapped.out)["reading"] == "swapped"
+    assert metrics_of(swapped.out)["nir_to_visible"] == metrics["nir_to_visible"]
+    with pytest.raises(ValueError, match="`--root` must name"):
+        train_llcm.main(replace(settings, root=None))
+
+
+def test_sysu_is_evaluated_with_either_draw(make_tree: Callable[..., Path], tmp_path: Path) -> None:
+    settings = SysuSettings(root=make_tree(pictures=2), out=tmp_path / "run", **SMALL)
+    train_sysu.main(settings)
+    assert metrics_of(settings.out)["gallery_draw"] == "official"
+    again = replace(settings, out=tmp_path / "again", evaluate=settings.out / "model.safetensors", gallery="seeded")
+    train_sysu.main(again)
+    assert metrics_of(again.out)["gallery_draw"] == "seeded"
+    assert set(metrics_of(again.out)["indoor_multi"]) == FIGURES
+
+
+def test_bad_data_end_the_run_before_it_trains(
+    make_tree: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = SysuSettings(root=make_tree(pictures=2), out=tmp_path / "run", **SMALL)
+    monkeypatch.setattr("vireid.run.train", lambda *_, **__: pytest.fail("trained"))
+    for person in ("0002", "0003"):  # to train on, and to test on
+        image = settings.root / "cam6" / person / "0001.jpg"  # type: ignore[operator]
+        whole = image.read_bytes()
+        image.write_bytes(whole[:400])
+        with pytest.raises(ValueError, match=rf"1 of 48 cannot be decoded: .*cam6/{person}/0001.jpg") as caught:
+            train_sysu.main(settings)
+        assert "\n" not in str(caught.value)
+        image.write_bytes(whole)
+    (settings.root / "exp" / "rand_perm_cam.mat").unlink()  # type: ignore[operator]
+    with pytest.raises(FileNotFoundError, match=r"reads .*rand_perm_cam.mat, which is not there"):
+        train_sysu.main(settings)
+
+
+def test_verify_prints_the_counts_and_trains_nothing(
+    regdb: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--root", str(regdb), "--out", str(tmp_path / "out"), "--verify"]
+    with pytest.raises(SystemExit) as caught:  # with words for a code, Python prints them and exits with status 1
+        command("train_regdb", train_regdb.main, lambda: train_regdb.command_line(arguments))
+    said = str(caught.value)
+    assert said.startswith(f"train_regdb: verify: {regdb} is not RegDB as published: train identities: 2, not 206")
+    assert "\n" not in said
+    assert "2 + 2 identities" in capsys.readouterr().out
+    assert not (tmp_path / "out").exists()
+
+
+def test_verify_is_content_with_the_published_counts(llcm: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vireid.datasets.llcm.LLCM.published_identities", (2, 2))
+    monkeypatch.setattr("vireid.datasets.llcm.PUBLISHED_TRAIN_IMAGES", (18, 16))
+    monkeypatch.setattr("vireid.datasets.llcm.PUBLISHED_TEST_IMAGES", (18, 16))
+    monkeypatch.setattr("vireid.run.train", lambda *_, **__: pytest.fail("trained"))
+    train_llcm.main(LlcmSettings(root=llcm, verify=True))
+    monkeypatch.setattr("vireid.datasets.llcm.PUBLISHED_TEST_IMAGES", (18, 15))
+    with pytest.raises(ValueError, match="near-infrared test images: 16, not 15"):
+        train_llcm.main(LlcmSettings(root=llcm, verify=True))
+
+
+def test_the_command_lines_have_their_data_sets_defaults() -> None:
+    regdb = train_regdb.command_line(["--root", "x", "--trial", "all", "--test.flip"])
+    assert (regdb.trial, regdb.model.backbone, regdb.test.flip, regdb.test.rerank) == ("all", "resnet50", True, False)
+    assert train_regdb.command_line(["--trial", "3"]).trial == 3
+    assert train_llcm.command_line(["--reading", "camera-strict", "--verify"]).reading == "camera-strict"
+    assert train_sysu.command_line(["--gallery", "seeded"]).gallery == "seeded"

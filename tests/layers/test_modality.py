@@ -1,0 +1,81 @@
+"""Rows through the module of their modality, and random partners."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from concordant import PartMiner, functional, per_modality
+from support import oracles
+from support.models import close
+from support.strategies import SEEDS, Batch, batches, values
+
+
+@given(batches(min_rows=0), st.integers(0, 2**31 - 1))
+def test_partners_are_other_modality_rows_of_the_identity(batch: Batch, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    partner, paired = functional.draw_partners(*batch, generator=generator)
+    allowed = oracles.partners_allowed(*batch)
+    assert all(j in options for j, options in zip(partner.tolist(), allowed, strict=True))
+    assert paired.tolist() == [options != {i} for i, options in enumerate(allowed)]
+    again, _ = functional.draw_partners(*batch, generator=torch.Generator().manual_seed(seed))
+    assert torch.equal(again, partner)
+
+
+def test_every_partner_is_equally_likely() -> None:
+    """Row 0 may have rows 2, 3, 4, 5. Out of 2,000 draws each gets 500 within seven standard deviations (19.4)."""
+    labels, modality = torch.tensor([0, 0, 0, 0, 0, 0, 1]), torch.tensor([0, 0, 1, 1, 1, 1, 1])
+    generator = torch.Generator().manual_seed(0)
+    drawn = Counter(int(functional.draw_partners(labels, modality, generator=generator)[0][0]) for _ in range(2000))
+    assert set(drawn) == {2, 3, 4, 5}
+    assert all(abs(count - 500) < 136 for count in drawn.values())
+
+
+def test_draws_differ_from_step_to_step() -> None:
+    labels, modality = torch.zeros(12, dtype=torch.int64), torch.arange(12) % 2
+    draws = {tuple(functional.draw_partners(labels, modality)[0].tolist()) for _ in range(5)}
+    assert len(draws) > 1
+
+
+@given(batches(min_rows=0), SEEDS)
+def test_rows_go_through_their_own_module(batch: Batch, seed: int) -> None:
+    modules = [nn.Linear(3, 2, dtype=torch.float64) for _ in range(2)]
+    inputs = values((len(batch.labels), 3), seed)
+    outputs = per_modality(modules, inputs, batch.modality)
+    assert outputs.shape == (len(batch.labels), 2)
+    for row, kind, output in zip(inputs, batch.modality.tolist(), outputs, strict=True):
+        close(output, modules[kind](row))
+
+
+@given(batches(), SEEDS)
+def test_named_tuples_keep_their_names(batch: Batch, seed: int) -> None:
+    miners = [PartMiner(3, 2, dtype=torch.float64) for _ in range(2)]
+    maps = values((len(batch.labels), 3, 3, 2), seed)
+    mined = per_modality(miners, maps, batch.modality)
+    for i, kind in enumerate(batch.modality.tolist()):
+        alone = miners[kind](maps[i : i + 1])
+        close(mined.features[i], alone.features[0])
+        close(mined.selection[i], alone.selection[0])
+
+
+def test_an_integer_speaks_for_all_rows_and_one_module_for_all_modalities() -> None:
+    modules, inputs = nn.ModuleList([nn.Linear(3, 2), nn.Linear(3, 2)]), torch.randn(4, 3)
+    assert torch.equal(per_modality(modules, inputs, 1), modules[1](inputs))
+    assert torch.equal(per_modality(modules[:1], inputs, torch.tensor([0, 1, 0, 1])), modules[0](inputs))
+
+
+def test_gradient_reaches_only_the_modality_present() -> None:
+    modules = [nn.Linear(3, 2), nn.Linear(3, 2)]
+    per_modality(modules, torch.randn(2, 3), torch.tensor([1, 1])).sum().backward()
+    assert modules[0].weight.grad is None
+    assert modules[1].weight.grad is not None
+
+
+def test_a_modality_without_a_module_is_refused_not_dropped() -> None:
+    with pytest.raises(ValueError, match=r"^per_modality: .*; got "):
+        per_modality([nn.Identity(), nn.Identity()], torch.zeros(3, 1), torch.tensor([0, 2, 1]))

@@ -1,0 +1,110 @@
+"""What each of several processes does, and what one process does with the whole batch.
+
+In a file of its own, for a started process must be able to import its function.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from concordant import CALLoss, PartCenterLoss, distributed
+from support.models import randomize, small_cal
+
+# Rows of each process; identities are never split. The second has a row without partner.
+LABELS = torch.tensor([0, 1, 0, 1, 2, 2, 3])
+MODALITY = torch.tensor([0, 0, 1, 1, 0, 1, 1])
+SPLITS = {"equal": [3, 3], "unequal": [4, 2], "one empty": [6, 0]}
+HALVES = [slice(0, 4), slice(4, 7)]
+
+
+def rows_of(name: str, rank: int | None) -> slice:
+    first = SPLITS[name][0]
+    return slice(None) if rank is None else (slice(0, first), slice(first, None))[rank]
+
+
+def pairwise(features: Tensor) -> Tensor:
+    """A loss in which every row meets every other, each pair with a weight of its own."""
+    n = len(features)
+    pairs = torch.linspace(1, 2, n * n, dtype=features.dtype).view(n, n)
+    return (pairs * (features @ features.T).tanh()).sum()
+
+
+def parallel(module: nn.Module, rank: int | None) -> nn.Module:
+    """The module as a process trains it. It must be kept until the backward pass is done, or nothing is averaged."""
+    return module if rank is None else DistributedDataParallel(module)
+
+
+def gathered(name: str, rank: int | None) -> dict[str, Tensor]:
+    """A linear map under `gather`: values, loss, and the gradient that the optimiser would see."""
+    linear = randomize(nn.Linear(3, 2, dtype=torch.float64))
+    inputs = torch.randn(6, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    model = parallel(linear, rank)
+    features = distributed.gather(model(inputs[rows_of(name, rank)]))
+    ids = distributed.gather(torch.arange(6)[rows_of(name, rank)])
+    loss = pairwise(features)
+    loss.backward()
+    return {"features": features.detach(), "ids": ids, "loss": loss.detach(), **gradients(linear)}
+
+
+class OwnAndCross(nn.Module):
+    """Two kinds of part features from one input."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.own = nn.Linear(3, 8, dtype=torch.float64)
+        self.cross = nn.Linear(3, 8, dtype=torch.float64)
+
+    def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        return self.own(inputs).view(-1, 2, 4), self.cross(inputs).view(-1, 2, 4)
+
+
+def centers(rank: int | None) -> dict[str, Tensor]:
+    rows = slice(None) if rank is None else HALVES[rank]
+    plain = randomize(OwnAndCross())
+    model = parallel(plain, rank)
+    inputs = torch.randn(7, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    own, cross = model(inputs[rows])
+    batch = (distributed.gather(x) for x in (own, cross, LABELS[rows], MODALITY[rows]))
+    loss = PartCenterLoss(2.0)(*batch)
+    loss.backward()
+    return {"loss": loss.detach(), **gradients(plain)}
+
+
+def training_step(rank: int | None) -> dict[str, Tensor]:
+    """CAL and its whole loss. Batch norms read stored statistics: what they do across processes is torch's choice."""
+    rows = slice(None) if rank is None else HALVES[rank]
+    torch.manual_seed(0)
+    plain = small_cal(dtype=torch.float64).eval()
+    model = parallel(plain, rank)
+    images = torch.randn(7, 3, 16, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    output = model(images[rows], LABELS[rows], MODALITY[rows])
+    terms = CALLoss()(output, LABELS[rows], MODALITY[rows])
+    terms.total.backward()
+    return {name: value.detach() for name, value in terms.named().items()} | gradients(plain)
+
+
+def gradients(module: nn.Module) -> dict[str, Tensor]:
+    return {f"gradient of {name}": p.grad for name, p in module.named_parameters() if p.grad is not None}
+
+
+def everything(rank: int | None) -> dict[str, dict[str, Tensor]]:
+    results: dict[str, Any] = {f"gather, {name}": gathered(name, rank) for name in SPLITS}
+    return results | {"centers": centers(rank), "training step": training_step(rank)}
+
+
+def work(rank: int, folder: str) -> None:
+    """One process of two. They meet through a file: no port is needed."""
+    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
+    try:
+        torch.save(everything(rank), Path(folder) / f"{rank}.pt")
+    finally:
+        dist.destroy_process_group()
