@@ -1,8 +1,26 @@
-"""Checks of arguments: every error names who, the rule, and what came. None reads a value off the device."""
+"""Checks of arguments. Each error names the function, the rule, and the value received; none reads the device."""
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Callable
+from functools import wraps
+from inspect import signature
+from math import isfinite
+from numbers import Real
+from typing import Any, ParamSpec, TypeVar, get_args, get_type_hints
+
+from jaxtyping import AbstractArray, Bool, Float, Int
 from torch import Tensor
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_KINDS: dict[Any, tuple[str, Callable[[Tensor], bool]]] = {
+    Float: ("floating point", lambda tensor: tensor.is_floating_point()),
+    Int: ("of an integer type", lambda tensor: not (tensor.is_floating_point() or tensor.is_complex())),
+    Bool: ("boolean", lambda tensor: str(tensor.dtype) == "torch.bool"),
+}
 
 
 def require(condition: bool, who: str, rule: str, got: object) -> None:
@@ -11,28 +29,105 @@ def require(condition: bool, who: str, rule: str, got: object) -> None:
         raise ValueError(f"{who}: {rule}; got {got}")
 
 
-def check_shapes(who: str, **named: tuple[Tensor, str]) -> dict[str, int]:
-    """Check tensors against patterns such as `"b t c"` whose letters agree across all of them.
+def checked(**letters: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Check the tensors of each call against the annotations of the function's parameters.
 
-    Returns the size of each letter. Patterns are read in order: the first tensor that has a letter sets it.
+    A shape is stated once, where the parameter is annotated: `Float[Tensor, "b t c"]`. A letter has one size across
+    all arguments; the first tensor that has it sets it. None passes where the annotation allows it, and a value of
+    another kind where it allows an integer.
+
+    Args:
+        letters: sizes that the method's object fixes, by the name of its attribute: `c="channels"`.
+    """
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        who = function.__qualname__.removesuffix(".forward")
+        hints = get_type_hints(function)
+        shapes = []
+        for index, name in enumerate(signature(function).parameters):
+            options = get_args(hints.get(name)) or (hints.get(name),)
+            for hint in options:
+                if isinstance(hint, type) and issubclass(hint, AbstractArray):
+                    others = tuple(option for option in options if option is not hint)
+                    shapes.append((index, name, hint.dim_str, *_KINDS[hint.dtype], others))
+
+        @wraps(function)
+        def call(*args: P.args, **kwargs: P.kwargs) -> R:
+            sizes = {letter: int(getattr(args[0], attribute)) for letter, attribute in letters.items()}
+            for index, name, pattern, kind, holds, others in shapes:
+                if index >= len(args) and name not in kwargs:
+                    continue
+                value: Any = args[index] if index < len(args) else kwargs[name]
+                if (value is None and type(None) in others) or (int in others and not isinstance(value, Tensor)):
+                    continue
+                sizes = _fit(who, name, value, pattern, sizes)
+                require(holds(value), who, f"`{name}` must be {kind}", value.dtype)
+            return function(*args, **kwargs)
+
+        return call
+
+    return decorate
+
+
+def check_shapes(who: str, **named: tuple[Tensor, str]) -> dict[str, int]:
+    """Check tensors that are no parameters of their own, such as the fields of a record, against patterns.
+
+    Returns the size of each letter.
     """
     sizes: dict[str, int] = {}
     for name, (tensor, pattern) in named.items():
-        letters = pattern.split()
-        if not isinstance(tensor, Tensor):
-            raise ValueError(f"{who}: `{name}` must be a tensor ({_tuple(letters)}); got {type(tensor).__name__}")
-        shape = tuple(tensor.shape)
-        known = dict(sizes)
-        fits = len(shape) == len(letters)
-        if fits:
-            for letter, size in zip(letters, shape, strict=True):
-                fits = fits and known.setdefault(letter, size) == size
-        if not fits:
-            wanted = _tuple([str(sizes.get(letter, letter)) for letter in letters])
-            rule = f"({_tuple(letters)})" + (f" = ({wanted})" if wanted != _tuple(letters) else "")
-            raise ValueError(f"{who}: `{name}` must be {rule}; got {shape}")
-        sizes = known
+        sizes = _fit(who, name, tensor, pattern, sizes)
     return sizes
+
+
+def _fit(who: str, name: str, tensor: Tensor, pattern: str, sizes: dict[str, int]) -> dict[str, int]:
+    """The sizes with those of a tensor's letters, which must agree."""
+    letters = pattern.split()
+    if not isinstance(tensor, Tensor):
+        raise ValueError(f"{who}: `{name}` must be a tensor ({_tuple(letters)}); got {type(tensor).__name__}")
+    shape, known = tuple(tensor.shape), dict(sizes)
+    fits = len(shape) == len(letters)
+    if fits:
+        for letter, size in zip(letters, shape, strict=True):
+            fits = fits and known.setdefault(letter, size) == size
+    if not fits:
+        wanted = _tuple([str(sizes.get(letter, letter)) for letter in letters])
+        rule = f"({_tuple(letters)})" + (f" = ({wanted})" if wanted != _tuple(letters) else "")
+        raise ValueError(f"{who}: `{name}` must be {rule}; got {shape}")
+    return known
+
+
+def check_choice(who: str, name: str, value: object, choices: tuple[object, ...]) -> None:
+    """Check that a setting is one of the named choices."""
+    require(value in choices, who, f"`{name}` must be one of {', '.join(map(repr, choices))}", repr(value))
+
+
+def check_number(
+    who: str, *, at_least: float | None = None, above: float | None = None, below: float | None = None, **named: float
+) -> None:
+    """Check that settings are finite numbers, within bounds where there are some."""
+    bounds = {"of at least": at_least, "above": above, "below": below}
+    rule = " and ".join(f"{words} {bound:g}" for words, bound in bounds.items() if bound is not None)
+    for name, value in named.items():
+        fits = isinstance(value, Real) and isfinite(value)
+        fits = fits and (at_least is None or value >= at_least) and (above is None or value > above)
+        fits = fits and (below is None or value < below)
+        require(fits, who, f"`{name}` must be a finite number {rule}", repr(value))
+
+
+def as_sizes(who: str, **named: int) -> tuple[int, ...]:
+    """Settings that are whole numbers of at least one, NumPy's among them, as Python's integers."""
+    for name, value in named.items():
+        whole = as_integer(value)
+        require(whole is not None and whole >= 1, who, f"`{name}` must be an integer of at least 1", repr(value))
+    return tuple(operator.index(value) for value in named.values())
+
+
+def as_integer(value: object) -> int | None:
+    """An integer, of Python or NumPy, as Python's; None for anything else, tensors among it."""
+    if isinstance(value, Tensor) or not hasattr(value, "__index__"):
+        return None
+    return operator.index(value)
 
 
 def check_floating(who: str, **named: Tensor) -> None:
@@ -53,15 +148,9 @@ def check_alpha(who: str, alpha: float) -> None:
     require(0 < alpha < float("inf"), who, "`alpha` must be positive and finite", alpha)
 
 
-def check_choice(who: str, name: str, value: str, choices: tuple[str, ...]) -> None:
-    """Check that a setting is one of the named choices."""
-    require(value in choices, who, f"`{name}` must be one of {', '.join(map(repr, choices))}", repr(value))
-
-
 def check_positive(who: str, **named: int) -> None:
     """Check that settings are whole numbers of at least one."""
-    for name, value in named.items():
-        require(isinstance(value, int) and value >= 1, who, f"`{name}` must be an integer of at least 1", repr(value))
+    as_sizes(who, **named)
 
 
 def _tuple(letters: list[str]) -> str:

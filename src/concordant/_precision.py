@@ -17,19 +17,20 @@ def full_precision(tensor: Tensor) -> AbstractContextManager[object]:
 
 
 SMALLEST_NORM = 1e-12
-"""Norms below it count as it, so that zero vectors stay zeros: what torch's `normalize` does."""
+"""Lower bound for norms that divide, so that zero vectors stay zeros: as in torch's `normalize`."""
 
 
-def norm(features: Tensor) -> Tensor:
-    """The norm over the last dimension, which stays with size 1; at least `SMALLEST_NORM`."""
-    length: Tensor = torch.linalg.vector_norm(features, dim=-1, keepdim=True)
-    return length.clamp_min(SMALLEST_NORM)
+def lengths(features: Tensor) -> Tensor:
+    """Euclidean norms over the last dimension; their gradient at zero is zero, to any order."""
+    squared: Tensor = torch.linalg.vecdot(features, features)
+    positive = squared > 0
+    return torch.where(positive, torch.where(positive, squared, 1.0).sqrt(), 0.0)
 
 
 def unit(features: Tensor) -> Tensor:
     """Features divided by their norm over the last dimension, in float32 or wider; zeros stay zeros."""
     features = upcast(features)
-    return features / norm(features)
+    return features / lengths(features).clamp_min(SMALLEST_NORM)[..., None]
 
 
 def upcast(tensor: Tensor) -> Tensor:

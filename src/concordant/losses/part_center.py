@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.autograd.function import Function, once_differentiable
 
 from concordant._checks import check_floating, check_integral, check_shapes, require
-from concordant._precision import SMALLEST_NORM, full_precision, norm, upcast
+from concordant._precision import SMALLEST_NORM, full_precision, upcast
 from concordant._reduce import Reduction, check_reduction
 
 
@@ -122,7 +122,9 @@ class _Measured(NamedTuple):
 def _measure(own: Tensor, cross: Tensor, group: Tensor, sizes: Tensor, normalize: bool) -> _Measured:
     own_norm = cross_norm = None
     if normalize:
-        own_norm, cross_norm = norm(own), norm(cross)
+        own_norm, cross_norm = (
+            torch.linalg.vector_norm(x, dim=-1, keepdim=True).clamp_min(SMALLEST_NORM) for x in (own, cross)
+        )
         own, cross = own / own_norm, cross / cross_norm
     totals = own.new_zeros(len(sizes), *own.shape[1:]).index_add(0, group, own)
     centers = totals / sizes.clamp_min(1)[:, None, None]
