@@ -39,6 +39,7 @@ PUBLIC = [
     "Refined",
     "TSAA",
     "TopKAggregator",
+    "WeightedTripletLoss",
     "distributed",
     "functional",
     "match_parts",
@@ -63,6 +64,7 @@ FUNCTIONAL = [
     "select_top_k",
     "spatial_similarity",
     "target_aware_similarity",
+    "weighted_triplet_loss",
 ]
 
 

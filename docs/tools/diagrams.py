@@ -24,10 +24,14 @@ GROUPS = {
     "the system": ("loss", ("losses.cal", "cal")),
     "losses": (
         "loss",
-        ("losses.part_center", "losses.match_distill", "losses.discriminative", "losses.diversity"),
+        ("losses.part_center", "losses.match_distill", "losses.discriminative", "losses.diversity")
+        + ("losses.triplet",),
     ),
     "retrieval": ("retrieval", ("retrieval.similarity", "retrieval.metrics")),
-    "attending": ("model", ("layers.tsaa", "layers.dot_product", "layers.instance_norm", "layers.attention")),
+    "attending": (
+        "model",
+        ("layers.tsaa", "layers.dot_product", "layers.instance_norm", "layers.attention"),
+    ),
     "finding parts": ("model", ("layers.mining", "layers.scoring", "layers.aggregation", "layers.classifier")),
     "pairs and rows": ("base", ("matching", "layers.modality", "distributed")),
 }

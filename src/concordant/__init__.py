@@ -19,6 +19,7 @@ from concordant.losses.discriminative import DiscriminativeLoss
 from concordant.losses.diversity import DiversityLoss
 from concordant.losses.match_distill import Distilled, MatchDistill
 from concordant.losses.part_center import PartCenterLoss
+from concordant.losses.triplet import WeightedTripletLoss
 from concordant.matching import PartCorrespondence, match_parts
 from concordant.retrieval.metrics import RankMetrics, rank_metrics
 from concordant.retrieval.similarity import Encoded, target_aware_similarity
@@ -49,6 +50,7 @@ __all__ = [
     "RankMetrics",
     "Refined",
     "TopKAggregator",
+    "WeightedTripletLoss",
     "distributed",
     "functional",
     "match_parts",

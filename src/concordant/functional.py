@@ -10,6 +10,7 @@ from concordant.losses.discriminative import discriminative_loss
 from concordant.losses.diversity import diversity_loss
 from concordant.losses.match_distill import match_distill
 from concordant.losses.part_center import part_center_loss
+from concordant.losses.triplet import weighted_triplet_loss
 from concordant.matching import match_parts
 from concordant.retrieval.metrics import rank_metrics
 from concordant.retrieval.similarity import target_aware_similarity
@@ -31,4 +32,5 @@ __all__ = [
     "select_top_k",
     "spatial_similarity",
     "target_aware_similarity",
+    "weighted_triplet_loss",
 ]

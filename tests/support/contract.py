@@ -375,3 +375,7 @@ CORRESPONDENCE_REFUSED: dict[str, Callable[[], object]] = {
     "other parts": lambda: PartCorrespondence(3).update(zeros(2, 4, dtype=INT)),
     "floating point": lambda: PartCorrespondence(3).update(zeros(2, 3)),
 }
+
+from support.cases_metric import METRIC_CASES  # noqa: E402  (it is made of what stands above)
+
+CASES |= METRIC_CASES

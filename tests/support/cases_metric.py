@@ -1,0 +1,25 @@
+"""Cases of the losses that come from other papers. `contract.py` merges them into its own: import them from there."""
+
+from __future__ import annotations
+
+from concordant import WeightedTripletLoss
+from support.contract import LABELS, OWN, Case, draw, refuses_reduction, zeros
+
+ROWS = zeros(4, 6)
+
+METRIC_CASES: dict[str, Case] = {
+    "WeightedTripletLoss": Case(
+        WeightedTripletLoss,
+        lambda dtype: (draw(4, 6, dtype=dtype), LABELS),
+        variants=({"reduction": "sum"},),
+        refused={
+            **refuses_reduction(WeightedTripletLoss),
+            "features of rank 3": lambda: WeightedTripletLoss()(OWN, LABELS),
+            "labels of rank 2": lambda: WeightedTripletLoss()(ROWS, LABELS[:, None]),
+            "fewer labels": lambda: WeightedTripletLoss()(ROWS, LABELS[1:]),
+            "labels of floating point": lambda: WeightedTripletLoss()(ROWS, LABELS.float()),
+            "integer features": lambda: WeightedTripletLoss()(ROWS.long(), LABELS),
+        },
+        loss=True,
+    ),
+}
