@@ -25,7 +25,7 @@ GROUPS = {
     "losses": (
         "loss",
         ("losses.part_center", "losses.match_distill", "losses.discriminative", "losses.diversity")
-        + ("losses.triplet",),
+        + ("losses.hetero_center", "losses.triplet"),
     ),
     "retrieval": ("retrieval", ("retrieval.similarity", "retrieval.metrics")),
     "attending": (

@@ -17,6 +17,7 @@ from concordant.layers.tsaa import TSAA
 from concordant.losses.cal import CALLoss, LossTerms
 from concordant.losses.discriminative import DiscriminativeLoss
 from concordant.losses.diversity import DiversityLoss
+from concordant.losses.hetero_center import HeteroCenterLoss
 from concordant.losses.match_distill import Distilled, MatchDistill
 from concordant.losses.part_center import PartCenterLoss
 from concordant.losses.triplet import WeightedTripletLoss
@@ -36,6 +37,7 @@ __all__ = [
     "DiversityLoss",
     "DotProductAttention",
     "Encoded",
+    "HeteroCenterLoss",
     "HorizontalParts",
     "LearnableParts",
     "LossTerms",

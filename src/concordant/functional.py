@@ -8,6 +8,7 @@ from concordant.layers.modality import draw_partners, per_modality
 from concordant.layers.scoring import part_scores
 from concordant.losses.discriminative import discriminative_loss
 from concordant.losses.diversity import diversity_loss
+from concordant.losses.hetero_center import hetero_center_loss
 from concordant.losses.match_distill import match_distill
 from concordant.losses.part_center import part_center_loss
 from concordant.losses.triplet import weighted_triplet_loss
@@ -21,6 +22,7 @@ __all__ = [
     "discriminative_loss",
     "diversity_loss",
     "draw_partners",
+    "hetero_center_loss",
     "instance_norm",
     "match_distill",
     "match_parts",

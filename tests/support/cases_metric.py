@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from concordant import WeightedTripletLoss
-from support.contract import LABELS, OWN, Case, draw, refuses_reduction, zeros
+from concordant import HeteroCenterLoss, WeightedTripletLoss
+from support.contract import INT, LABELS, MODALITY, OWN, Case, draw, refuses_reduction, zeros
 
 ROWS = zeros(4, 6)
 
@@ -19,6 +19,20 @@ METRIC_CASES: dict[str, Case] = {
             "fewer labels": lambda: WeightedTripletLoss()(ROWS, LABELS[1:]),
             "labels of floating point": lambda: WeightedTripletLoss()(ROWS, LABELS.float()),
             "integer features": lambda: WeightedTripletLoss()(ROWS.long(), LABELS),
+        },
+        loss=True,
+    ),
+    "HeteroCenterLoss": Case(
+        HeteroCenterLoss,
+        lambda dtype: (draw(4, 2, 3, dtype=dtype), LABELS, MODALITY),
+        variants=({"l2_normalize": True}, {"reduction": "sum"}),
+        refused={
+            **refuses_reduction(HeteroCenterLoss),
+            "features of rank 2": lambda: HeteroCenterLoss()(ROWS, LABELS, MODALITY),
+            "fewer labels": lambda: HeteroCenterLoss()(OWN, LABELS[1:], MODALITY),
+            "fewer modalities": lambda: HeteroCenterLoss()(OWN, LABELS, MODALITY[1:]),
+            "modality of floating point": lambda: HeteroCenterLoss()(OWN, LABELS, MODALITY.float()),
+            "integer features": lambda: HeteroCenterLoss()(OWN.to(INT), LABELS, MODALITY),
         },
         loss=True,
     ),
