@@ -19,6 +19,7 @@ import concordant
 from concordant import CAL, CALLoss, PartCorrespondence, functional
 from support.contract import CASES, CORRESPONDENCE_REFUSED, INT, LABELS, MODALITY, floats, leaves, on, zeros
 from support.models import paired_batch, small_cal
+from support.refused_functions import REFUSED
 
 REFUSAL = re.compile(r"^[A-Za-z_.]+: .+; got .+", re.DOTALL)
 every_module = pytest.mark.parametrize("name", CASES)
@@ -433,6 +434,7 @@ FUNCTIONS: dict[str, dict[str, Callable[[], object]]] = {
     "gather": {"rank 0": lambda: concordant.distributed.gather(torch.tensor(1.0))},
     "PartCorrespondence": CORRESPONDENCE_REFUSED,
 }
+FUNCTIONS |= REFUSED
 REFUSALS = [
     pytest.param(bad, id=f"{who}: {why}")
     for who, refused in [*((name, case.refused) for name, case in CASES.items()), *FUNCTIONS.items()]

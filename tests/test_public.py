@@ -16,6 +16,7 @@ from concordant import functional
 from diagrams import ROOT, SOURCES, imports, own_imports
 
 PUBLIC = [
+    "AttentionStatistics",
     "CAL",
     "CALLoss",
     "CALOutput",
@@ -41,6 +42,7 @@ PUBLIC = [
     "TSAA",
     "TopKAggregator",
     "WeightedTripletLoss",
+    "attention_statistics",
     "distributed",
     "functional",
     "match_parts",
@@ -50,6 +52,7 @@ PUBLIC = [
 ]
 FUNCTIONAL = [
     "aggregate_tokens",
+    "attention_statistics",
     "classify_parts",
     "discriminative_loss",
     "diversity_loss",

@@ -30,7 +30,7 @@ GROUPS = {
     "retrieval": ("retrieval", ("retrieval.similarity", "retrieval.metrics")),
     "attending": (
         "model",
-        ("layers.tsaa", "layers.dot_product", "layers.instance_norm", "layers.attention"),
+        ("layers.tsaa", "layers.dot_product", "layers.instance_norm", "layers.attention", "diagnostics"),
     ),
     "finding parts": ("model", ("layers.mining", "layers.scoring", "layers.aggregation", "layers.classifier")),
     "pairs and rows": ("base", ("matching", "layers.modality", "distributed")),

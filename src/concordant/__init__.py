@@ -6,6 +6,7 @@ Letters, used in every shape: `b` batch, `c` channels, `h w` grid, `t = h·w` to
 
 from concordant import distributed, functional
 from concordant.cal import CAL, CALOutput
+from concordant.diagnostics import AttentionStatistics, attention_statistics
 from concordant.layers.aggregation import MinedParts, TopKAggregator
 from concordant.layers.attention import PartQueries, Refined
 from concordant.layers.classifier import PartClassifier
@@ -30,6 +31,7 @@ __version__ = "0.1.0"
 __all__ = [
     "CAL",
     "TSAA",
+    "AttentionStatistics",
     "CALLoss",
     "CALOutput",
     "DiscriminativeLoss",
@@ -53,6 +55,7 @@ __all__ = [
     "Refined",
     "TopKAggregator",
     "WeightedTripletLoss",
+    "attention_statistics",
     "distributed",
     "functional",
     "match_parts",

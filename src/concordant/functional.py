@@ -1,5 +1,6 @@
 """Every equation as a pure function. Each stands in one file with its module; this is where they are found."""
 
+from concordant.diagnostics import attention_statistics
 from concordant.layers.aggregation import aggregate_tokens, select_top_k
 from concordant.layers.attention import refine, spatial_similarity
 from concordant.layers.classifier import classify_parts
@@ -18,6 +19,7 @@ from concordant.retrieval.similarity import target_aware_similarity
 
 __all__ = [
     "aggregate_tokens",
+    "attention_statistics",
     "classify_parts",
     "discriminative_loss",
     "diversity_loss",
