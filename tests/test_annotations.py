@@ -117,6 +117,7 @@ def test_the_system_and_retrieval() -> None:
     exclude = torch.zeros(6, 6, dtype=torch.bool)
     for over in ("images", "identities"):
         concordant.rank_metrics(embeddings @ embeddings.T, labels, labels, exclude=exclude, cmc_over=over)
+    concordant.k_reciprocal_rerank(embeddings @ embeddings.T, 2)
     model.correspondence.stability()
     concordant.distributed.gather(embeddings)
 

@@ -27,7 +27,7 @@ GROUPS = {
         ("losses.part_center", "losses.match_distill", "losses.discriminative", "losses.diversity")
         + ("losses.hetero_center", "losses.triplet"),
     ),
-    "retrieval": ("retrieval", ("retrieval.similarity", "retrieval.metrics")),
+    "retrieval": ("retrieval", ("retrieval.similarity", "retrieval.rerank", "retrieval.metrics")),
     "attending": (
         "model",
         ("layers.tsaa", "layers.dot_product", "layers.instance_norm", "layers.attention", "diagnostics"),

@@ -24,6 +24,7 @@ from concordant.losses.part_center import PartCenterLoss
 from concordant.losses.triplet import WeightedTripletLoss
 from concordant.matching import PartCorrespondence, match_parts
 from concordant.retrieval.metrics import RankMetrics, rank_metrics
+from concordant.retrieval.rerank import k_reciprocal_rerank
 from concordant.retrieval.similarity import Encoded, target_aware_similarity
 
 __version__ = "0.1.0"
@@ -58,6 +59,7 @@ __all__ = [
     "attention_statistics",
     "distributed",
     "functional",
+    "k_reciprocal_rerank",
     "match_parts",
     "per_modality",
     "rank_metrics",

@@ -15,6 +15,7 @@ from concordant.losses.part_center import part_center_loss
 from concordant.losses.triplet import weighted_triplet_loss
 from concordant.matching import match_parts
 from concordant.retrieval.metrics import rank_metrics
+from concordant.retrieval.rerank import k_reciprocal_rerank
 from concordant.retrieval.similarity import target_aware_similarity
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "draw_partners",
     "hetero_center_loss",
     "instance_norm",
+    "k_reciprocal_rerank",
     "match_distill",
     "match_parts",
     "part_center_loss",
