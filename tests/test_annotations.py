@@ -137,6 +137,7 @@ def test_functions_and_empty_batches() -> None:
         functional.weighted_triplet_loss(own[:, 0], labels, reduction=reduction)
         functional.hetero_center_loss(own, labels, labels, reduction=reduction)
         functional.attention_statistics(attention)
+        functional.invert_matching(torch.zeros(b, 3, dtype=torch.int64))
         functional.draw_partners(labels, labels)
         concordant.TSAA(8)(torch.zeros(b, 5, 8), torch.zeros(b, 3, 8))
         concordant.PartMiner(8, 3)(torch.zeros(b, 8, 4, 2))

@@ -44,12 +44,15 @@ PUBLIC = [
     "WeightedTripletLoss",
     "attention_statistics",
     "distributed",
+    "draw_partners",
     "functional",
+    "invert_matching",
     "k_reciprocal_rerank",
     "match_parts",
     "per_modality",
     "rank_metrics",
     "target_aware_similarity",
+    "to_tokens",
 ]
 FUNCTIONAL = [
     "aggregate_tokens",
@@ -60,6 +63,7 @@ FUNCTIONAL = [
     "draw_partners",
     "hetero_center_loss",
     "instance_norm",
+    "invert_matching",
     "k_reciprocal_rerank",
     "match_distill",
     "match_parts",
@@ -71,6 +75,7 @@ FUNCTIONAL = [
     "select_top_k",
     "spatial_similarity",
     "target_aware_similarity",
+    "to_tokens",
     "weighted_triplet_loss",
 ]
 

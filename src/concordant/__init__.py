@@ -11,8 +11,8 @@ from concordant.layers.aggregation import MinedParts, TopKAggregator
 from concordant.layers.attention import PartQueries, Refined
 from concordant.layers.classifier import PartClassifier
 from concordant.layers.dot_product import DotProductAttention
-from concordant.layers.mining import HorizontalParts, LearnableParts, PartMiner
-from concordant.layers.modality import per_modality
+from concordant.layers.mining import HorizontalParts, LearnableParts, PartMiner, to_tokens
+from concordant.layers.modality import draw_partners, per_modality
 from concordant.layers.scoring import PartScorer
 from concordant.layers.tsaa import TSAA
 from concordant.losses.cal import CALLoss, LossTerms
@@ -22,7 +22,7 @@ from concordant.losses.hetero_center import HeteroCenterLoss
 from concordant.losses.match_distill import Distilled, MatchDistill
 from concordant.losses.part_center import PartCenterLoss
 from concordant.losses.triplet import WeightedTripletLoss
-from concordant.matching import PartCorrespondence, match_parts
+from concordant.matching import PartCorrespondence, invert_matching, match_parts
 from concordant.retrieval.metrics import RankMetrics, rank_metrics
 from concordant.retrieval.rerank import k_reciprocal_rerank
 from concordant.retrieval.similarity import Encoded, target_aware_similarity
@@ -58,10 +58,13 @@ __all__ = [
     "WeightedTripletLoss",
     "attention_statistics",
     "distributed",
+    "draw_partners",
     "functional",
+    "invert_matching",
     "k_reciprocal_rerank",
     "match_parts",
     "per_modality",
     "rank_metrics",
     "target_aware_similarity",
+    "to_tokens",
 ]

@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 
-from concordant._checks import check_floating, check_integral, check_positive, check_shapes, require
+from concordant._checks import check_floating, check_integral, check_positive, check_shapes, checked, require
 
 
 @torch.library.custom_op("concordant::match_parts", mutates_args=())
@@ -50,8 +50,20 @@ def match_parts(weights: Float[Tensor, "b p p"]) -> Int[Tensor, "b p"]:
     return matching
 
 
+@checked()
 def invert_matching(matching: Int[Tensor, "b p"]) -> Int[Tensor, "b p"]:
-    """The same matching read from the other side: where `matching[u] = v`, the inverse has `[v] = u`.
+    """Read a matching from its other side: where `matching[u] = v`, the inverse has `[v] = u`.
+
+    Equation: `M⁻¹(M(u)) = u` for each part u.
+
+    Args:
+        matching: M, (b, p), a permutation of 0 … p − 1 in each row.
+
+    Shape: matching (b, p) → (b, p).
+
+    Raises: ValueError for another shape or type.
+
+    Reference: CAL (ICCV 2023), MatchDistill.
 
     >>> invert_matching(torch.tensor([[1, 2, 0]])).tolist()
     [[2, 0, 1]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, cast
 
-from concordant.functional import attention_statistics, k_reciprocal_rerank
+from concordant.functional import attention_statistics, invert_matching, k_reciprocal_rerank, to_tokens
 from support.contract import INT, zeros
 
 REFUSED: dict[str, dict[str, Callable[[], object]]] = {
@@ -30,5 +30,13 @@ REFUSED: dict[str, dict[str, Callable[[], object]]] = {
         "rank 2": lambda: attention_statistics(zeros(3, 4)),
         "integers": lambda: attention_statistics(zeros(2, 3, 4, dtype=INT)),
         "no tensor": lambda: attention_statistics(cast(Any, [[[1.0]]])),
+    },
+    "invert_matching": {
+        "rank 1": lambda: invert_matching(zeros(3, dtype=INT)),
+        "floating point": lambda: invert_matching(zeros(2, 3)),
+    },
+    "to_tokens": {
+        "rank 3": lambda: to_tokens(zeros(2, 3, 4)),
+        "integers": lambda: to_tokens(zeros(2, 3, 4, 2, dtype=INT)),
     },
 }

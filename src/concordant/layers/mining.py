@@ -9,13 +9,25 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from concordant._checks import check_floating, check_positive, check_shapes, require
+from concordant._checks import check_floating, check_positive, check_shapes, checked, require
 from concordant.layers.aggregation import MinedParts, TopKAggregator, aggregate_tokens
 from concordant.layers.scoring import PartScorer
 
 
+@checked()
 def to_tokens(feature_map: Float[Tensor, "b c h w"]) -> Float[Tensor, "b t c"]:
-    """The flattened feature map T, row by row.
+    """Flatten a feature map to tokens, row by row.
+
+    Equation: `T_{y·w + x} = X_{:, y, x}`.
+
+    Args:
+        feature_map: X, (b, c, h, w), of a backbone.
+
+    Shape: feature_map (b, c, h, w) → (b, t, c), t = h·w.
+
+    Raises: ValueError for another shape or type.
+
+    Reference: CAL (ICCV 2023), the flattened feature map T.
 
     >>> to_tokens(torch.arange(4.0).reshape(1, 1, 2, 2))[0, :, 0].tolist()
     [0.0, 1.0, 2.0, 3.0]
