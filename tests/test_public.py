@@ -6,6 +6,7 @@ import ast
 import inspect
 import sys
 import zipfile
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ PUBLIC = [
     "LossTerms",
     "MatchDistill",
     "MinedParts",
+    "PartAttention",
     "PartCenterLoss",
     "PartClassifier",
     "PartCorrespondence",
@@ -95,7 +97,7 @@ def documented() -> dict[str, Any]:
 
 
 def is_record(value: Any) -> bool:
-    return isinstance(value, type) and issubclass(value, tuple)
+    return isinstance(value, type) and (issubclass(value, tuple) or is_dataclass(value))
 
 
 @pytest.mark.parametrize("name", documented())
@@ -120,7 +122,8 @@ def test_docstrings_have_their_sections(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name, value in documented().items() if is_record(value)])
 def test_fields_are_typed(name: str) -> None:
     record = documented()[name]
-    assert set(record._fields) == set(record.__annotations__)
+    names = {field.name for field in fields(record)} if is_dataclass(record) else set(record._fields)
+    assert names == set(record.__annotations__)
 
 
 @pytest.mark.parametrize("name", [name for name, value in documented().items() if not is_record(value)])

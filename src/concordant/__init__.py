@@ -8,7 +8,7 @@ from concordant import distributed, functional
 from concordant.cal import CAL, CALOutput
 from concordant.diagnostics import AttentionStatistics, attention_statistics
 from concordant.layers.aggregation import MinedParts, TopKAggregator
-from concordant.layers.attention import PartQueries, Refined
+from concordant.layers.attention import PartAttention, PartQueries, Refined
 from concordant.layers.classifier import PartClassifier
 from concordant.layers.dot_product import DotProductAttention
 from concordant.layers.mining import HorizontalParts, LearnableParts, PartMiner, to_tokens
@@ -23,9 +23,10 @@ from concordant.losses.match_distill import Distilled, MatchDistill
 from concordant.losses.part_center import PartCenterLoss
 from concordant.losses.triplet import WeightedTripletLoss
 from concordant.matching import PartCorrespondence, invert_matching, match_parts
+from concordant.retrieval.encoded import Encoded
 from concordant.retrieval.metrics import RankMetrics, rank_metrics
 from concordant.retrieval.rerank import k_reciprocal_rerank
-from concordant.retrieval.similarity import Encoded, target_aware_similarity
+from concordant.retrieval.similarity import target_aware_similarity
 
 __version__ = "0.1.0"
 
@@ -46,6 +47,7 @@ __all__ = [
     "LossTerms",
     "MatchDistill",
     "MinedParts",
+    "PartAttention",
     "PartCenterLoss",
     "PartClassifier",
     "PartCorrespondence",

@@ -1,13 +1,13 @@
-"""Cases of the losses that come from other papers. `contract.py` merges them into its own: import them from there."""
+"""Cases of the losses that come from other papers."""
 
 from __future__ import annotations
 
 from concordant import HeteroCenterLoss, WeightedTripletLoss
-from support.contract import INT, LABELS, MODALITY, OWN, Case, draw, refuses_reduction, zeros
+from support.case import INT, LABELS, MODALITY, OWN, Case, draw, refuses_reduction, zeros
 
 ROWS = zeros(4, 6)
 
-METRIC_CASES: dict[str, Case] = {
+CASES: dict[str, Case] = {
     "WeightedTripletLoss": Case(
         WeightedTripletLoss,
         lambda dtype: (draw(4, 6, dtype=dtype), LABELS),

@@ -1,4 +1,4 @@
-"""What re-ranking, attention statistics and small functions reject: `test_contract.py` asks."""
+"""What re-ranking, attention statistics and small functions reject: `test_refusals.py` asks."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from concordant.functional import attention_statistics, invert_matching, k_reciprocal_rerank, to_tokens
-from support.contract import INT, zeros
+from support.case import INT, zeros
 
 REFUSED: dict[str, dict[str, Callable[[], object]]] = {
     "k_reciprocal_rerank": {

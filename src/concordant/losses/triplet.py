@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from concordant._checks import checked
 from concordant._distance import pairwise_distances
 from concordant._precision import full_precision, upcast
-from concordant._reduce import Reduction, check_reduction
+from concordant._reduce import Reduction, check_reduction, reduce
 
 _EXACT = 40.0
 """Above it, softplus is its argument in float64 too; torch's own bound of 20 is for float32."""
@@ -52,10 +52,8 @@ def weighted_triplet_loss(
         near, far = same & ~torch.eye(len(labels), dtype=torch.bool, device=labels.device), ~same
         complete = near.any(dim=1) & far.any(dim=1)
         weights = _weights(distance, near, complete) - _weights(-distance, far, complete)
-        terms = torch.where(complete, F.softplus((weights * distance).sum(dim=1), threshold=_EXACT), 0.0)
-        if reduction == "none":
-            return terms
-        return terms.sum() if reduction == "sum" else terms.sum() / complete.sum().clamp_min(1)
+        terms = F.softplus((weights * distance).sum(dim=1), threshold=_EXACT)
+        return reduce(terms, reduction, rows=complete)
 
 
 def _weights(logits: Float[Tensor, "n n"], chosen: Bool[Tensor, "n n"], complete: Bool[Tensor, "n"]) -> Tensor:
