@@ -33,12 +33,12 @@ from rich.table import Table
 
 from vireid.command import one_line
 from vireid.figures import draw_intervals, draw_sweeps
+from vireid.files import write_json
 from vireid.study.benchmark import ROOT
 from vireid.study.configurations import FULL, SWEEPS, Configuration, Study, base_value, configurations
 from vireid.study.pictures import picture_parts, picture_terms
 from vireid.study.study import jobs_of, run_study
 from vireid.study.summary import MEASURES, Measure, Runs, Scores, by_configuration, over_seeds, paired, tables
-from vireid.training.record import write_json
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 import vireid.models.backbones  # noqa: F401  (registers concordant_small)
+from vireid.config import AugmentSettings
 from vireid.datasets.augment import Augment, crop_and_flip, normalise
 from vireid.people import ATTRIBUTES
 from vireid.people.pretraining import (
@@ -84,7 +85,8 @@ def train(model: nn.Module, reader: AttributeReader, data: AttributeSet, options
         optimizer, options.lr, total_steps=options.epochs * steps, pct_start=0.15, div_factor=10, final_div_factor=1000
     )
     features = torch.compile(model.forward_features) if options.compile else model.forward_features
-    augment = Augment(pad=4, exchange=0.7, erase=0.3, erase_area=(0.02, 0.15))
+    settings = AugmentSettings(pad=4, exchange=0.7, erase=0.3, erase_area=(0.02, 0.15))
+    augment = Augment(settings)
     generator = torch.Generator().manual_seed(options.seed)
     modality, targets = (torch.from_numpy(array.copy()) for array in (data.modality, data.targets))
     columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -99,7 +101,7 @@ def train(model: nn.Module, reader: AttributeReader, data: AttributeSet, options
                 draws = augment.draw(len(rows), generator)
                 images = augment(images, modality[rows], draws=draws)
                 # Parts move with the pixels.
-                parts = crop_and_flip(parts[..., None], draws, pad=augment.pad, flip=augment.flip)[..., 0]
+                parts = crop_and_flip(parts[..., None], draws, pad=settings.pad, flip=settings.flip)[..., 0]
                 feature_map = features(images)
                 cover = part_cover(parts, images.shape[-1] // feature_map.shape[-1])
                 whole, local = reader(feature_map, cover)

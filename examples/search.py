@@ -53,9 +53,10 @@ from vireid.evaluation.protocol import evaluate
 from vireid.evaluation.search import target_aware, two_staged
 from vireid.evaluation.similarity import Similarity, by_modality, cosine
 from vireid.figures import draw_tradeoff
+from vireid.files import write_json
 from vireid.people.dataset import RenderConfig, render_dataset
 from vireid.run import decode, load_model
-from vireid.training.record import RECORD, read_settings, write_json
+from vireid.runs import RECORD, read_settings
 
 TASK = "all_single"
 SPREAD = 0.5

@@ -22,12 +22,12 @@ from rich.console import Console
 from vireid.command import command, parse
 from vireid.config import REGDB, RegdbSettings
 from vireid.datasets.regdb import TRIALS, RegDB, read_regdb
-from vireid.evaluation.protocol import FIGURES, Results, table
-from vireid.evaluation.report import OPTIONS, as_metrics
+from vireid.evaluation.protocol import FIGURES, OPTIONS, Results, as_metrics, table
+from vireid.files import read_json, write_json
 from vireid.run import run
+from vireid.runs import RECORD
 from vireid.training.loop import prepare_out
 from vireid.training.processes import join_processes, together
-from vireid.training.record import RECORD, read_json, write_json
 
 
 def main(settings: RegdbSettings) -> None:

@@ -13,8 +13,7 @@ from typing import Any, TypeVar
 import tyro
 
 from vireid.config import Settings
-from vireid.training.checkpoint import checkpoints
-from vireid.training.record import RECORD, read_settings
+from vireid.runs import RECORD, checkpoints, read_settings
 
 AnySettings = TypeVar("AnySettings", bound=Settings)
 

@@ -9,12 +9,43 @@ from typing import Annotated, Literal
 
 from tyro.conf import arg
 
-from vireid.datasets.augment import Augment
-from vireid.datasets.gallery import Draw
-from vireid.datasets.llcm import Reading
-from vireid.datasets.sysu import Split
-
 WEIGHTS = Path(__file__).resolve().parents[1] / "weights" / "concordant_small.safetensors"
+
+
+Draw = Literal["official", "seeded"]
+Reading = Literal["paper", "swapped", "camera-strict"]
+Split = Literal["test", "validation"]
+
+
+def _check(settings: object, name: str, right: bool, rule: str) -> None:
+    if not right:
+        raise ValueError(f"{type(settings).__name__}: `{name}` must {rule}; got {getattr(settings, name)}")
+
+
+@dataclass(frozen=True)
+class AugmentSettings:
+    pad: int = 10
+    """Pixels of black around the image before a crop of its own size is taken anywhere; 0 keeps it in place."""
+    flip: float = 0.5
+    """Probability of a horizontal flip."""
+    exchange: float = 0.5
+    """Probability that a *visible* image loses its colours: red, green, blue or the grey of the three, each as likely,
+    stands in all three channels. Infrared images have no colours to lose."""
+    erase: float = 0.5
+    """Probability that a rectangle is replaced by the mean colour."""
+    erase_area: tuple[float, float] = (0.02, 0.4)
+    """Least and greatest share of the image that a rectangle takes."""
+    erase_ratio: tuple[float, float] = (0.3, 1 / 0.3)
+    """Least and greatest height / width of it, log-uniform; sides are cut to those of the image."""
+
+    def __post_init__(self) -> None:
+        _check(self, "pad", self.pad >= 0, "not be negative")
+        for name in ("flip", "exchange", "erase"):
+            _check(self, name, 0 <= getattr(self, name) <= 1, "be a probability, 0 .. 1")
+        least, greatest = self.erase_area
+        _check(self, "erase_area", 0 < least <= greatest <= 1, "be (least, greatest) in 0 .. 1")
+        least, greatest = self.erase_ratio
+        _check(self, "erase_ratio", 0 < least <= greatest, "be (least, greatest), above 0")
 
 
 @dataclass(frozen=True)
@@ -29,7 +60,7 @@ class DataSettings:
     """K: images of each identity and modality in a batch."""
     cache: Path | None = None
     """Where decoded images are kept; by default `.cache` in the data directory."""
-    augment: Augment = field(default_factory=lambda: Augment(pad=6, exchange=0.8, erase=0.3))
+    augment: AugmentSettings = field(default_factory=lambda: AugmentSettings(pad=6, exchange=0.8, erase=0.3))
 
 
 @dataclass(frozen=True)
@@ -79,7 +110,7 @@ class LossSettings:
     part_id: float = 1.0
     """Identity loss on refined parts."""
     metric: Literal["pcl", "direct", "triplet", "center", "hetero-center"] = "pcl"
-    """L_pcl, or what stands in its place with its weight: see vireid/study/metric_losses.py."""
+    """L_pcl, or what stands in its place with its weight: see vireid/training/metric_losses.py."""
     pcl: float = 1.0
     """L_pcl."""
     margin: float = 0.7
@@ -121,17 +152,12 @@ class OptimSettings:
     and saved, with the latest statistics of the batch norms. 0: the weights themselves."""
 
     def __post_init__(self) -> None:
-        if self.accumulate < 1:
-            raise ValueError(f"OptimSettings: `accumulate` must be at least 1; got {self.accumulate}")
+        _check(self, "accumulate", self.accumulate >= 1, "be at least 1")
         for name in ("steps", "lr", "backbone_lr", "weight_decay"):
-            if not 0 <= (value := getattr(self, name)) < math.inf:
-                raise ValueError(f"OptimSettings: `{name}` must be a number of at least 0; got {value}")
-        if not self.clip > 0:
-            raise ValueError(f"OptimSettings: `clip` must be above 0; got {self.clip}")
-        if not 0 <= self.warmup <= 1:
-            raise ValueError(f"OptimSettings: `warmup` must be in [0, 1]; got {self.warmup}")
-        if not 0 <= self.ema < 1:
-            raise ValueError(f"OptimSettings: `ema` must be in [0, 1); got {self.ema}")
+            _check(self, name, 0 <= getattr(self, name) < math.inf, "be a number of at least 0")
+        _check(self, "clip", self.clip > 0, "be above 0")
+        _check(self, "warmup", 0 <= self.warmup <= 1, "be in [0, 1]")
+        _check(self, "ema", 0 <= self.ema < 1, "be in [0, 1)")
 
 
 @dataclass(frozen=True)
@@ -180,10 +206,8 @@ class Settings:
     """With any of these, figures are given without them and with them."""
 
     def __post_init__(self) -> None:
-        if self.save_every < 1:
-            raise ValueError(f"Settings: `save_every` must be at least 1; got {self.save_every}")
-        if not 0 <= self.seed < 1 << 32:
-            raise ValueError(f"Settings: `seed` must be in [0, 2³²); got {self.seed}")
+        _check(self, "save_every", self.save_every >= 1, "be at least 1")
+        _check(self, "seed", 0 <= self.seed < 1 << 32, "be in [0, 2³²)")
 
 
 @dataclass(frozen=True)
@@ -213,7 +237,7 @@ DEMO = SysuSettings()
 SYSU = SysuSettings(
     out=Path("runs/sysu"),
     save_every=1000,
-    data=DataSettings(height=288, width=144, augment=Augment(pad=10, exchange=0.5, erase=0.5)),
+    data=DataSettings(height=288, width=144, augment=AugmentSettings(pad=10, exchange=0.5, erase=0.5)),
     model=ModelSettings(backbone="resnet50", pretrained=True, weights=None, parts=6),
     optim=OptimSettings(steps=53_000, lr=3.5e-4),
 )

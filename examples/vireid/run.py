@@ -12,14 +12,15 @@ from safetensors import SafetensorError
 
 from concordant import CAL
 from vireid.config import Settings
-from vireid.datasets.cache import cache_images
+from vireid.datasets.cache import Images, cache_images
 from vireid.datasets.counts import counts_table, describe, verify_published
 from vireid.datasets.dataset import DataSet
 from vireid.datasets.items import Items
 from vireid.evaluation.protocol import check_tasks
-from vireid.evaluation.report import Images, report
+from vireid.evaluation.report import report
+from vireid.files import reason_of
 from vireid.models.baseline import GlobalBaseline
-from vireid.training.checkpoint import load_weights, read_metadata
+from vireid.models.weights import load_weights, read_metadata
 from vireid.training.loop import build_model, train
 from vireid.training.processes import join_processes
 from vireid.training.record import fingerprint
@@ -98,10 +99,9 @@ def load_model(settings: Settings, data: DataSet, weights: Path) -> CAL | Global
         words = read_metadata(weights)
         load_weights(model, weights)
     except (SafetensorError, RuntimeError) as error:
-        reason = " ".join(str(error).split())
         raise ValueError(
             f"evaluate: {weights} must hold the weights of the settings' model (--method {settings.method}, "
-            f"{len(data.train.identities)} identities); {reason[:300]}{'…' if len(reason) > 300 else ''}"
+            f"{len(data.train.identities)} identities); {reason_of(error)}"
         ) from None
     for name, value in data.split.items():
         if words.get(name) != value:

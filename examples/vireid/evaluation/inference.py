@@ -10,6 +10,7 @@ from torch import Tensor
 
 from concordant import CAL, Encoded, PartQueries, per_modality
 from vireid.datasets.augment import normalise
+from vireid.datasets.cache import Images
 from vireid.datasets.items import INFRARED, VISIBLE
 from vireid.models.baseline import GlobalBaseline
 
@@ -18,7 +19,7 @@ def batches(rows: NDArray[np.int64], size: int = 128) -> list[NDArray[np.int64]]
     return [rows[start : start + size] for start in range(0, len(rows), size)]
 
 
-def read(images: NDArray[np.uint8], rows: NDArray[np.int64], device: torch.device) -> Tensor:
+def read(images: Images, rows: NDArray[np.int64], device: torch.device) -> Tensor:
     """Normalised images [n 3 h w] of the given rows of a cache [N h w 3]."""
     return normalise(torch.from_numpy(np.ascontiguousarray(images[rows])).to(device))
 
@@ -26,7 +27,7 @@ def read(images: NDArray[np.uint8], rows: NDArray[np.int64], device: torch.devic
 @torch.inference_mode()
 def extract(
     model: CAL | GlobalBaseline,
-    images: NDArray[np.uint8],
+    images: Images,
     modality: NDArray[np.int64],
     *,
     device: torch.device,
@@ -51,7 +52,7 @@ def extract(
 @torch.inference_mode()
 def encode(
     model: CAL,
-    images: NDArray[np.uint8],
+    images: Images,
     modality: NDArray[np.int64],
     *,
     device: torch.device,
@@ -77,7 +78,7 @@ def encode(
 
 
 @torch.inference_mode()
-def attend(model: CAL, images: NDArray[np.uint8], modality: int, *, device: torch.device) -> Tensor:
+def attend(model: CAL, images: Images, modality: int, *, device: torch.device) -> Tensor:
     """The own attention maps [n p gh gw] of images [n h w 3] of one modality, in the order of that modality's parts."""
     model.eval()
     maps = []
@@ -90,7 +91,7 @@ def attend(model: CAL, images: NDArray[np.uint8], modality: int, *, device: torc
 
 
 @torch.inference_mode()
-def select(model: CAL, images: NDArray[np.uint8], modality: int, *, device: torch.device) -> Tensor:
+def select(model: CAL, images: Images, modality: int, *, device: torch.device) -> Tensor:
     """Which tokens each part was made of, [n p gh gw] of booleans, of images [n h w 3] of one modality."""
     model.eval()
     masks = []

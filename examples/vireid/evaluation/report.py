@@ -7,27 +7,23 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from rich.console import Console
 
 from concordant import CAL
 from vireid.config import RetrievalSettings, Settings
+from vireid.datasets.cache import Images
 from vireid.datasets.dataset import DataSet
 from vireid.datasets.items import INFRARED, VISIBLE
 from vireid.diagnostics import attention_health
 from vireid.evaluation.inference import attend, extract
-from vireid.evaluation.protocol import Results, evaluate, table
+from vireid.evaluation.protocol import as_metrics, evaluate, table
 from vireid.evaluation.rerank import reranked
 from vireid.evaluation.similarity import Similarity, cosine
 from vireid.figures import draw_attention, draw_curves, draw_rankings
+from vireid.files import write_json
 from vireid.models.baseline import GlobalBaseline
-from vireid.training.record import read_log, write_json
+from vireid.runs import read_log
 
-Images = NDArray[np.uint8]
-"""Decoded images [n h w 3]."""
-
-OPTIONS = ("flip", "rerank", "flip+rerank")
-"""What figures with test-time options go by in metrics.json."""
 PEOPLE = 6
 """How many people the figures show."""
 SAMPLE = 256
@@ -77,11 +73,6 @@ def compare(
     if names := [name for name in ("flip", "rerank") if getattr(options, name)]:
         similarities["+".join(names)] = (reranked if options.rerank else cosine)(embeddings, data.test)
     return similarities
-
-
-def as_metrics(results: Results, options: dict[str, Results]) -> dict[str, Any]:
-    """The figures as metrics.json has them: plain ones by task, those of options by the options' names."""
-    return dict(results) | {"std": results.std} | {name: {**some, "std": some.std} for name, some in options.items()}
 
 
 def describe_attention(

@@ -15,8 +15,8 @@ from torch.export import Dim, ExportedProgram
 from concordant import CAL
 from vireid.datasets.augment import MEAN, STD
 from vireid.datasets.items import INFRARED, VISIBLE
+from vireid.files import write_json
 from vireid.models.hub import HubCAL
-from vireid.training.record import write_json
 
 MODALITIES = {"visible": VISIBLE, "infrared": INFRARED}
 TOLERANCE = 1e-4

@@ -12,9 +12,9 @@ from safetensors import SafetensorError
 
 from concordant import CAL
 from vireid.config import ModelSettings
+from vireid.files import read_json, reason_of, write_json
 from vireid.models.backbones import create_backbone
-from vireid.training.checkpoint import load_weights, save_weights
-from vireid.training.record import read_json, write_json
+from vireid.models.weights import load_weights, save_weights
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 START = {"pretrained": False, "weights": None}
@@ -76,7 +76,7 @@ class HubCAL(CAL, ModelHubMixin, library_name="concordant", tags=["person-re-ide
             try:
                 directory = Path(snapshot_download(str(source), allow_patterns=[CONFIG, WEIGHTS], **download))
             except (OSError, ValueError) as error:
-                reason = _one_line(error)
+                reason = reason_of(error)
                 raise FileNotFoundError(f"from_pretrained: no directory and no repository {source}; {reason}") from None
         for name in (CONFIG, WEIGHTS):
             if not (directory / name).is_file():
@@ -124,7 +124,7 @@ class HubCAL(CAL, ModelHubMixin, library_name="concordant", tags=["person-re-ide
             ) from None
         except (SafetensorError, RuntimeError, TypeError, ValueError) as error:
             rule = f"{described} must describe the model of {weights.name}"
-            raise ValueError(f"{who}: {rule}; {_one_line(error)}") from None
+            raise ValueError(f"{who}: {rule}; {reason_of(error)}") from None
         model.eval()
         return model
 
@@ -141,8 +141,3 @@ def _check_keys(content: Any, names: set[str], *, optional: Collection[str] = ()
         wrong = {"without": missing, "with": unknown}
         found = " and ".join(f"{how} {', '.join(sorted(keys))}" for how, keys in wrong.items() if keys)
         raise ValueError(f"its keys must be those of such a model; got it {found}")
-
-
-def _one_line(error: Exception) -> str:
-    reason = " ".join(str(error).split())
-    return reason if len(reason) <= 300 else f"{reason[:300]}…"

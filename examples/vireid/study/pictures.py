@@ -15,9 +15,9 @@ from vireid.evaluation.inference import attend
 from vireid.evaluation.semantics import pair_people
 from vireid.figures import draw_composites, draw_contrasts
 from vireid.run import decode, load_model
+from vireid.runs import read_log
 from vireid.study.configurations import FULL, Configuration
 from vireid.study.study import Job
-from vireid.training.record import read_log
 
 PEOPLE = 3
 HEALTH = ("no attention diversity", "protected")

@@ -12,13 +12,13 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from concordant import CAL
+from vireid.datasets.cache import Images
 from vireid.datasets.dataset import Rows
 from vireid.datasets.items import INFRARED, VISIBLE
 from vireid.datasets.sysu import Sysu
 from vireid.diagnostics import attention_health
 from vireid.evaluation.inference import attend, encode, extract, select
 from vireid.evaluation.protocol import evaluate
-from vireid.evaluation.report import Images
 from vireid.evaluation.search import target_aware
 from vireid.evaluation.semantics import pair_people, profiles, read_parts, semantic_scores
 from vireid.evaluation.similarity import Similarity, cosine

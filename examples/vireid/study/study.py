@@ -17,13 +17,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from vireid.config import SysuSettings
 from vireid.datasets.sysu import read_sysu
+from vireid.files import read_json, write_json
 from vireid.people.dataset import render_dataset
 from vireid.run import decode, identify
+from vireid.runs import RECORD, read_log
 from vireid.study.benchmark import PEOPLE
 from vireid.study.configurations import Configuration, Study
 from vireid.study.scores import score
 from vireid.training.loop import prepare_out, train
-from vireid.training.record import RECORD, read_json, read_log, write_json
 
 SCORES = "scores.json"
 

@@ -22,16 +22,19 @@ from concordant import CAL, TSAA, DotProductAttention, HorizontalParts, Learnabl
 from concordant.distributed import gather
 from vireid.config import Settings
 from vireid.datasets.batches import Batches
+from vireid.datasets.cache import Images
 from vireid.datasets.items import Items
 from vireid.diagnostics import attention_health
-from vireid.files import is_unfinished
+from vireid.files import is_unfinished, write_json
 from vireid.models.backbones import create_backbone
 from vireid.models.baseline import GlobalBaseline
-from vireid.training.checkpoint import Stateful, checkpoints, load_checkpoint, save_checkpoint, save_weights, tidy
+from vireid.models.weights import save_weights
+from vireid.runs import RECORD, checkpoints, read_settings
+from vireid.training.checkpoint import Stateful, load_checkpoint, save_checkpoint, tidy
 from vireid.training.objective import Objective
 from vireid.training.processes import join_processes, mean, together
 from vireid.training.progress import progress_bar
-from vireid.training.record import FREE, RECORD, RunLog, compare_records, describe_run, read_settings, write_json
+from vireid.training.record import FREE, RunLog, compare_records, describe_run
 from vireid.training.schedule import learning_rate, parameter_groups
 
 
@@ -117,7 +120,7 @@ def begin(settings: Settings, record: dict[str, Any], console: Console) -> None:
 def train(
     settings: Settings,
     items: Items,
-    images: NDArray[np.uint8],
+    images: Images,
     *,
     data: dict[str, Any],
     console: Console,

@@ -11,8 +11,8 @@ from torch.nn.functional import cross_entropy
 from concordant import CALLoss
 from concordant.distributed import gather
 from vireid.config import Settings
-from vireid.study.metric_losses import metric_loss
-from vireid.study.triplet import weighted_triplet_loss
+from vireid.training.metric_losses import metric_loss
+from vireid.training.triplet import weighted_triplet_loss
 
 
 class Objective(nn.Module):

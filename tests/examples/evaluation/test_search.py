@@ -18,9 +18,9 @@ from support.models import clusters, randomize
 from vireid.config import DataSettings, ModelSettings, SysuSettings
 from vireid.datasets.items import Item, Items
 from vireid.evaluation.similarity import cosine
-from vireid.training.checkpoint import save_weights
+from vireid.files import plain, write_json
+from vireid.models.weights import save_weights
 from vireid.training.loop import build_model
-from vireid.training.record import plain, write_json
 
 pytest.importorskip("faiss", reason="faiss-cpu is not installed: it comes with the extra `examples`")
 

@@ -16,6 +16,7 @@ from rich.console import Console
 import ablate
 from vireid.config import DEMO, SysuSettings
 from vireid.datasets.sysu import read_sysu
+from vireid.files import plain
 from vireid.people.config import RenderConfig
 from vireid.people.dataset import render_dataset
 from vireid.study import pictures, study
@@ -45,7 +46,6 @@ from vireid.study.summary import (
     tables,
 )
 from vireid.training.loop import build_model
-from vireid.training.record import plain
 
 TINY = RenderConfig(
     train_identities=8, val_identities=4, test_identities=4, train_visible=1, train_infrared=2, test_visible=1,

@@ -17,10 +17,10 @@ from torch import Tensor, nn
 from vireid.config import DataSettings, ModelSettings, OptimSettings, Settings
 from vireid.datasets.items import Item, Items
 from vireid.evaluation.inference import extract
+from vireid.runs import read_log
 from vireid.training import loop as engine
 from vireid.training.loop import prepare_out, train
 from vireid.training.objective import Objective
-from vireid.training.record import read_log
 
 SIZE = (32, 16)
 SMALL = Settings(

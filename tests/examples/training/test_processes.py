@@ -14,8 +14,8 @@ import torch
 from safetensors.torch import load_file
 
 from support import trainer_worker as worker
+from vireid.runs import read_log
 from vireid.training.processes import join_processes
-from vireid.training.record import read_log
 
 
 @pytest.fixture(scope="module")

@@ -18,6 +18,7 @@ from vireid.command import argument
 from vireid.config import (
     DEMO,
     SYSU,
+    AugmentSettings,
     DataSettings,
     LlcmSettings,
     LossSettings,
@@ -27,9 +28,10 @@ from vireid.config import (
     RetrievalSettings,
     SysuSettings,
 )
-from vireid.datasets.augment import Augment
+from vireid.files import plain, read_json, revive, write_json
 from vireid.people.dataset import RenderConfig, render_dataset
-from vireid.training.record import compare_records, fingerprint, plain, read_json, read_settings, revive, write_json
+from vireid.runs import read_settings
+from vireid.training.record import compare_records, fingerprint
 
 NUMBERS = [field.name for field in fields(LossSettings) if isinstance(field.default, float)]
 OTHER = SysuSettings(
@@ -48,7 +50,7 @@ OTHER = SysuSettings(
     precision="bf16",
     compile=True,
     seed=4,
-    data=DataSettings(64, 32, 2, 3, Path("e"), Augment(1, 0.1, 0.2, 0.4, (0.1, 0.2), (0.5, 2.0))),
+    data=DataSettings(64, 32, 2, 3, Path("e"), AugmentSettings(1, 0.1, 0.2, 0.4, (0.1, 0.2), (0.5, 2.0))),
     model=ModelSettings(
         "resnet18",
         True,

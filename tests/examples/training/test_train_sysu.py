@@ -18,9 +18,9 @@ from vireid.config import DataSettings, LossSettings, ModelSettings, OptimSettin
 from vireid.datasets.items import Items
 from vireid.datasets.sysu import read_sysu
 from vireid.people.dataset import RenderConfig, render_dataset
+from vireid.runs import read_log
 from vireid.training.loop import build_model, check_finite, train
 from vireid.training.objective import Objective
-from vireid.training.record import read_log
 from vireid.training.schedule import learning_rate
 
 QUIET = Console(quiet=True)

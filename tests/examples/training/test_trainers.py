@@ -24,7 +24,7 @@ from vireid.config import (
     RetrievalSettings,
     SysuSettings,
 )
-from vireid.training.checkpoint import read_metadata
+from vireid.models.weights import read_metadata
 
 SMALL: dict[str, Any] = {
     "data": DataSettings(height=32, width=16, identities=2, images=2),

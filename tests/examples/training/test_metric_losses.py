@@ -12,7 +12,7 @@ from torch import Tensor
 
 from concordant import CAL
 from vireid.config import DEMO, LossSettings
-from vireid.study.metric_losses import NAMES, center_loss, hetero_center_loss, metric_loss, triplet_loss
+from vireid.training.metric_losses import NAMES, center_loss, hetero_center_loss, metric_loss, triplet_loss
 from vireid.training.objective import Objective
 
 
