@@ -1,4 +1,4 @@
-"""From a command line to settings, and from what goes wrong to one line."""
+"""From a command line to settings, and from what goes wrong to one line. Nothing here loads PyTorch."""
 
 from __future__ import annotations
 
@@ -11,18 +11,41 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import tyro
+from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
 from vireid.config import Settings
 from vireid.runs import RECORD, checkpoints, read_settings
 
+T = TypeVar("T")
 AnySettings = TypeVar("AnySettings", bound=Settings)
+REGISTRY = ConstructorRegistry()
+
+
+@REGISTRY.primitive_rule
+def _path(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Path] | None:
+    """Paths with `~` for the home directory, also where the shell leaves it: in `--out=~/runs`."""
+    if info.type is not Path:
+        return None
+    return PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="PATH",
+        instance_from_str=lambda words: Path(words[0]).expanduser(),
+        is_instance=lambda value: isinstance(value, Path),
+        str_from_instance=lambda path: [str(path)],
+    )
+
+
+def cli(kind: type[T], arguments: Sequence[str] | None = None, **options: Any) -> T:
+    """The options of a command line, by default this process'; `options` are those of `tyro.cli`."""
+    with REGISTRY:
+        return tyro.cli(kind, args=arguments, **options)
 
 
 def parse(arguments: Sequence[str], default: AnySettings, description: str | None) -> AnySettings:
     """The settings of a command line, on top of those of the record that `--from` names, or else of `default`."""
     if (record := argument(arguments, "--from")) is not None:
-        default = read_settings(Path(record), type(default))
-    return tyro.cli(type(default), args=arguments, default=default, description=description)
+        default = read_settings(Path(record).expanduser(), type(default))
+    return cli(type(default), arguments, default=default, description=description)
 
 
 def argument(arguments: Sequence[str], name: str) -> str | None:

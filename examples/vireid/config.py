@@ -12,6 +12,7 @@ from tyro.conf import arg
 WEIGHTS = Path(__file__).resolve().parents[1] / "weights" / "concordant_small.safetensors"
 
 
+Method = Literal["cal", "global"]
 Draw = Literal["official", "seeded"]
 Reading = Literal["paper", "swapped", "camera-strict"]
 Split = Literal["test", "validation"]
@@ -98,6 +99,28 @@ class ModelSettings:
     """Keep the identity loss's gradient from the attention maps. `CAL` does not by default; beside triplet losses it is
     as good, and the maps are sharper: see docs/evidence.md."""
 
+    def __post_init__(self) -> None:
+        _check(self, "parts", self.parts >= 1, "be at least 1")
+        _check(self, "alpha", 0 < self.alpha < math.inf, "be a number above 0")
+        _check(self, "dim", self.dim is None or self.dim >= 1, "be at least 1")
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """A model to build: everything that its weights must fit."""
+
+    model: ModelSettings
+    height: int
+    width: int
+    """Of the input, in pixels."""
+    num_classes: int
+    """k: the identities of training."""
+    method: Method = "cal"
+
+    def __post_init__(self) -> None:
+        for name in ("height", "width", "num_classes"):
+            _check(self, name, getattr(self, name) >= 1, "be at least 1")
+
 
 @dataclass(frozen=True)
 class LossSettings:
@@ -110,7 +133,7 @@ class LossSettings:
     part_id: float = 1.0
     """Identity loss on refined parts."""
     metric: Literal["pcl", "direct", "triplet", "center", "hetero-center"] = "pcl"
-    """L_pcl, or what stands in its place with its weight: see vireid/training/metric_losses.py."""
+    """L_pcl, or what stands in its place with its weight: see vireid/models/metric_losses.py."""
     pcl: float = 1.0
     """L_pcl."""
     margin: float = 0.7
@@ -169,28 +192,51 @@ class RetrievalSettings:
 
 
 @dataclass(frozen=True)
-class Settings:
-    """What every data set's trainer shares; the subclasses add what the data set's protocol leaves open."""
+class Source:
+    """The data, and how they are read; the subclasses have what each data set's protocol leaves open."""
 
     root: Path | None = None
     """The data directory."""
+
+
+@dataclass(frozen=True)
+class SysuSource(Source):
+    gallery: Draw = "official"
+    """The gallery draw: rand_perm_cam.mat, or Python's seeded random."""
+    scored: Split = "test"
+    """Whom the results are of. "validation" holds the validation identities out of training: to choose settings by."""
+
+
+@dataclass(frozen=True)
+class RegdbSource(Source):
+    trial: int | Literal["all"] = 1
+    """Which of the ten splits to train and test on; "all" is ten models, in `out`/trial-01 to trial-10."""
+
+
+@dataclass(frozen=True)
+class LlcmSource(Source):
+    reading: Reading = "paper"
+    """Of the protocol: the paper's; query and gallery swapped for visible to near-infrared, as the authors' code has
+    it; or no gallery image of the query's camera at all."""
+
+
+@dataclass(frozen=True)
+class Settings(Source):
+    """A training run, whatever the data set."""
+
     out: Path = Path("runs/demo")
-    """Where everything goes that the run leaves behind."""
-    method: Literal["cal", "global"] = "cal"
+    """Directory of everything that the run leaves behind."""
+    method: Method = "cal"
     """CAL, or the baseline: a global feature with identity and triplet losses."""
     from_: Annotated[Path | None, arg(name="from")] = None
     """Start again from the record of a run, its run.json: with its settings, except for those given here, and only on
     the data that it was trained on."""
-    verify: bool = False
-    """Compare the data set with its published counts, and do nothing else."""
-    evaluate: Path | None = None
-    """Do not train: evaluate these weights (a former run's model.safetensors, with that run's settings)."""
     resume: bool = False
     """Go on from the last checkpoint in `out`, or from the start if the run was ended before its first."""
     overwrite: bool = False
     """Delete what a former run left in `out`."""
     fast_dev_run: bool = False
-    """Before a long run: go the whole way in a few steps, with a few people, in `out`-fast-dev-run."""
+    """Before a long run: go through all of it in a few steps, with a few people, in `out`-fast-dev-run."""
     save_every: int = 200
     """Steps between checkpoints."""
     precision: Literal["auto", "no", "bf16", "fp16"] = "auto"
@@ -203,32 +249,64 @@ class Settings:
     loss: LossSettings = field(default_factory=LossSettings)
     optim: OptimSettings = field(default_factory=OptimSettings)
     test: RetrievalSettings = field(default_factory=RetrievalSettings)
-    """With any of these, figures are given without them and with them."""
+    """With any of these, results are given without them and with them."""
 
     def __post_init__(self) -> None:
         _check(self, "save_every", self.save_every >= 1, "be at least 1")
         _check(self, "seed", 0 <= self.seed < 1 << 32, "be in [0, 2³²)")
 
-
-@dataclass(frozen=True)
-class SysuSettings(Settings):
-    gallery: Draw = "official"
-    """The gallery draw: rand_perm_cam.mat, or Python's seeded random."""
-    scored: Split = "test"
-    """Whom the figures are of. "validation" holds the validation identities out of training: to choose settings by."""
+    def model_config(self, num_classes: int) -> ModelConfig:
+        """The model that is trained on so many identities."""
+        return ModelConfig(self.model, self.data.height, self.data.width, num_classes, self.method)
 
 
 @dataclass(frozen=True)
-class RegdbSettings(Settings):
-    trial: int | Literal["all"] = 1
-    """Which of the ten splits to train and test on; "all" trains ten models, in `out`/trial-01 to trial-10."""
+class SysuSettings(SysuSource, Settings):
+    pass
 
 
 @dataclass(frozen=True)
-class LlcmSettings(Settings):
-    reading: Reading = "paper"
-    """Of the protocol: the paper's; query and gallery swapped for visible to near-infrared, as the authors' code has
-    it; or no gallery image of the query's camera at all."""
+class RegdbSettings(RegdbSource, Settings):
+    pass
+
+
+@dataclass(frozen=True)
+class LlcmSettings(LlcmSource, Settings):
+    pass
+
+
+@dataclass(frozen=True)
+class Evaluation(Source):
+    """A trained model on a data set."""
+
+    weights: Path | None = None
+    """The model: model.safetensors of a run or of a saved model, with its run.json or config.json beside it. For all
+    trials of RegDB: the directory of a run of all."""
+    out: Path = Path("runs/evaluation")
+    """Directory of the results."""
+    verify: bool = False
+    """Compare the data set with its published counts, and do nothing else."""
+    overwrite: bool = False
+    """Replace results that are in `out`."""
+    cache: Path | None = None
+    """Where decoded images are kept; by default `.cache` in the data directory."""
+    test: RetrievalSettings = field(default_factory=RetrievalSettings)
+    """With any of these, results are given without them and with them."""
+
+
+@dataclass(frozen=True)
+class SysuEvaluation(SysuSource, Evaluation):
+    pass
+
+
+@dataclass(frozen=True)
+class RegdbEvaluation(RegdbSource, Evaluation):
+    pass
+
+
+@dataclass(frozen=True)
+class LlcmEvaluation(LlcmSource, Evaluation):
+    pass
 
 
 DEMO = SysuSettings()

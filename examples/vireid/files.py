@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
-from dataclasses import asdict, is_dataclass
+from dataclasses import MISSING, asdict, fields, is_dataclass
 from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -47,19 +47,15 @@ def plain(settings: Any) -> dict[str, Any]:
 def revive(kind: Any, value: Any) -> Any:
     """The value that an annotation describes, from what JSON has of it: the way back from `plain`.
 
-    Fields that are not there take their defaults: a record may be older than a setting.
+    Fields that are not there take their defaults: a file may be older than a setting.
 
     Raises:
-        ValueError: it is of another type, or has fields that the dataclass has not.
+        ValueError: it is of another type or out of range, has fields that the dataclass has not, or lacks one that has
+            no default.
     """
     origin, inner = get_origin(kind), get_args(kind)
     if is_dataclass(kind):
-        hints = get_type_hints(kind)
-        if not isinstance(value, dict):
-            raise ValueError(f"{value!r} is no {kind.__name__}")
-        if unknown := sorted(value.keys() - hints.keys()):
-            raise ValueError(f"{kind.__name__} has no {', '.join(unknown)}")
-        return kind(**{name: revive(hints[name], content) for name, content in value.items()})
+        return _revive_fields(kind, value)
     if origin in (Union, UnionType):
         for one in inner:
             try:
@@ -75,6 +71,24 @@ def revive(kind: Any, value: Any) -> Any:
     elif kind is float and type(value) is int:
         return float(value)
     raise ValueError(f"{value!r} is no {getattr(kind, '__name__', kind)}")
+
+
+def _revive_fields(kind: Any, value: Any) -> Any:
+    hints = get_type_hints(kind)
+    if not isinstance(value, dict):
+        raise ValueError(f"{value!r} is no {kind.__name__}")
+    if unknown := sorted(value.keys() - hints.keys()):
+        raise ValueError(f"{kind.__name__} has no {', '.join(unknown)}")
+    needed = {field.name for field in fields(kind) if field.default is field.default_factory is MISSING}
+    if missing := sorted(needed - value.keys()):
+        raise ValueError(f"{kind.__name__} needs {', '.join(missing)}")
+    found = {}
+    for name, content in value.items():
+        try:
+            found[name] = revive(hints[name], content)
+        except ValueError as error:
+            raise ValueError(f"`{name}`: {error}") from None
+    return kind(**found)
 
 
 def is_unfinished(path: Path) -> bool:

@@ -13,7 +13,7 @@ from vireid.files import read_json, revive
 
 RECORD = "run.json"
 STEP = re.compile(r"step-(\d{8})$")
-ERRANDS = ("from_", "verify", "evaluate", "resume", "overwrite", "fast_dev_run")
+ERRANDS = ("from_", "resume", "overwrite", "fast_dev_run")
 """Settings that say what to do with a run: a record's are not taken over."""
 
 AnySettings = TypeVar("AnySettings", bound=Settings)

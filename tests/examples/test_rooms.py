@@ -15,8 +15,8 @@ FLOORS = (
     {"datasets"},
     {"models"},
     {"evaluation", "training"},
-    {"run"},
-    {"study"},
+    {"run", "pretrain"},
+    {"trials", "study"},
 )
 """A module or folder of `vireid` imports from its own folder and from the floors below it, never from beside it."""
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from concordant import CAL
+from vireid.models.baseline import GlobalBaseline
 
-ORDER = [1, 2, 3, 0]  # not its own inverse
+ORDER = [1, 2, 3, 0]
+"""M̂ of a model of four parts that looks trained: not its own inverse."""
 
 
-def looks_trained(model: CAL) -> CAL:
+def looks_trained(model: CAL | GlobalBaseline) -> nn.Module:
     """Random statistics and stems, scorers that differ, and an M̂ that is not the identity; in evaluation mode."""
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
@@ -21,7 +23,8 @@ def looks_trained(model: CAL) -> CAL:
                 buffer.normal_(std=0.1, generator=generator)
             elif name.endswith("running_var"):
                 buffer.uniform_(0.5, 2, generator=generator)
-    model.correspondence.update(torch.tensor([ORDER[: model.num_parts]]))
+    if isinstance(model, CAL):
+        model.correspondence.update(torch.arange(model.num_parts).roll(-1)[None])
     return model.eval()
 
 

@@ -53,6 +53,8 @@ class Batches:
         self.augment = Augment(settings.data.augment)
         self.generator = torch.Generator(self.device)
         self.share = torch.from_numpy(self.sampler.share).to(self.device)
+        self.size = 2 * settings.data.identities * settings.data.images
+        """Rows of a batch, over all processes."""
         self.order = gather(self.share).argsort()
         """[n of all processes]: their rows one after the other, in the order that one process has them in."""
 
@@ -61,7 +63,7 @@ class Batches:
         seed, rows = self.settings.seed + 1_000_003 * (index + 1), self.sampler.batch(index)
         labels, modality = (x[rows].to(self.device) for x in (self.labels, self.modality))
         pixels = torch.from_numpy(self.images[rows]).to(self.device)
-        draws = self.augment.draw(len(self.order), self.generator.manual_seed(seed))[self.share]
+        draws = self.augment.draw(self.size, self.generator.manual_seed(seed))[self.share]
         images = self.augment(pixels, modality, draws=draws)
         if self.rank:
             self.generator.manual_seed(seed + self.rank)

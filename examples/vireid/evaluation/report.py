@@ -10,7 +10,7 @@ import torch
 from rich.console import Console
 
 from concordant import CAL
-from vireid.config import RetrievalSettings, Settings
+from vireid.config import RetrievalSettings
 from vireid.datasets.cache import Images
 from vireid.datasets.dataset import DataSet
 from vireid.datasets.items import INFRARED, VISIBLE
@@ -31,25 +31,25 @@ SAMPLE = 256
 
 
 def report(
-    settings: Settings,
-    data: DataSet,
     model: CAL | GlobalBaseline,
+    data: DataSet,
     images: Images,
+    options: RetrievalSettings,
+    out: Path,
     *,
     origin: dict[str, Any],
     device: torch.device,
     console: Console,
 ) -> None:
-    """Evaluate by the protocol, write metrics.json and draw the figures into the run's directory.
+    """Evaluate by the protocol, write metrics.json and draw the figures into `out`.
 
     `images` are the decoded images of `data.test`; `origin` says in metrics.json where the model is from.
     """
-    out = settings.out
-    similarities = compare(model, data, images, settings.test, device)
+    similarities = compare(model, data, images, options, device)
     results, *more = (evaluate(data, similarity) for similarity in similarities.values())
-    options = dict(zip(list(similarities)[1:], more, strict=True))
-    console.print(table(results, options))
-    metrics = as_metrics(results, options) | data.reading | origin
+    others = dict(zip(list(similarities)[1:], more, strict=True))
+    console.print(table(results, others))
+    metrics = as_metrics(results, others) | data.reading | origin
     if isinstance(model, CAL):
         metrics |= describe_attention(model, data, images, device, console)
         picture_attention(model, data, images, device, out / "attention.png")

@@ -19,14 +19,15 @@ from vireid.config import DataSettings, ModelSettings, SysuSettings
 from vireid.datasets.items import Item, Items
 from vireid.evaluation.similarity import cosine
 from vireid.files import plain, write_json
+from vireid.models.build import build_model
 from vireid.models.weights import save_weights
-from vireid.training.loop import build_model
 
 pytest.importorskip("faiss", reason="faiss-cpu is not installed: it comes with the extra `examples`")
 
 import search as example
 from vireid.evaluation import search
 from vireid.evaluation.index import EmbeddingIndex, Found
+from vireid.evaluation.scale import made_up
 from vireid.evaluation.search import rescore, short_list_first, target_aware, two_stage, two_staged
 
 
@@ -177,8 +178,8 @@ def run(make_tree: Callable[..., Path], tmp_path: Path) -> Path:
         model=ModelSettings(weights=None, parts=2),
     )
     (tmp_path / "run").mkdir()
-    write_json(tmp_path / "run" / "run.json", {"settings": plain(settings)})
-    save_weights(build_model(settings, 4), tmp_path / "run" / "model.safetensors")
+    write_json(tmp_path / "run" / "run.json", {"settings": plain(settings), "data": {"train": {"identities": 4}}})
+    save_weights(build_model(settings.model_config(4)), tmp_path / "run" / "model.safetensors")
     return tmp_path / "run"
 
 
@@ -214,14 +215,14 @@ def test_the_example_refuses_what_it_cannot_search_with(run: Path, tmp_path: Pat
     record = json.loads((run / "run.json").read_text())
     record["settings"]["method"] = "global"
     (run / "run.json").write_text(json.dumps(record))
-    with pytest.raises(ValueError, match=r"`--run` must be a run with --method cal; .* is of 'global'"):
+    with pytest.raises(ValueError, match=r"run.json must .*`method` must be 'cal'; got 'global'"):
         example.main(example.Options(run=run, out=tmp_path / "out"))
     assert not (tmp_path / "out").exists()
 
 
 def test_made_up_embeddings_are_unit_vectors_about_real_ones() -> None:
     real = clusters(50)
-    made = example.made_up(real, 200, torch.Generator().manual_seed(0))
+    made = made_up(real, 200, torch.Generator().manual_seed(0))
     torch.testing.assert_close(torch.linalg.vector_norm(made, dim=1), torch.ones(200))
     assert (made @ real.T).amax(dim=1).mean() > 0.7
-    assert torch.equal(made, example.made_up(real, 200, torch.Generator().manual_seed(0)))
+    assert torch.equal(made, made_up(real, 200, torch.Generator().manual_seed(0)))

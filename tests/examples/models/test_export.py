@@ -13,11 +13,12 @@ import export
 from concordant.functional import select_top_k
 from support.models import small_cal
 from support.trained import ORDER, images_of, looks_trained
-from vireid.config import ModelSettings
+from vireid.config import ModelConfig, ModelSettings
 from vireid.datasets.items import INFRARED, VISIBLE
 from vireid.models import export as deploy
 from vireid.models.export import BATCHES, TOLERANCE, TRANSLATIONS, Embedder, export_onnx, export_program
 from vireid.models.hub import HubCAL
+from vireid.models.weights import as_json
 
 
 @pytest.mark.parametrize(
@@ -26,7 +27,7 @@ from vireid.models.hub import HubCAL
 )
 def test_the_exported_program_embeds_batches_of_any_size(backbone: str, modality: int) -> None:
     settings = ModelSettings(backbone=backbone, weights=None)
-    model = HubCAL(settings, height=64, width=32, num_classes=2)
+    model = HubCAL(ModelConfig(settings, height=64, width=32, num_classes=2))
     looks_trained(model)
     program = export_program(model, modality, height=64, width=32)
     assert not any("concordant" in str(node.target) for node in program.graph.nodes)  # no operator of this library
@@ -78,7 +79,7 @@ def test_the_files_say_how_to_use_them(model: HubCAL, exported: Path) -> None:
     assert words["files"] == {"visible": "visible.onnx", "infrared": "infrared.onnx"}
     assert words["input"]["shape"] == ["n", 3, 96, 48]
     assert words["output"]["shape"] == ["n", model.embed(images_of(1), VISIBLE).shape[1]]
-    assert words["config"] == model.config
+    assert words["config"] == as_json(model.config)
     assert max(words["largest_difference"].values()) <= TOLERANCE
 
 

@@ -13,12 +13,12 @@ from huggingface_hub import HfApi
 from safetensors.torch import load_file, save_file
 
 from support.trained import ORDER, images_of
-from vireid.config import DataSettings, ModelSettings, Settings
+from vireid.config import ModelConfig, ModelSettings, Settings
 from vireid.datasets.items import INFRARED, VISIBLE
 from vireid.files import plain, write_json
 from vireid.models import hub
+from vireid.models.build import build_model
 from vireid.models.hub import HubCAL
-from vireid.training.loop import build_model
 
 
 def rewrite(path: Path, change: Callable[[dict[str, object]], object]) -> None:
@@ -39,34 +39,16 @@ def test_a_model_comes_back_to_the_bit(model: HubCAL, saved: Path) -> None:
     assert torch.equal(other.embed(images_of(2), INFRARED), model.embed(images_of(2), INFRARED))
 
 
-def test_every_setting_of_the_model_comes_back(tmp_path: Path) -> None:
-    """And the model is the one that training builds of them."""
-    settings = ModelSettings(
-        weights=None,
-        specific_stems=False,
-        parts=2,
-        alpha=0.5,
-        dim=8,
-        shared_miner=True,
-        statistics="parts",
-        protect_attention=False,
-    )
-    HubCAL(settings, height=32, width=16, num_classes=3).save_pretrained(tmp_path)
-    other = HubCAL.from_pretrained(str(tmp_path))
-    assert other.settings == settings
-    trained = build_model(Settings(data=DataSettings(height=32, width=16), model=settings), 3)
-    assert repr(other) == f"Hub{trained!r}"
-
-
 def test_the_config_names_no_file_of_the_trainer(run: Path, saved: Path) -> None:
-    HubCAL(ModelSettings(), height=96, width=48, num_classes=5).save_pretrained(saved)  # started from a weights file
+    config = ModelConfig(ModelSettings(), height=96, width=48, num_classes=5)  # started from a weights file
+    HubCAL(config).save_pretrained(saved)
     assert json.loads((saved / "config.json").read_text())["model"].keys().isdisjoint({"weights", "pretrained"})
-    assert HubCAL.from_pretrained(saved).settings.weights is None
+    assert HubCAL.from_pretrained(saved).config.model.weights is None
 
 
 def test_a_run_is_loaded_with_its_settings(model: HubCAL, run: Path) -> None:
     """The state is that of the model that training builds."""
-    trained = build_model(Settings(data=DataSettings(), model=ModelSettings(weights=None)), 5)
+    trained = build_model(Settings(model=ModelSettings(weights=None)).model_config(5))
     trained.load_state_dict(HubCAL.from_run(run).state_dict())
     assert torch.equal(trained.eval().embed(images_of(2), INFRARED), model.embed(images_of(2), INFRARED))
 
@@ -96,7 +78,10 @@ def test_a_name_that_is_no_directory_is_a_repository_of_the_hub(
 
     monkeypatch.setattr(hub, "snapshot_download", download)
     other = HubCAL.from_pretrained("somebody/cal", revision="v1")
-    assert asked == [("somebody/cal", {"allow_patterns": ["config.json", "model.safetensors"], "revision": "v1"})]
+    ((name, options),) = asked
+    assert name == "somebody/cal"
+    assert options["allow_patterns"] == ["config.json", "model.safetensors"]
+    assert options["revision"] == "v1"
     assert torch.equal(other.embed(images_of(1), VISIBLE), model.embed(images_of(1), VISIBLE))
 
 
@@ -149,35 +134,50 @@ def changed_model(**values: object) -> Callable[[Path], None]:
         (truncate, ""),
         (drop_a_tensor, "correspondence.history"),
         (changed(num_classes=6), "size mismatch for classifier"),
-        (changed(depth=3), "keys must be those of such a model; got it with depth"),
-        (changed(model=[]), "it must have alpha, .*; got list"),
-        (lambda folder: rewrite(folder / "config.json", lambda config: config.pop("height")), "got it without height"),
+        (changed(num_classes=0), "`num_classes` must be at least 1; got 0"),
+        (changed(num_classes="5"), "`num_classes`: '5' is no int"),
+        (changed(method="global"), "`method` must be 'cal'; got 'global'"),
+        (changed(depth=3), "ModelConfig has no depth"),
+        (changed(model=[]), r"`model`: \[\] is no ModelSettings"),
+        (
+            lambda folder: rewrite(folder / "config.json", lambda config: config.pop("height")),
+            "ModelConfig needs height",
+        ),
         (changed_model(parts=3), "size mismatch"),
-        (changed_model(parts="four"), "`num_parts` must be an integer of at least 1"),
+        (changed_model(parts="four"), "`model`: `parts`: 'four' is no int"),
+        (changed_model(parts=0), "`parts` must be at least 1; got 0"),
+        (changed_model(alpha=float("nan")), "`alpha` must be a number above 0; got nan"),
+        (changed_model(queries="mine"), "`queries`: 'mine' is no"),
         (changed_model(backbone="resnet18"), "size mismatch|Missing key"),
         (changed_model(backbone="resnet0"), "must be a model of timm"),
-        (changed_model(weights="elsewhere.safetensors"), "got it with weights"),
+        (changed_model(weights="elsewhere.safetensors"), "a saved model has no weights"),
         (lambda folder: (folder / "config.json").write_text('{"model": '), "Expecting value"),
     ],
 )
 def test_files_that_do_not_fit_are_refused_in_one_line(saved: Path, spoil: Callable[[Path], None], reason: str) -> None:
     spoil(saved)
-    rule = "from_pretrained: .*config.json must describe the model of model.safetensors; .*"
+    rule = "load_model: .*config.json must describe the model of model.safetensors; .*"
     with pytest.raises(ValueError, match=f"{rule}({reason})") as caught:
         HubCAL.from_pretrained(saved)
     assert "\n" not in str(caught.value)
 
 
+def test_unknown_options_are_refused_by_name(saved: Path) -> None:
+    for option in ("num_classes", "force_download"):
+        with pytest.raises(TypeError, match=f"unexpected keyword argument '{option}'"):
+            HubCAL.from_pretrained(saved, **{option: 9})
+
+
 def test_a_model_that_is_older_than_a_setting_has_its_default(saved: Path) -> None:
     rewrite(saved / "config.json", lambda config: config["model"].pop("queries"))  # type: ignore[attr-defined]
-    assert HubCAL.from_pretrained(saved).config["model"]["queries"] == "mined"
+    assert HubCAL.from_pretrained(saved).config.model.queries == "mined"
 
 
 def test_a_run_of_another_method_is_refused(run: Path, tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").write_bytes((run / "model.safetensors").read_bytes())
     record = {"settings": plain(Settings(method="global")), "data": {"train": {"identities": 5}}}
     write_json(tmp_path / "run.json", record)
-    with pytest.raises(ValueError, match=r"run.json must .*; `method` must be 'cal'; got 'global'"):
+    with pytest.raises(ValueError, match=r"run.json must .*; BuiltCAL: `method` must be 'cal'; got 'global'"):
         HubCAL.from_run(tmp_path)
     (tmp_path / "run.json").write_text("{}")
     with pytest.raises(ValueError, match=r"it has no 'settings'"):

@@ -73,7 +73,7 @@ def test_what_one_finds_wrong_stops_all(both: list[dict[str, Any]]) -> None:
         assert "holds a run already" in found["occupied"]
         assert found["resumed"] == "nothing"
         assert found["not finite"].startswith("FloatingPointError: train: the loss of step 1 is not finite: total = ")
-        assert found["not finite"].count(".jpg") == 8  # the rows of both
+        assert found["not finite"].count(".jpg") == 16  # the rows of both, of the two batches of the step
 
 
 def test_a_process_that_ends_ends_the_others(done: tuple[str, int]) -> None:

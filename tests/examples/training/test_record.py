@@ -41,8 +41,6 @@ OTHER = SysuSettings(
     gallery="seeded",
     scored="validation",
     from_=Path("d/run.json"),
-    verify=True,
-    evaluate=Path("w"),
     resume=True,
     overwrite=True,
     fast_dev_run=True,
@@ -77,8 +75,7 @@ OTHER = SysuSettings(
     optim=OptimSettings(7, 2, 1e-5, 0.5, 0.03, 0.2, 1.0, 0.9),
     test=RetrievalSettings(True, True),
 )
-NO_ERRAND: dict[str, Any] = {"from_": None, "verify": False, "evaluate": None}
-NO_ERRAND |= {"resume": False, "overwrite": False, "fast_dev_run": False}
+NO_ERRAND: dict[str, Any] = {"from_": None, "resume": False, "overwrite": False, "fast_dev_run": False}
 
 
 def differing(one: Any, other: Any) -> int:

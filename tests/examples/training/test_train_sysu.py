@@ -6,6 +6,7 @@ import json
 import math
 from dataclasses import asdict, replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,10 +18,10 @@ from train_sysu import command_line, main
 from vireid.config import DataSettings, LossSettings, ModelSettings, OptimSettings, Settings, SysuSettings
 from vireid.datasets.items import Items
 from vireid.datasets.sysu import read_sysu
+from vireid.models.build import build_model
 from vireid.people.dataset import RenderConfig, render_dataset
 from vireid.runs import read_log
-from vireid.training.loop import build_model, check_finite, train
-from vireid.training.objective import Objective
+from vireid.training.loop import check_finite, train
 from vireid.training.schedule import learning_rate
 
 QUIET = Console(quiet=True)
@@ -83,9 +84,10 @@ def test_another_run_is_never_written_over_unasked(root: Path, tmp_path: Path) -
 
 def test_a_loss_that_is_not_finite_names_the_batch(root: Path) -> None:
     items = read_sysu(root).train
-    terms = {"total": torch.tensor(math.nan), "id": torch.tensor(1.0), "pcl": torch.tensor(math.nan)}
-    with pytest.raises(FloatingPointError, match=r"step 7 is not finite: .*pcl = nan") as caught:
-        check_finite(terms, 7, items, np.array([0, 1]))
+    figures = {"total": math.nan, "id": 1.0, "pcl": math.nan, "output": 1.0, "gradient": 1.0}
+    state = SimpleNamespace(items=items, accelerator=SimpleNamespace(scaler=None))
+    with pytest.raises(FloatingPointError, match=r"the loss of step 7 is not finite: .*pcl = nan") as caught:
+        check_finite(figures, 7, state, np.array([0, 1]))
     assert str(items[1].path) in str(caught.value)
 
 
@@ -103,10 +105,11 @@ def test_the_baseline_and_cal_are_trained_by_the_same_global_losses(root: Path) 
     images = torch.randn(8, 3, 96, 48)
     for method in ("cal", "global"):
         chosen = settings(root, root, method=method)
-        terms, matching = Objective(chosen)(build_model(chosen, 4)(images, labels, modality), labels, modality)
-        assert {"total", "id", "triplet"} <= terms.keys()
-        assert (matching is None) == (method == "global")
-        assert torch.isfinite(terms["total"])
+        model = build_model(chosen.model_config(4))
+        terms = model.objective(chosen.loss)(model(images, labels, modality), labels, modality)
+        assert {"total", "id", "triplet"} <= terms.named().keys()
+        assert (terms.matching is None) == (method == "global")
+        assert torch.isfinite(terms.total)
 
 
 def test_the_weights_are_those_of_the_library_unless_said_otherwise() -> None:

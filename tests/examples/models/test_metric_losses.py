@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 import torch
 from hypothesis import given
@@ -11,9 +9,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from concordant import CAL
-from vireid.config import DEMO, LossSettings
-from vireid.training.metric_losses import NAMES, center_loss, hetero_center_loss, metric_loss, triplet_loss
-from vireid.training.objective import Objective
+from vireid.config import LossSettings
+from vireid.models.metric_losses import NAMES, center_loss, hetero_center_loss, metric_loss, triplet_loss
+from vireid.models.objective import CALObjective
 
 
 @st.composite
@@ -107,10 +105,9 @@ def test_the_direct_objective_distils_and_matches_nothing() -> None:
     output, labels, modality = model_output()
     totals = []
     for weight in (0.0, 5.0):
-        settings = replace(DEMO, loss=LossSettings(metric="direct", kd1=weight, kd2=weight))
-        terms, matching = Objective(settings)(output, labels, modality)
-        totals.append(terms["total"])
-        assert matching.tolist() == [[0, 1]] * 8
+        terms = CALObjective(LossSettings(metric="direct", kd1=weight, kd2=weight))(output, labels, modality)
+        totals.append(terms.total)
+        assert terms.matching.tolist() == [[0, 1]] * 8
     assert torch.equal(*totals)
     assert torch.autograd.grad(totals[0], output.cross.features, allow_unused=True) == (None,)
 

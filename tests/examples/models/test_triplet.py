@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from vireid.training.triplet import weighted_triplet_loss
+from vireid.models.triplet import weighted_triplet_loss
 
 
 def test_it_agrees_with_a_loop() -> None:
