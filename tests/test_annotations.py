@@ -23,7 +23,8 @@ from torch import nn
 
 import concordant
 from concordant import functional
-from support.contract import CASES, LABELS, MODALITY
+from support.case import LABELS, MODALITY
+from support.contract import CASES
 from support.models import paired_batch, small_cal
 
 VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
@@ -108,15 +109,17 @@ def test_modules_under_every_setting(name: str, annotations: int) -> None:
 def test_the_system_and_retrieval() -> None:
     model = small_cal()
     images, labels, modality = paired_batch()
-    terms = concordant.CALLoss()(model(images, labels, modality), labels, modality)
-    model.observe(terms.matching, modality, torch.ones(6, dtype=torch.bool))
+    output = model(images, labels, modality)
+    model.observe(output, concordant.CALLoss()(output, labels, modality), modality)
     model.eval()
     for kind in (modality, 0, 1):
         embeddings, encoded = model.embed(images, kind), model.encode(images, kind)
-    concordant.target_aware_similarity(encoded, encoded.rows(slice(0, 2)), model.attention)
+    model.similarity(encoded, encoded[:2])
+    model.similarity(encoded, encoded[:2], pairs=torch.zeros(6, 1, dtype=torch.int64))
     exclude = torch.zeros(6, 6, dtype=torch.bool)
     for over in ("images", "identities"):
         concordant.rank_metrics(embeddings @ embeddings.T, labels, labels, exclude=exclude, cmc_over=over)
+    concordant.k_reciprocal_rerank(embeddings @ embeddings.T, 2)
     model.correspondence.stability()
     concordant.distributed.gather(embeddings)
 
@@ -129,10 +132,14 @@ def test_functions_and_empty_batches() -> None:
     for b, reduction in ((b, reduction) for b in (0, 2) for reduction in ("mean", "sum", "none")):
         labels, own = torch.zeros(b, dtype=torch.int64), torch.randn(b, 2, 3)
         functional.discriminative_loss(torch.randn(b, 3, 5), labels, reduction=reduction)
-        functional.diversity_loss(torch.rand(b, 6, 3), reduction=reduction)
+        functional.diversity_loss(torch.rand(b, 3, 6), reduction=reduction)
         functional.part_center_loss(own, own, labels, labels, reduction=reduction)
         attention, logits = torch.rand(b, 3, 6), torch.randn(b, 3, 5)
         functional.match_distill(attention, attention, logits, logits, reduction=reduction)
+        functional.weighted_triplet_loss(own[:, 0], labels, reduction=reduction)
+        functional.hetero_center_loss(own, labels, labels, reduction=reduction)
+        functional.attention_statistics(attention)
+        functional.invert_matching(torch.zeros(b, 3, dtype=torch.int64))
         functional.draw_partners(labels, labels)
         concordant.TSAA(8)(torch.zeros(b, 5, 8), torch.zeros(b, 3, 8))
         concordant.PartMiner(8, 3)(torch.zeros(b, 8, 4, 2))
@@ -143,7 +150,7 @@ def test_what_is_untrue_is_found() -> None:
     """Before the library's own check: the letters of two arguments, a rank, a type, a record's field."""
     with pytest.raises(Untrue, match="parts"):
         concordant.TSAA(8)(torch.zeros(2, 5, 8), torch.zeros(1, 3, 8))
-    with pytest.raises(Untrue, match="selection"):
+    with pytest.raises(Untrue, match="maps"):
         functional.diversity_loss(torch.zeros(6, 3))
     with pytest.raises(Untrue, match="labels"):
         functional.discriminative_loss(torch.zeros(2, 3, 5), torch.zeros(2))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
+import torch.utils.checkpoint
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
@@ -14,7 +16,8 @@ from concordant import CAL, CALLoss, DotProductAttention, HorizontalParts, Learn
 from concordant.layers.mining import to_tokens
 from concordant.matching import invert_matching
 from support import oracles
-from support.models import close, paired_batch, randomize, small_cal
+from support.case import floats
+from support.models import cal_output, close, paired_batch, randomize, small_cal
 from support.strategies import Batch, batches, permutation
 
 
@@ -75,18 +78,40 @@ def test_partners_come_from_the_generator() -> None:
     assert len({tuple(p) for p in partners}) > 1
 
 
-def test_keys_and_queries_are_computed_once_an_image(monkeypatch: pytest.MonkeyPatch) -> None:
-    model, calls = small_cal(), {"encode_tokens": [], "encode_parts": []}  # type: ignore[var-annotated]
-    for name, seen in calls.items():
-        original = getattr(model.attention, name)
+def test_keys_and_queries_are_computed_once_an_image() -> None:
+    """However many attentions read them; and by a call of the module, which hooks and compilers see."""
+    model, calls, seen = small_cal(), [], []
+    for mlp in (model.attention.token_mlp, model.attention.part_mlp):  # type: ignore[union-attr]
+        mlp.register_forward_hook(lambda _, inputs, __: calls.append(len(inputs[0])))  # type: ignore[union-attr]
+    model.attention.register_forward_hook(lambda _, __, refined: seen.append(refined))
+    images, labels, modality = paired_batch()
+    output = model(images, labels, modality)
+    assert calls == [6, 6]
+    assert [refined is output.own for refined in seen] == [True]
+    model.eval().embed(images, modality)
+    model.encode(images, modality)
+    assert len(seen) == 3
 
-        def counted(x: Tensor, *rest: Any, original: Any = original, seen: list[int] = seen) -> Any:
-            seen.append(len(x))
-            return original(x, *rest)
 
-        monkeypatch.setattr(model.attention, name, counted)
+def test_the_attention_can_be_compiled_by_itself() -> None:
+    model, graphs = small_cal(), []
+
+    def backend(graph: Any, _: Any) -> Any:
+        graphs.append(graph)
+        return graph
+
+    model.attention.compile(backend=backend)
     model(*paired_batch())
-    assert calls == {"encode_tokens": [6], "encode_parts": [6]}
+    assert graphs
+
+
+def test_the_papers_model_has_none_of_our_additions() -> None:
+    backbone = nn.Conv2d(3, 6, 4, stride=4)
+    model = CAL.paper(backbone, 6, 3, 4, dim=2, alpha=0.5)
+    assert (model.norm_source, model.protect_attention) == ("parts", False)
+    output = model(*paired_batch())
+    parts = output.mined.features
+    close(output.own.part_queries.queries, model.attention.encode_parts(parts).queries)
 
 
 @pytest.mark.parametrize("protect", [True, False])
@@ -183,16 +208,17 @@ def test_matchings_lead_from_modality_0_to_modality_1(turn: list[int]) -> None:
     inverse = invert_matching(torch.tensor([turn]))[0]
     assert terms.matching[:3].tolist() == [inverse.tolist()] * 3
     assert terms.matching[3:].tolist() == [turn] * 3
-    model.observe(terms.matching, modality, output.paired)
+    model.observe(output, terms, modality)
     assert model.correspondence.stability() == 1
     assert model.correspondence.permutation().tolist() == inverse.tolist()
     close(model.embed(images[:3], 0), model.embed(images[:3], 1))
 
 
 def test_rows_without_partner_are_not_observed() -> None:
-    model = small_cal()
-    matching = torch.tensor([[1, 0, 2], [2, 1, 0]])
-    model.observe(matching, torch.tensor([0, 0]), torch.tensor([False, True]))
+    model, labels, modality = small_cal(), torch.tensor([0, 0]), torch.tensor([0, 0])
+    output = cal_output(labels, modality)._replace(paired=torch.tensor([False, True]))
+    terms = CALLoss()(output, labels, modality)._replace(matching=torch.tensor([[1, 0, 2], [2, 1, 0]]))
+    model.observe(output, terms, modality)
     assert int(model.correspondence.seen) == 1
     assert model.correspondence.permutation().tolist() == [2, 1, 0]
 
@@ -201,18 +227,15 @@ def test_encode_holds_what_forward_uses() -> None:
     model, images = trained_looking(), images_for(4)
     modality = torch.tensor([0, 1, 1, 0])
     encoded = model.encode(images, modality)
-    own = model.attention.attend(*encoded)
+    own = model.attention.attend(encoded.tokens, encoded.keys, encoded.part_queries)
     close(own.features, model(images, torch.tensor([0, 0, 1, 1]), modality).own.features)
     alone = model.encode(images[1:2], 1)
-    for a, b in zip((alone.tokens, alone.keys, *alone.part_queries), encoded.rows(slice(1, 2)), strict=False):
-        if isinstance(b, Tensor):
-            close(a, b)
-    close(alone.part_queries.queries, encoded.part_queries.queries[1:2])
-    close(alone.part_queries.gates, encoded.part_queries.gates[1:2])
+    for a, b in zip(floats(alone), floats(encoded[1]), strict=True):
+        close(a, b)
 
 
-def test_statistics_choose_what_normalises_the_parts() -> None:
-    tokens_model, parts_model = trained_looking(), trained_looking(statistics="parts")
+def test_norm_source_chooses_what_normalises_the_parts() -> None:
+    tokens_model, parts_model = trained_looking(), trained_looking(norm_source="parts")
     parts_model.load_state_dict(tokens_model.state_dict())
     images = images_for(2)
     maps = tokens_model.backbone(images)
@@ -228,7 +251,7 @@ def test_statistics_choose_what_normalises_the_parts() -> None:
         {"miner": HorizontalParts(3)},
         {"attention": DotProductAttention()},
         {"shared_miner": True},
-        {"statistics": "parts"},
+        {"norm_source": "parts"},
         {"dim": 2, "alpha": 0.5},
     ],
 )
@@ -238,6 +261,17 @@ def test_ablations_train(settings: dict[str, Any]) -> None:
     CALLoss()(model(images, labels, modality), labels, modality).total.backward()
     assert all(p.grad is None or bool(p.grad.isfinite().all()) for p in model.parameters())
     assert model.eval().embed(images, modality).shape == (6, 24)
+
+
+class Checkpointed(nn.Module):
+    """Any module, its activations computed again in the backward pass."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, *inputs: Any) -> Any:
+        return torch.utils.checkpoint.checkpoint(self.module, *inputs, use_reentrant=False)
 
 
 class TwoStems(nn.Module):
@@ -252,9 +286,11 @@ class TwoStems(nn.Module):
         return maps
 
 
-def test_a_backbone_may_ask_for_the_modality() -> None:
+@pytest.mark.parametrize("wrap", [lambda x: x, lambda x: torch.compile(x, backend="eager"), Checkpointed])
+def test_a_backbone_may_take_the_modality(wrap: Callable[[nn.Module], Any]) -> None:
+    """Wrapped in anything, whose signature shows no modality."""
     backbone = TwoStems()
-    model = CAL(backbone, 6, 4, 3).eval()
+    model = CAL(wrap(backbone), 6, 3, 4, backbone_takes_modality=True).eval()
     images, labels, modality = paired_batch()
     features = model(images, labels, modality).features
     for kind in (0, 1):

@@ -6,6 +6,7 @@ import ast
 import inspect
 import sys
 import zipfile
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from concordant import functional
 from diagrams import ROOT, SOURCES, imports, own_imports
 
 PUBLIC = [
+    "AttentionStatistics",
     "CAL",
     "CALLoss",
     "CALOutput",
@@ -24,11 +26,13 @@ PUBLIC = [
     "DiversityLoss",
     "DotProductAttention",
     "Encoded",
+    "HeteroCenterLoss",
     "HorizontalParts",
     "LearnableParts",
     "LossTerms",
     "MatchDistill",
     "MinedParts",
+    "PartAttention",
     "PartCenterLoss",
     "PartClassifier",
     "PartCorrespondence",
@@ -39,20 +43,30 @@ PUBLIC = [
     "Refined",
     "TSAA",
     "TopKAggregator",
+    "WeightedTripletLoss",
+    "attention_statistics",
     "distributed",
+    "draw_partners",
     "functional",
+    "invert_matching",
+    "k_reciprocal_rerank",
     "match_parts",
     "per_modality",
     "rank_metrics",
     "target_aware_similarity",
+    "to_tokens",
 ]
 FUNCTIONAL = [
     "aggregate_tokens",
+    "attention_statistics",
     "classify_parts",
     "discriminative_loss",
     "diversity_loss",
     "draw_partners",
+    "hetero_center_loss",
     "instance_norm",
+    "invert_matching",
+    "k_reciprocal_rerank",
     "match_distill",
     "match_parts",
     "part_center_loss",
@@ -63,6 +77,8 @@ FUNCTIONAL = [
     "select_top_k",
     "spatial_similarity",
     "target_aware_similarity",
+    "to_tokens",
+    "weighted_triplet_loss",
 ]
 
 
@@ -81,7 +97,7 @@ def documented() -> dict[str, Any]:
 
 
 def is_record(value: Any) -> bool:
-    return isinstance(value, type) and issubclass(value, tuple)
+    return isinstance(value, type) and (issubclass(value, tuple) or is_dataclass(value))
 
 
 @pytest.mark.parametrize("name", documented())
@@ -106,7 +122,8 @@ def test_docstrings_have_their_sections(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name, value in documented().items() if is_record(value)])
 def test_fields_are_typed(name: str) -> None:
     record = documented()[name]
-    assert set(record._fields) == set(record.__annotations__)
+    names = {field.name for field in fields(record)} if is_dataclass(record) else set(record._fields)
+    assert names == set(record.__annotations__)
 
 
 @pytest.mark.parametrize("name", [name for name, value in documented().items() if not is_record(value)])

@@ -24,10 +24,14 @@ GROUPS = {
     "the system": ("loss", ("losses.cal", "cal")),
     "losses": (
         "loss",
-        ("losses.part_center", "losses.match_distill", "losses.discriminative", "losses.diversity"),
+        ("losses.part_center", "losses.match_distill", "losses.discriminative", "losses.diversity")
+        + ("losses.hetero_center", "losses.triplet"),
     ),
-    "retrieval": ("retrieval", ("retrieval.similarity", "retrieval.metrics")),
-    "attending": ("model", ("layers.tsaa", "layers.dot_product", "layers.instance_norm", "layers.attention")),
+    "retrieval": ("retrieval", ("retrieval.similarity", "retrieval.encoded", "retrieval.rerank", "retrieval.metrics")),
+    "attending": (
+        "model",
+        ("layers.tsaa", "layers.dot_product", "layers.instance_norm", "layers.attention", "diagnostics"),
+    ),
     "finding parts": ("model", ("layers.mining", "layers.scoring", "layers.aggregation", "layers.classifier")),
     "pairs and rows": ("base", ("matching", "layers.modality", "distributed")),
 }
@@ -119,6 +123,8 @@ READS = {
     "id": ("logits",),
     "part_id": ("own_logits", "cross_logits"),
     "pcl": ("own.features", "cross.features"),
+    "triplet": ("features",),
+    "part_triplet": ("own.features",),
     "kd1": ("own.attention", "cross.attention"),
     "kd2": ("own_logits", "cross_logits"),
     "dis": ("mined_logits",),
@@ -139,7 +145,7 @@ def draw_data() -> str:
     boxes = [
         _box(22, 2, 356, 34, "base", [("images (n, …), labels (n), modality (n)", 11, mono)]),
         _box(22, 72, 356, 34, "model", [("feature map X (n, c, h, w)", 12, mono)]),
-        _box(160, 142, 218, 40, "model", [("parts P (n, p, c)", 11, mono), ("selection Ŝ (n, t, p)", 11, mono)]),
+        _box(160, 142, 218, 40, "model", [("parts P (n, p, c)", 11, mono), ("selection Ŝ (n, p, t)", 11, mono)]),
         f'<rect x="14" y="206" width="372" height="92" rx="8" fill="none" stroke="{LINE}" stroke-dasharray="5 4"/>',
         _text(24, 290, "CAL.encode → Encoded: once an image", size=11, colour=LINE),
         _box(22, 226, 92, 46, "model", [("tokens T", 12, sans), ("(n, t, c)", 11, mono)]),
@@ -149,11 +155,11 @@ def draw_data() -> str:
             22, 336, 170, 46, "model", [("own: i's parts on i's tokens", 11, sans), ("(n, p, c) (n, p, t)", 11, mono)]
         ),
         _box(208, 336, 170, 46, "model", [(cross, 11, sans), ("(n, p, c) (n, p, t)", 11, mono)]),
-        _box(22, 414, 356, 154, "loss", [("CALLoss → LossTerms, in training", 12, sans), *losses]),
-        _box(22, 604, 356, 24, "loss", [("M, the matching → CAL.observe → M̂, the order of parts", 11, sans)]),
-        _box(22, 664, 170, 46, "retrieval", [(embed, 11, sans), ("own parts → (n, e)", 11, sans)]),
-        _box(208, 664, 170, 46, "retrieval", [("target_aware_similarity", 11, mono), ("(q, g)", 11, mono)]),
-        _box(22, 742, 356, 26, "retrieval", [("rank_metrics: CMC, mAP, mINP", 11, sans)]),
+        _box(22, 414, 356, 186, "loss", [("CALLoss → LossTerms, in training", 12, sans), *losses]),
+        _box(22, 636, 356, 24, "loss", [("M, the matching → CAL.observe → M̂, the order of parts", 11, sans)]),
+        _box(22, 696, 170, 46, "retrieval", [(embed, 11, sans), ("own parts → (n, e)", 11, sans)]),
+        _box(208, 696, 170, 46, "retrieval", [("target_aware_similarity", 11, mono), ("(q, g)", 11, mono)]),
+        _box(22, 774, 356, 26, "retrieval", [("rank_metrics: CMC, mAP, mINP", 11, sans)]),
     ]
     arrows = [
         _arrow("M200 36 V70"),
@@ -166,13 +172,13 @@ def draw_data() -> str:
         _arrow("M293 298 V334"),
         _arrow("M107 382 V412"),
         _arrow("M293 382 V412"),
-        _arrow("M378 162 H408 V490 H380"),  # mined parts to their losses
-        _arrow("M200 568 V602"),
-        _arrow("M22 359 H8 V687 H20"),  # own parts to the embedding
-        _arrow("M386 252 H396 V687 H380"),  # what is encoded to the comparison
-        _arrow("M192 687 H206"),
-        _arrow("M107 710 V740"),
-        _arrow("M293 710 V740"),
+        _arrow("M378 162 H408 V506 H380"),  # mined parts to their losses
+        _arrow("M200 600 V634"),
+        _arrow("M22 359 H8 V719 H20"),  # own parts to the embedding
+        _arrow("M386 252 H396 V719 H380"),  # what is encoded to the comparison
+        _arrow("M192 719 H206"),
+        _arrow("M107 742 V772"),
+        _arrow("M293 742 V772"),
     ]
     notes = [
         _text(208, 57, "backbone", size=11, colour=LINE),
@@ -181,9 +187,9 @@ def draw_data() -> str:
         _text(312, 199, "encode_parts", size=11, colour=LINE, anchor="end"),
         _text(115, 322, "TSAA.attend", size=11, colour=LINE),
         _text(301, 322, "TSAA.attend", size=11, colour=LINE),
-        _text(199, 656, "short list", size=11, colour=LINE, anchor="middle"),
+        _text(199, 688, "short list", size=11, colour=LINE, anchor="middle"),
     ]
-    return _svg(420, 772, "The way of the data through CAL", [*arrows, *boxes, *notes])
+    return _svg(420, 804, "The way of the data through CAL", [*arrows, *boxes, *notes])
 
 
 # drawing -------------------------------------------------------------------------------------------------------------

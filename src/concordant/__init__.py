@@ -6,28 +6,34 @@ Letters, used in every shape: `b` batch, `c` channels, `h w` grid, `t = h·w` to
 
 from concordant import distributed, functional
 from concordant.cal import CAL, CALOutput
+from concordant.diagnostics import AttentionStatistics, attention_statistics
 from concordant.layers.aggregation import MinedParts, TopKAggregator
-from concordant.layers.attention import PartQueries, Refined
+from concordant.layers.attention import PartAttention, PartQueries, Refined
 from concordant.layers.classifier import PartClassifier
 from concordant.layers.dot_product import DotProductAttention
-from concordant.layers.mining import HorizontalParts, LearnableParts, PartMiner
-from concordant.layers.modality import per_modality
+from concordant.layers.mining import HorizontalParts, LearnableParts, PartMiner, to_tokens
+from concordant.layers.modality import draw_partners, per_modality
 from concordant.layers.scoring import PartScorer
 from concordant.layers.tsaa import TSAA
 from concordant.losses.cal import CALLoss, LossTerms
 from concordant.losses.discriminative import DiscriminativeLoss
 from concordant.losses.diversity import DiversityLoss
+from concordant.losses.hetero_center import HeteroCenterLoss
 from concordant.losses.match_distill import Distilled, MatchDistill
 from concordant.losses.part_center import PartCenterLoss
-from concordant.matching import PartCorrespondence, match_parts
+from concordant.losses.triplet import WeightedTripletLoss
+from concordant.matching import PartCorrespondence, invert_matching, match_parts
+from concordant.retrieval.encoded import Encoded
 from concordant.retrieval.metrics import RankMetrics, rank_metrics
-from concordant.retrieval.similarity import Encoded, target_aware_similarity
+from concordant.retrieval.rerank import k_reciprocal_rerank
+from concordant.retrieval.similarity import target_aware_similarity
 
 __version__ = "0.1.0"
 
 __all__ = [
     "CAL",
     "TSAA",
+    "AttentionStatistics",
     "CALLoss",
     "CALOutput",
     "DiscriminativeLoss",
@@ -35,11 +41,13 @@ __all__ = [
     "DiversityLoss",
     "DotProductAttention",
     "Encoded",
+    "HeteroCenterLoss",
     "HorizontalParts",
     "LearnableParts",
     "LossTerms",
     "MatchDistill",
     "MinedParts",
+    "PartAttention",
     "PartCenterLoss",
     "PartClassifier",
     "PartCorrespondence",
@@ -49,10 +57,16 @@ __all__ = [
     "RankMetrics",
     "Refined",
     "TopKAggregator",
+    "WeightedTripletLoss",
+    "attention_statistics",
     "distributed",
+    "draw_partners",
     "functional",
+    "invert_matching",
+    "k_reciprocal_rerank",
     "match_parts",
     "per_modality",
     "rank_metrics",
     "target_aware_similarity",
+    "to_tokens",
 ]

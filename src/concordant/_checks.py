@@ -41,10 +41,10 @@ def checked(**letters: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
-        who = function.__qualname__.removesuffix(".forward")
-        hints = get_type_hints(function)
-        shapes = []
-        for index, name in enumerate(signature(function).parameters):
+        name_of = function.__qualname__.removesuffix(".forward")
+        hints, parameters = get_type_hints(function), list(signature(function).parameters)
+        bound, shapes = parameters[0] == "self", []
+        for index, name in enumerate(parameters):
             options = get_args(hints.get(name)) or (hints.get(name),)
             for hint in options:
                 if isinstance(hint, type) and issubclass(hint, AbstractArray):
@@ -53,6 +53,7 @@ def checked(**letters: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
 
         @wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
+            who = _who(args[0], name_of) if bound else name_of
             sizes = {letter: int(getattr(args[0], attribute)) for letter, attribute in letters.items()}
             for index, name, pattern, kind, holds, others in shapes:
                 if index >= len(args) and name not in kwargs:
@@ -130,27 +131,9 @@ def as_integer(value: object) -> int | None:
     return operator.index(value)
 
 
-def check_floating(who: str, **named: Tensor) -> None:
-    """Check that tensors hold real numbers of a floating-point type."""
-    for name, tensor in named.items():
-        require(tensor.is_floating_point(), who, f"`{name}` must be floating point", tensor.dtype)
-
-
-def check_integral(who: str, **named: Tensor) -> None:
-    """Check that tensors hold integers: labels, modalities, indices."""
-    for name, tensor in named.items():
-        integral = not (tensor.is_floating_point() or tensor.is_complex())
-        require(integral, who, f"`{name}` must be of an integer type", tensor.dtype)
-
-
-def check_alpha(who: str, alpha: float) -> None:
-    """Check a share of tokens."""
-    require(0 < alpha < float("inf"), who, "`alpha` must be positive and finite", alpha)
-
-
-def check_positive(who: str, **named: int) -> None:
-    """Check that settings are whole numbers of at least one."""
-    as_sizes(who, **named)
+def _who(owner: object, name: str) -> str:
+    """A method by the class of its object, which may inherit it."""
+    return ".".join([type(owner).__name__, *name.split(".")[1:]])
 
 
 def _tuple(letters: list[str]) -> str:

@@ -16,10 +16,15 @@ def check_reduction(who: str, reduction: str) -> None:
     check_choice(who, "reduction", reduction, ("mean", "sum", "none"))
 
 
-def reduce(terms: Tensor, reduction: Reduction) -> Tensor:
-    """Reduce the terms of a loss; the mean of no terms is zero, with a gradient."""
+def reduce(terms: Tensor, reduction: Reduction, *, rows: Tensor | None = None) -> Tensor:
+    """Reduce the terms of a loss, (b, …); the mean of no terms is zero, with a gradient.
+
+    Where `rows` (b,) is False, terms are zero and are not counted.
+    """
+    count: Tensor | int = max(terms.numel(), 1)
+    if rows is not None:
+        terms = terms.where(rows.view(-1, *[1] * (terms.dim() - 1)), 0.0)
+        count = (rows.sum() * terms[:1].numel()).clamp_min(1)
     if reduction == "none":
         return terms
-    if reduction == "sum":
-        return terms.sum()
-    return terms.sum() / max(terms.numel(), 1)
+    return terms.sum() if reduction == "sum" else terms.sum() / count

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import inspect
 from copy import deepcopy
-from typing import Literal, NamedTuple, cast
+from typing import Literal, NamedTuple, Protocol, cast
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from concordant._checks import check_choice, check_integral, check_positive, check_shapes, require
+from concordant._checks import as_integer, as_sizes, check_choice, check_shapes, checked, require
 from concordant._precision import full_precision, unit
+from concordant.distributed import gather
 from concordant.layers.aggregation import MinedParts
-from concordant.layers.attention import PartAttention, PartQueries, Refined, refine
+from concordant.layers.attention import PartAttention, Refined, refine
 from concordant.layers.classifier import PartClassifier
 from concordant.layers.mining import PartMiner, to_tokens
 from concordant.layers.modality import draw_partners, per_modality
 from concordant.layers.tsaa import TSAA
 from concordant.matching import PartCorrespondence, invert_matching
-from concordant.retrieval.similarity import Encoded
+from concordant.retrieval.encoded import Encoded
+from concordant.retrieval.similarity import Direction, target_aware_similarity
 
 
 class CALOutput(NamedTuple):
@@ -28,23 +29,30 @@ class CALOutput(NamedTuple):
     features: Float[Tensor, "n c"]
     """The global feature: the mean of the tokens."""
     logits: Float[Tensor, "n k"]
-    """Of the global feature."""
+    """Identity logits of the global feature."""
     mined: MinedParts
     """P and Ŝ."""
     mined_logits: Float[Tensor, "n p k"]
-    """Φ_i(P_i)."""
+    """Φ_i(P_i): identity logits of the mined parts."""
     own: Refined
     """`f_i^{m,m}`: each row's parts on its own tokens."""
     own_logits: Float[Tensor, "n p k"]
-    """Of the own-refined parts."""
+    """Identity logits of the own-refined parts."""
     cross: Refined
     """`f_i^{m',m}`: each row's parts on its partner's tokens."""
     cross_logits: Float[Tensor, "n p k"]
-    """Of the cross-refined parts."""
+    """Identity logits of the cross-refined parts."""
     partner: Int[Tensor, "n"]
     """j of each row: a row of the same identity in the other modality."""
     paired: Bool[Tensor, "n"]
     """False where the batch has no such row; the row is its own partner then."""
+
+
+class Matched(Protocol):
+    """What `CAL.observe` reads of `LossTerms`."""
+
+    @property
+    def matching(self) -> Int[Tensor, "n p"]: ...
 
 
 class CAL(nn.Module):
@@ -57,34 +65,35 @@ class CAL(nn.Module):
         f_i^{m',m} = A(T_j; P_i)                 cross refinement, j random with y_j = y_i, m_j ≠ m_i
 
     Args:
-        backbone: maps images to a feature map (n, c, h, w). If its `forward` has an argument `modality` it is given
-            the rows' modalities (for modality-specific first stages: see `per_modality`).
+        backbone: maps images to a feature map (n, c, h, w).
         channels: `c` of the feature map.
-        num_classes: `k`, the identities of training.
         num_parts: `p`.
+        num_classes: `k`, the identities of training.
         dim: `d` of TSAA.
         alpha: α of the top-k aggregation.
         miner: the source of part queries, by default a `PartMiner`; `LearnableParts` and `HorizontalParts` are the
             ablations.
         attention: by default a `TSAA`; `DotProductAttention` is the ablation.
-        shared_miner: one DRM for both modalities (an ablation: the source finds it worse).
-        statistics: whose statistics normalise the parts in TSAA: the "tokens" they were mined from, or the "parts".
-        protect_attention: the identity classifiers read refined parts through a copy of the attention map that takes
-            no gradient, and with them L_kd2. The identity loss rewards pooling everything: without a diversity term on
-            the maps (`CALLoss(attention_div=)`) it drives them to uniform. With one it is better let through.
+        shared_miner: one DRM for both modalities (an ablation: the paper finds it worse).
+        norm_source: the statistics that normalise the parts in TSAA: those of the "tokens" they were mined from (our
+            addition), or of the "parts", as in the paper.
+        protect_attention: the identity classifiers, and with them L_kd2, read refined parts through a copy of the
+            attention map that takes no gradient. Our addition: the identity loss rewards pooling all tokens.
+        backbone_takes_modality: call `backbone(images, modality)`, for modality-specific first stages: see
+            `per_modality`.
 
     Shape: images (n, …), labels (n,), modality (n,) in {0, 1} → `CALOutput`.
 
     Raises: ValueError for bad settings, shapes or types that do not fit.
 
-    Where the source is silent: batch normalisation before every identity classifier (a BNNeck); the scorers of both
-    modalities start equal; `statistics` and `protect_attention`. The embedding is the normalised global feature
+    Where the paper is silent: batch normalisation before each identity classifier (a BNNeck); the scorers of both
+    modalities start equal. The embedding is the normalised global feature
     followed by the normalised parts, each with weight 1/√p, so that the dot product of two embeddings is the mean of
     the global cosine and the parts' mean cosine.
 
     Reference: CAL (ICCV 2023).
 
-    >>> model = CAL(nn.Conv2d(3, 8, 4, stride=4), channels=8, num_classes=5, num_parts=2)
+    >>> model = CAL(nn.Conv2d(3, 8, 4, stride=4), channels=8, num_parts=2, num_classes=5)
     >>> images, labels, modality = torch.randn(4, 3, 16, 8), torch.tensor([0, 1, 0, 1]), torch.tensor([0, 0, 1, 1])
     >>> model(images, labels, modality).own.features.shape, model.eval().embed(images, modality).shape
     (torch.Size([4, 2, 8]), torch.Size([4, 24]))
@@ -94,45 +103,80 @@ class CAL(nn.Module):
         self,
         backbone: nn.Module,
         channels: int,
-        num_classes: int,
         num_parts: int,
+        num_classes: int,
         *,
         dim: int | None = None,
         alpha: float = 1.0,
         miner: nn.Module | None = None,
-        attention: nn.Module | None = None,
+        attention: PartAttention | None = None,
         shared_miner: bool = False,
-        statistics: Literal["tokens", "parts"] = "tokens",
-        protect_attention: bool = False,
+        norm_source: Literal["tokens", "parts"] = "tokens",
+        protect_attention: bool = True,
+        backbone_takes_modality: bool = False,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        check_positive("CAL", channels=channels, num_classes=num_classes, num_parts=num_parts)
-        check_choice("CAL", "statistics", statistics, ("tokens", "parts"))
-        self.channels, self.num_classes, self.num_parts = channels, num_classes, num_parts
-        self.statistics, self.protect_attention = statistics, protect_attention
-        self.backbone = backbone
-        self._by_modality = "modality" in inspect.signature(backbone.forward).parameters
+        channels, num_parts, num_classes = as_sizes(
+            "CAL", channels=channels, num_parts=num_parts, num_classes=num_classes
+        )
+        check_choice("CAL", "norm_source", norm_source, ("tokens", "parts"))
+        self.channels, self.num_parts, self.num_classes = channels, num_parts, num_classes
+        self.norm_source, self.protect_attention = norm_source, protect_attention
+        self.backbone, self.backbone_takes_modality = backbone, backbone_takes_modality
         if miner is None:
             miner = PartMiner(channels, num_parts, alpha=alpha, device=device, dtype=dtype)
         self.miners = nn.ModuleList([miner] if shared_miner else [miner, deepcopy(miner)])
-        self.attention = TSAA(channels, dim, device=device, dtype=dtype) if attention is None else attention
+        # An nn.Module too; its interface is what the rest of the class, and its users, need.
+        self.attention: PartAttention = (
+            TSAA(channels, dim, device=device, dtype=dtype) if attention is None else attention
+        )
         self.norm = nn.BatchNorm1d(channels, device=device, dtype=dtype)
         self.classifier = nn.Linear(channels, num_classes, bias=False, device=device, dtype=dtype)
-        self.mined_classifier = PartClassifier(num_parts, channels, num_classes, device=device, dtype=dtype)
+        self.mined_classifier = PartClassifier(channels, num_parts, num_classes, device=device, dtype=dtype)
         self.part_norm = nn.BatchNorm1d(num_parts * channels, device=device, dtype=dtype)
-        self.part_classifier = PartClassifier(num_parts, channels, num_classes, bias=False, device=device, dtype=dtype)
+        self.part_classifier = PartClassifier(channels, num_parts, num_classes, bias=False, device=device, dtype=dtype)
         self.correspondence = PartCorrespondence(num_parts, device=device)
+
+    @classmethod
+    def paper(
+        cls,
+        backbone: nn.Module,
+        channels: int,
+        num_parts: int,
+        num_classes: int,
+        *,
+        dim: int | None = None,
+        alpha: float = 1.0,
+        backbone_takes_modality: bool = False,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> CAL:
+        """The paper's equations to the letter, without our additions; train it with `CALLoss.paper()`."""
+        return cls(
+            backbone,
+            channels,
+            num_parts,
+            num_classes,
+            dim=dim,
+            alpha=alpha,
+            norm_source="parts",
+            protect_attention=False,
+            backbone_takes_modality=backbone_takes_modality,
+            device=device,
+            dtype=dtype,
+        )
 
     def reset_parameters(self) -> None:
         """Draw the head's weights anew, both scorers equal; the backbone stays as it is."""
-        modules = [self.attention, self.norm, self.classifier, self.mined_classifier, self.part_norm]
-        for module in (self.miners[0], *modules, self.part_classifier, self.correspondence):
+        modules = [self.miners[0], self.attention, self.norm, self.classifier, self.mined_classifier, self.part_norm]
+        for module in (*modules, self.part_classifier, self.correspondence):
             cast(PartClassifier, module).reset_parameters()
         for miner in self.miners[1:]:
             miner.load_state_dict(self.miners[0].state_dict())
 
+    @checked()
     def forward(
         self,
         images: Tensor,
@@ -141,15 +185,12 @@ class CAL(nn.Module):
         *,
         generator: torch.Generator | None = None,
     ) -> CALOutput:
-        check_shapes("CAL", labels=(labels, "n"), modality=(modality, "n"))
-        check_integral("CAL", labels=labels, modality=modality)
         tokens, mined = self._mine(images, modality)
-        require(len(labels) == len(tokens), "CAL", f"`labels` must have {len(tokens)} rows, as `images`", len(labels))
-        keys, part_queries = self._encode(tokens, mined)
+        check_shapes("CAL", tokens=(tokens, "n t c"), labels=(labels, "n"))
+        own = self._refine(tokens, mined)
         partner, paired = draw_partners(labels, modality, generator=generator)
         partner_tokens = tokens[partner]
-        own = self._attention.attend(tokens, keys, part_queries)
-        cross = self._attention.attend(partner_tokens, keys[partner], part_queries)
+        cross = self.attention.attend(partner_tokens, own.keys[partner], own.part_queries)
         features = tokens.mean(dim=1)
         return CALOutput(
             features=features,
@@ -157,90 +198,117 @@ class CAL(nn.Module):
             mined=mined,
             mined_logits=self.mined_classifier(mined.features),
             own=own,
-            own_logits=self._classify(own, tokens, part_queries),
+            own_logits=self._classify(own, tokens),
             cross=cross,
-            cross_logits=self._classify(cross, partner_tokens, part_queries),
+            cross_logits=self._classify(cross, partner_tokens),
             partner=partner,
             paired=paired,
         )
 
+    @checked()
     @torch.no_grad()
-    def observe(self, matching: Int[Tensor, "n p"], modality: Int[Tensor, "n"], paired: Bool[Tensor, "n"]) -> None:
-        """Count a step's matchings (of `LossTerms`) towards M̂, read from modality 0 to modality 1.
+    def observe(self, output: CALOutput, terms: Matched, modality: Int[Tensor, "n"]) -> None:
+        """Count a step's matchings towards M̂, read from modality 0 to modality 1; those of all processes.
 
-        Row i's matching leads from the parts of its own modality to those of its partner's.
+        Row i's matching leads from the parts of its own modality to those of its partner's. Rows without a partner
+        are not counted.
+
+        Args:
+            output: of this model.
+            terms: `LossTerms` of `CALLoss`, or any object with their `matching` (n, p).
+            modality: (n,).
         """
-        check_shapes("CAL.observe", matching=(matching, "n p"), modality=(modality, "n"), paired=(paired, "n"))
-        forward = torch.where((modality == 0)[:, None], matching, invert_matching(matching))
+        check_shapes("CAL.observe", modality=(modality, "n"), matching=(terms.matching, "n p"))
+        matching, own_modality, paired = gather(terms.matching, modality, output.paired)
+        forward = torch.where((own_modality == 0)[:, None], matching, invert_matching(matching))
         self.correspondence.update(forward[paired])
 
     def embed(self, images: Tensor, modality: int | Int[Tensor, "n"]) -> Float[Tensor, "n e"]:
         """Embeddings for distilled retrieval: no other image is needed. Compare them by dot products.
 
         The first `c` entries are the global feature, the other `p·c` the own-refined parts; the parts of modality 1
-        are ordered by M̂, so that entry and entry speak of the same region. The embedding's norm is 1.
+        are ordered by M̂, so that equal entries stand for the same region. The embedding's norm is 1.
 
         Args:
             images: (n, …).
             modality: (n,), or one integer for all of them.
 
         Shape: → (n, e), with e = (p + 1)·c.
+
+        Raises: ValueError in training mode, and for modalities of another shape or type.
         """
+        self._require_evaluation("embed")
         tokens, mined = self._mine(images, modality)
-        own = self._attention.attend(tokens, *self._encode(tokens, mined))
-        parts = self._normed(own.features)
-        order = self.correspondence.permutation()
-        if isinstance(modality, int):
-            parts = parts[:, order] if modality == 1 else parts
-        else:
-            parts = torch.where((modality == 1)[:, None, None], parts[:, order], parts)
+        parts = self._normed(self._refine(tokens, mined).features)
+        second = modality == 1 if isinstance(modality, Tensor) else tokens.new_full((), modality == 1, dtype=torch.bool)
+        parts = torch.where(second.view(-1, 1, 1), parts[:, self.correspondence.permutation()], parts)
         with full_precision(tokens):
             whole = unit(self.norm(tokens.mean(dim=1)))
             parts = unit(parts) / self.num_parts**0.5
             return torch.cat([whole, parts.flatten(1)], dim=1) / 2**0.5
 
     def encode(self, images: Tensor, modality: int | Int[Tensor, "n"]) -> Encoded:
-        """What target-aware retrieval needs of images: see `target_aware_similarity`, and give it `part_norm` as its
-        `norm`, so that parts are normalised as those of `embed`."""
+        """Images as target-aware retrieval needs them: for `similarity`.
+
+        Raises: ValueError in training mode, and for modalities of another shape or type.
+        """
+        self._require_evaluation("encode")
         tokens, mined = self._mine(images, modality)
-        return Encoded(tokens, *self._encode(tokens, mined))
+        own = self._refine(tokens, mined)
+        return Encoded(tokens, own.keys, own.part_queries)
+
+    def similarity(
+        self,
+        query: Encoded,
+        gallery: Encoded,
+        *,
+        direction: Direction = "both",
+        pairs: Int[Tensor, "q s"] | None = None,
+        memory: int = 1 << 28,
+    ) -> Float[Tensor, "q n"]:
+        """`target_aware_similarity` of encoded images, by this model's attention and the norm of its parts."""
+        return target_aware_similarity(
+            query, gallery, self.attention, direction=direction, norm=self.part_norm, pairs=pairs, memory=memory
+        )
 
     def feature_map(self, images: Tensor, modality: int | Int[Tensor, "n"]) -> Float[Tensor, "n c h w"]:
-        """X: what the backbone makes of the images; its grid is what tokens, row by row, stand for."""
-        feature_map: Tensor = self.backbone(images, modality) if self._by_modality else self.backbone(images)
+        """X: the backbone's feature map of the images; the tokens are its rows, one after another."""
+        feature_map: Tensor
+        feature_map = self.backbone(images, modality) if self.backbone_takes_modality else self.backbone(images)
         sizes = check_shapes("CAL", feature_map=(feature_map, "n c h w"))
         right = sizes["c"] == self.channels
         require(right, "CAL", f"`backbone` must return {self.channels} channels", tuple(feature_map.shape))
         return feature_map
 
-    @property
-    def _attention(self) -> PartAttention:
-        return cast(PartAttention, self.attention)
-
     def _mine(self, images: Tensor, modality: int | Tensor) -> tuple[Tensor, MinedParts]:
         """Tokens (n, t, c) and parts, each row's by the DRM of its modality."""
+        if not isinstance(modality, Tensor) and as_integer(modality) is not None:
+            modality = int(modality)
         feature_map = self.feature_map(images, modality)
         mined = per_modality(self.miners, feature_map, modality)
         parts = mined.features.shape[1]
         require(parts == self.num_parts, "CAL", f"`miner` must find {self.num_parts} parts", parts)
         return to_tokens(feature_map), mined
 
-    def _encode(self, tokens: Tensor, mined: MinedParts) -> tuple[Tensor, PartQueries]:
-        source = tokens if self.statistics == "tokens" else None
-        return self._attention.encode_tokens(tokens), self._attention.encode_parts(mined.features, source)
+    def _refine(self, tokens: Tensor, mined: MinedParts) -> Refined:
+        """By a call of the module, which hooks, compilers and FSDP see."""
+        return self.attention(tokens, mined.features, tokens if self.norm_source == "tokens" else None)
 
-    def _classify(self, refined: Refined, tokens: Tensor, part_queries: PartQueries) -> Tensor:
+    def _classify(self, refined: Refined, tokens: Tensor) -> Tensor:
         features = refined.features
         if self.protect_attention:
-            features = refine(tokens, refined.attention.detach(), part_queries.gates)
+            features = refine(tokens, refined.attention.detach(), refined.part_queries.gates)
         return cast(Tensor, self.part_classifier(self._normed(features)))
 
     def _normed(self, features: Float[Tensor, "n p c"]) -> Float[Tensor, "n p c"]:
-        """Batch normalisation, with statistics for every part and channel."""
+        """Batch normalisation, with statistics for each part and channel."""
         return cast(Tensor, self.part_norm(features.flatten(1))).view_as(features)
+
+    def _require_evaluation(self, method: str) -> None:
+        require(not self.training, f"CAL.{method}", "the model must be in evaluation mode (`eval()`)", "training mode")
 
     def extra_repr(self) -> str:
         return (
-            f"{self.channels}, {self.num_classes}, {self.num_parts}, statistics={self.statistics!r}, "
-            f"protect_attention={self.protect_attention}"
+            f"{self.channels}, {self.num_parts}, {self.num_classes}, norm_source={self.norm_source!r}, "
+            f"protect_attention={self.protect_attention}, backbone_takes_modality={self.backbone_takes_modality}"
         )

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import torch
 from jaxtyping import Float, Int
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 
-from concordant._checks import check_floating, check_integral, check_positive, check_shapes, require
+from concordant._checks import as_sizes, checked
 
 
 @torch.library.custom_op("concordant::match_parts", mutates_args=())
 def _match_parts(weights: Tensor) -> Tensor:
     """The only step on the host: as an operator of its own it does not break a compiled graph."""
+    from scipy.optimize import linear_sum_assignment  # takes longer to import than the rest of the library
+
     host = weights.detach().to("cpu", torch.float64)
     if not torch.isfinite(host).all():
         bad = int((~torch.isfinite(host)).sum())
@@ -27,6 +28,7 @@ def _(weights: Tensor) -> Tensor:
     return weights.new_empty(weights.shape[:2], dtype=torch.int64)
 
 
+@checked()
 def match_parts(weights: Float[Tensor, "b p p"]) -> Int[Tensor, "b p"]:
     """The perfect matching of largest total weight, by Kuhn and Munkres' assignment through SciPy.
 
@@ -44,14 +46,24 @@ def match_parts(weights: Float[Tensor, "b p p"]) -> Int[Tensor, "b p"]:
     >>> match_parts(torch.tensor([[[0.1, 0.9], [0.8, 0.7]]])).tolist()
     [[1, 0]]
     """
-    check_shapes("match_parts", weights=(weights, "b p p"))
-    check_floating("match_parts", weights=weights)
     matching: Tensor = torch.ops.concordant.match_parts(weights.detach())
     return matching
 
 
+@checked()
 def invert_matching(matching: Int[Tensor, "b p"]) -> Int[Tensor, "b p"]:
-    """The same matching read from the other side: where `matching[u] = v`, the inverse has `[v] = u`.
+    """Read a matching from its other side: where `matching[u] = v`, the inverse has `[v] = u`.
+
+    Equation: `M⁻¹(M(u)) = u` for each part u.
+
+    Args:
+        matching: M, (b, p), a permutation of 0 … p − 1 in each row.
+
+    Shape: matching (b, p) → (b, p).
+
+    Raises: ValueError for another shape or type.
+
+    Reference: CAL (ICCV 2023), MatchDistill.
 
     >>> invert_matching(torch.tensor([[1, 2, 0]])).tolist()
     [[2, 0, 1]]
@@ -76,13 +88,13 @@ def _(history: Tensor, seen: Tensor) -> Tensor:
 
 
 class PartCorrespondence(nn.Module):
-    """M̂: the matching that occurred most often of late.
+    """M̂: the most frequent recent matching.
 
     Equation: `M̂ = argmax_M #{recent matchings equal to M}`; among equally frequent ones the first in
     lexicographic order; the identity before any has been seen.
 
-    Whole matchings are counted (not single edges), over the last `window` of them, for the source asks for the one
-    that occurs most "as training ends". They lie in buffers, so M̂ is saved with the model.
+    Complete matchings are counted (not single edges), over the last `window` of them, for the paper asks for the one
+    that occurs most "as training ends". They are buffers, so M̂ is saved with the model.
 
     Args:
         num_parts: `p`.
@@ -92,7 +104,7 @@ class PartCorrespondence(nn.Module):
 
     Raises: ValueError for bad settings, or a matching of another shape or type.
 
-    Where the source is silent: when training "ends" (the window) and ties.
+    Where the paper is silent: when training "ends" (the window) and ties.
 
     Reference: CAL (ICCV 2023), MatchDistill, M̂.
 
@@ -107,9 +119,8 @@ class PartCorrespondence(nn.Module):
 
     def __init__(self, num_parts: int, *, window: int = 8192, device: torch.device | str | None = None) -> None:
         super().__init__()
-        check_positive("PartCorrespondence", num_parts=num_parts, window=window)
-        self.num_parts, self.window = num_parts, window
-        self.register_buffer("history", torch.zeros(window, num_parts, dtype=torch.int32, device=device))
+        self.num_parts, self.window = as_sizes("PartCorrespondence", num_parts=num_parts, window=window)
+        self.register_buffer("history", torch.zeros(self.window, self.num_parts, dtype=torch.int32, device=device))
         self.register_buffer("seen", torch.zeros((), dtype=torch.int64, device=device))
 
     def reset_parameters(self) -> None:
@@ -117,18 +128,15 @@ class PartCorrespondence(nn.Module):
         self.history.zero_()
         self.seen.zero_()
 
+    @checked(p="num_parts")
     @torch.no_grad()
     def update(self, matching: Int[Tensor, "b p"]) -> None:
         """Remember a batch of matchings, the oldest making room for the newest."""
-        sizes = check_shapes("PartCorrespondence.update", matching=(matching, "b p"))
-        check_integral("PartCorrespondence.update", matching=matching)
-        fits = sizes["p"] == self.num_parts
-        require(fits, "PartCorrespondence.update", f"`matching` must have {self.num_parts} parts", sizes["p"])
         recent = matching[-self.window :].to(self.history.dtype)
-        skipped = sizes["b"] - recent.shape[0]
+        skipped = len(matching) - recent.shape[0]
         slots = (self.seen + skipped + torch.arange(recent.shape[0], device=recent.device)) % self.window
         self.history.index_copy_(0, slots, recent)
-        self.seen.add_(sizes["b"])
+        self.seen.add_(len(matching))
 
     def permutation(self) -> Int[Tensor, "p"]:
         """M̂: part u of modality 0 matches part `permutation()[u]` of modality 1."""

@@ -21,7 +21,7 @@ ALPHAS = st.sampled_from([Fraction(1, 4), Fraction(1, 2), Fraction(1), Fraction(
 @given(sizes(), ALPHAS, SEEDS, st.sampled_from(["normal", "ties", "zeros"]))
 def test_agrees_with_the_loop(size: Sizes, alpha: Fraction, seed: int, kind: str) -> None:
     tokens = values((size.b, size.t, size.c), seed)
-    scores = distributions((size.b, size.t, size.p), 1, seed, kind)
+    scores = distributions((size.b, size.p, size.t), 2, seed, kind)
     mined = TopKAggregator(float(alpha))(tokens, scores)
     features, selection = oracles.aggregate(tokens, scores, oracles.top_k_count(alpha, size.t, size.p))
     close(mined.selection, selection.reshape(scores.shape))
@@ -38,46 +38,46 @@ def test_the_count_is_the_literal_one(tokens: int, parts: int, sixteenths: int) 
 
 @given(sizes(min_b=1), ALPHAS, SEEDS)
 def test_a_part_keeps_its_highest_scores(size: Sizes, alpha: Fraction, seed: int) -> None:
-    scores = distributions((size.b, size.t, size.p), 1, seed)
+    scores = distributions((size.b, size.p, size.t), 2, seed)
     selection = functional.select_top_k(scores, float(alpha))
     kept = selection > 0
     count = oracles.top_k_count(alpha, size.t, size.p)
-    assert bool((kept.sum(dim=1) == count).all())
+    assert bool((kept.sum(dim=2) == count).all())
     assert torch.equal(selection[kept], scores[kept])
-    lowest = torch.where(kept, scores, torch.inf).amin(dim=1)
-    highest_dropped = torch.where(kept, -torch.inf, scores).amax(dim=1)
+    lowest = torch.where(kept, scores, torch.inf).amin(dim=2)
+    highest_dropped = torch.where(kept, -torch.inf, scores).amax(dim=2)
     assert bool((lowest >= highest_dropped).all())
 
 
 @given(sizes(min_b=1), SEEDS)
 def test_order_of_tokens_and_parts(size: Sizes, seed: int) -> None:
     """Tokens in another order give the same features; parts in another order give them in that order."""
-    tokens, scores = values((size.b, size.t, size.c), seed), distributions((size.b, size.t, size.p), 1, seed)
+    tokens, scores = values((size.b, size.t, size.c), seed), distributions((size.b, size.p, size.t), 2, seed)
     aggregator, by_token, by_part = TopKAggregator(), permutation(size.t, seed), permutation(size.p, seed)
     before = aggregator(tokens, scores)
-    moved = aggregator(tokens[:, by_token], scores[:, by_token])
+    moved = aggregator(tokens[:, by_token], scores[:, :, by_token])
     close(moved.features, before.features)
-    close(moved.selection, before.selection[:, by_token])
-    close(aggregator(tokens, scores[:, :, by_part]).features, before.features[:, by_part])
+    close(moved.selection, before.selection[:, :, by_token])
+    close(aggregator(tokens, scores[:, by_part]).features, before.features[:, by_part])
 
 
 @given(sizes(min_b=1), SEEDS)
 def test_features_lie_among_their_tokens(size: Sizes, seed: int) -> None:
     """A weighted mean stays within the smallest and largest token, channel by channel."""
-    tokens, scores = values((size.b, size.t, size.c), seed), distributions((size.b, size.t, size.p), 1, seed)
+    tokens, scores = values((size.b, size.t, size.c), seed), distributions((size.b, size.p, size.t), 2, seed)
     features = TopKAggregator()(tokens, scores).features
     assert bool((features >= tokens.amin(dim=1, keepdim=True) - 1e-12).all())
     assert bool((features <= tokens.amax(dim=1, keepdim=True) + 1e-12).all())
 
 
 def test_equal_scores_go_to_the_earlier_token() -> None:
-    selection = functional.select_top_k(torch.full((1, 40, 1), 0.025), alpha=0.25)
-    assert (selection[0, :, 0] > 0).nonzero().flatten().tolist() == list(range(10))
+    selection = functional.select_top_k(torch.full((1, 1, 40), 0.025), alpha=0.25)
+    assert (selection[0, 0] > 0).nonzero().flatten().tolist() == list(range(10))
 
 
 def test_a_part_without_weight_is_zero_and_has_finite_gradients() -> None:
     tokens = torch.randn(1, 4, 3, requires_grad=True)
-    selection = torch.zeros(1, 4, 2, requires_grad=True)
+    selection = torch.zeros(1, 2, 4, requires_grad=True)
     features = functional.aggregate_tokens(tokens, selection)
     assert torch.equal(features, torch.zeros(1, 2, 3))
     features.sum().backward()
@@ -86,7 +86,7 @@ def test_a_part_without_weight_is_zero_and_has_finite_gradients() -> None:
 
 
 def test_gradient_reaches_scores_only_where_selected() -> None:
-    scores = torch.rand(1, 6, 2).softmax(dim=1).requires_grad_()
+    scores = torch.rand(1, 2, 6).softmax(dim=2).requires_grad_()
     mined = TopKAggregator(0.5)(torch.randn(1, 6, 3), scores)
     mined.features.square().sum().backward()
     assert scores.grad is not None

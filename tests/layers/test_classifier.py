@@ -13,7 +13,7 @@ from support.strategies import SEEDS, Sizes, permutation, sizes, values
 
 @given(sizes(), SEEDS)
 def test_agrees_with_the_loop(size: Sizes, seed: int) -> None:
-    classifier = randomize(PartClassifier(size.p, size.c, size.k, dtype=torch.float64), seed)
+    classifier = randomize(PartClassifier(size.c, size.p, size.k, dtype=torch.float64), seed)
     features = values((size.b, size.p, size.c), seed)
     weights = list(zip(classifier.weight.tolist(), classifier.bias.tolist(), strict=True))
     close(classifier(features), oracles.classify(features, weights).reshape(size.b, size.p, size.k))
@@ -28,12 +28,12 @@ def test_permuting_parts_with_their_classifiers(size: Sizes, seed: int) -> None:
 
 
 def test_without_bias_zero_features_give_zero_logits() -> None:
-    assert torch.equal(PartClassifier(2, 3, 4, bias=False)(torch.zeros(1, 2, 3)), torch.zeros(1, 2, 4))
+    assert torch.equal(PartClassifier(3, 2, 4, bias=False)(torch.zeros(1, 2, 3)), torch.zeros(1, 2, 4))
 
 
 def test_a_part_does_not_see_another() -> None:
     features = torch.randn(1, 3, 4, requires_grad=True)
-    PartClassifier(3, 4, 5)(features)[:, 1].sum().backward()
+    PartClassifier(4, 3, 5)(features)[:, 1].sum().backward()
     assert features.grad is not None
     assert bool((features.grad[:, [0, 2]] == 0).all())
     assert bool((features.grad[:, 1] != 0).any())

@@ -19,7 +19,7 @@ from support.strategies import SEEDS, values
 
 @given(SEEDS, st.sampled_from([0.5, 1.0, 2.0]))
 def test_miner_is_scorer_then_aggregation(seed: int, alpha: float) -> None:
-    miner = PartMiner(4, 3, alpha=alpha, pool_sizes=(1, 3), reduction=2, dtype=torch.float64)
+    miner = PartMiner(4, 3, alpha=alpha, pool_sizes=(1, 3), reduction_ratio=2, dtype=torch.float64)
     randomize(miner, seed)
     maps = values((2, 4, 4, 2), seed)
     scorer = miner.scorer
@@ -46,18 +46,18 @@ def test_stripes_are_adaptive_pooling(h: int, w: int, p: int, seed: int) -> None
     mined = HorizontalParts(p)(maps)
     expected = nn.functional.adaptive_avg_pool2d(maps, (p, 1)).squeeze(3).transpose(1, 2)
     close(mined.features, expected)
-    close(mined.selection.sum(dim=1), torch.ones(2, p, dtype=torch.float64))
+    close(mined.selection.sum(dim=2), torch.ones(2, p, dtype=torch.float64))
 
 
 @given(st.integers(0, 3), SEEDS)
-def test_learnt_parts_are_the_same_for_every_image(b: int, seed: int) -> None:
+def test_learned_parts_are_the_same_for_every_image(b: int, seed: int) -> None:
     source = LearnableParts(4, 3, dtype=torch.float64)
     mined = source(values((b, 4, 3, 2), seed))
     close(mined.features, source.parts.detach().expand(b, 3, 4))
-    close(mined.selection, torch.full((b, 6, 3), 1 / 6, dtype=torch.float64))
+    close(mined.selection, torch.full((b, 3, 6), 1 / 6, dtype=torch.float64))
 
 
-def test_learnt_parts_learn() -> None:
+def test_learned_parts_learn() -> None:
     source = LearnableParts(4, 3)
     source(torch.randn(2, 4, 3, 2)).features.sum().backward()
     assert source.parts.grad is not None
@@ -69,4 +69,4 @@ def test_learnt_parts_learn() -> None:
 def test_one_interface(source: nn.Module, b: int) -> None:
     mined = source(torch.randn(b, 4, 2, 1))  # two tokens for three parts
     assert mined.features.shape == (b, 3, 4)
-    assert mined.selection.shape == (b, 2, 3)
+    assert mined.selection.shape == (b, 3, 2)

@@ -80,9 +80,15 @@ def test_style_leaves_the_attention_as_it_was(seed: int, with_source: bool) -> N
     close(after, before, rtol=0, atol=1e-6)
 
 
-def test_without_normalisation_style_does_change_the_attention() -> None:
-    tsaa, tokens, parts = TSAA(4, normalize=False), torch.randn(1, 8, 4), torch.randn(1, 3, 4)
-    assert (tsaa(5 * tokens + 3, parts).attention - tsaa(tokens, parts).attention).abs().max().item() > 0.05
+@pytest.mark.parametrize("side", [True, False, "tokens", "parts"])
+def test_a_side_that_is_normalised_does_not_see_style(side: Any) -> None:
+    tsaa, tokens, parts = TSAA(4, instance_norm=side), torch.randn(1, 8, 4), torch.randn(1, 3, 4)
+
+    def moved(a: Tensor, b: Tensor) -> bool:
+        return (tsaa(a, b).attention - tsaa(tokens, parts).attention).abs().max().item() > 0.05
+
+    assert moved(5 * tokens + 3, parts) == (side not in (True, "tokens"))
+    assert moved(tokens, 5 * parts + 3) == (side not in (True, "parts"))
 
 
 def test_gate_is_applied_and_can_be_left_out() -> None:

@@ -2,81 +2,94 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import pytest
 import torch
 from hypothesis import given, settings
+from torch import Tensor, nn
 
-from concordant import CALLoss, CALOutput
-from support import oracles
+from concordant import CALLoss, CALOutput, DiscriminativeLoss, MatchDistill
+from support import oracles, oracles_metric
 from support.models import cal_output, close
 from support.strategies import SEEDS, Batch, batches, permutation
 
 
-def literal(output: CALOutput, batch: Batch, loss: CALLoss) -> dict[str, float]:
-    """Every term as the mean over its own terms."""
-    n, p, _ = output.own.attention.shape
+def unit(x: Tensor) -> Tensor:
+    return x / x.square().sum(dim=2, keepdim=True).sqrt()
+
+
+def terms_of(output: CALOutput, batch: Batch, *, ours: bool) -> dict[str, list[float]]:
+    """The terms that each loss adds up, with our additions (norms, cosines) or without."""
     labels, modality = batch
+    p = output.own.attention.shape[1]
 
-    def mean(values: Sequence[float], count: int | None = None) -> float:
-        return sum(values) / max(len(values) if count is None else count, 1)
+    def identity(logits: Tensor) -> list[float]:
+        return oracles.cross_entropy(logits.flatten(0, 1), labels.repeat_interleave(p))
 
-    def identity(logits: torch.Tensor) -> float:
-        return mean(oracles.cross_entropy(logits.flatten(0, 1), labels.repeat_interleave(p)))
+    def triplets(features: Tensor) -> list[float]:
+        return [term for term in oracles_metric.weighted_triplet(features, labels) if term is not None]
 
     partner = output.partner.tolist()
-    paired = [i for i in range(n) if output.paired[i]]
     # Cross attention of row i lies on the tokens of its partner j, so it is matched with j's own attention.
-    own_maps, cross_maps = output.own.attention[partner], output.cross.attention
-    if loss.cosine:
-        own_maps, cross_maps = (x / x.square().sum(dim=2, keepdim=True).sqrt() for x in (own_maps, cross_maps))
-    kd1, kd2, _ = oracles.match_distill(own_maps, cross_maps, output.own_logits[partner], output.cross_logits)
-    own, cross = output.own.features, output.cross.features
-    if loss.normalize:
-        own, cross = (x / x.square().sum(dim=2, keepdim=True).sqrt() for x in (own, cross))
-    pairs = oracles.part_center_pairs(own, cross, labels, modality, loss.margin)
+    maps = [output.own.attention[partner], output.cross.attention, output.own.attention, output.mined.selection]
+    features = [output.own.features, output.cross.features]
+    if ours:
+        maps, features = [unit(x) for x in maps], [unit(x) for x in features]
+    kd1, kd2, _ = oracles.match_distill(maps[0], maps[1], output.own_logits[partner], output.cross_logits)
+    paired = [i for i in range(len(labels)) if output.paired[i]]
+    pairs = oracles.part_center_pairs(features[0], features[1], labels, modality, 0.7)
     same = labels[:, None] == labels
-    near, far = same & (modality[:, None] == modality), ~same & (modality[:, None] >= modality)
-    p2 = p * (p - 1) // 2
-    attention = output.own.attention.transpose(1, 2)
-    selection = output.mined.selection
-    if loss.cosine:
-        attention, selection = (x / x.square().sum(dim=1, keepdim=True).sqrt() for x in (attention, selection))
     return {
-        "id": mean(oracles.cross_entropy(output.logits, labels)),
-        "part_id": (identity(output.own_logits) + identity(output.cross_logits)) / 2,
-        "pcl": mean(pairs[near].tolist()) + mean(pairs[far].tolist()),
-        "kd1": mean([kd1[i] for i in paired], len(paired) * p),
-        "kd2": mean([kd2[i] for i in paired], len(paired) * p),
-        "dis": mean(oracles.discriminative(output.mined_logits, labels), n * p),
-        "div": mean(oracles.diversity(selection), n * p2),
-        "attention_div": mean(oracles.diversity(attention), n * p2),
+        "id": oracles.cross_entropy(output.logits, labels),
+        "part_id": identity(output.own_logits) + identity(output.cross_logits),
+        "near": pairs[same & (modality[:, None] == modality)].tolist(),
+        "far": pairs[~same & (modality[:, None] >= modality)].tolist(),
+        "kd1": [x for i in paired for x in kd1[i]],
+        "kd2": [x for i in paired for x in kd2[i]],
+        "dis": identity(output.mined_logits),
+        "div": [x for image in oracles.diversity(maps[3]) for x in image],
+        "attention_div": [x for image in oracles.diversity(maps[2]) for x in image],
+        "triplet": triplets(output.features),
+        "part_triplet": triplets(output.own.features.flatten(1)),
     }
 
 
-@pytest.mark.parametrize("plain", [True, False])
+def mean(terms: list[float]) -> float:
+    return sum(terms) / max(len(terms), 1)
+
+
 @settings(max_examples=15)
 @given(batches(), SEEDS)
-def test_agrees_with_the_loop(plain: bool, batch: Batch, seed: int) -> None:
-    loss = CALLoss(normalize=not plain, cosine=not plain)
+def test_each_term_is_the_mean_of_its_own_terms(batch: Batch, seed: int) -> None:
+    loss, output = CALLoss(identity=DiscriminativeLoss()), cal_output(*batch, seed=seed)
+    found = loss(output, *batch)
+    terms = {name: mean(values) for name, values in terms_of(output, batch, ours=True).items()}
+    terms["pcl"] = terms.pop("near") + terms.pop("far")
+    for name, value in terms.items():
+        close(getattr(found, name), oracles.tensor(value))
+    close(found.total, oracles.tensor(sum(loss.weights[name] * value for name, value in terms.items())))
+
+
+@settings(max_examples=15)
+@given(batches(), SEEDS)
+def test_the_papers_total_is_the_equation(batch: Batch, seed: int) -> None:
+    """L = L_id + L_pcl + λ1 L_kd1 + λ2 L_kd2 + λ3 L_dis + λ4 L_div: sums, and nothing of ours."""
     output = cal_output(*batch, seed=seed)
-    terms = loss(output, *batch)
-    expected = literal(output, batch, loss)
-    for name, value in expected.items():
-        close(getattr(terms, name), oracles.tensor(value))
-    total = sum(loss.weights[name] * value for name, value in expected.items())
-    close(terms.total, oracles.tensor(total))
+    terms = {name: sum(values) for name, values in terms_of(output, batch, ours=False).items()}
+    expected = terms["id"] + terms["part_id"] + terms["near"] + terms["far"]
+    expected += 2 * terms["kd1"] + 3 * terms["kd2"] + 4 * terms["dis"] + 5 * terms["div"]
+    close(CALLoss.paper(kd1=2, kd2=3, dis=4, div=5)(output, *batch).total, oracles.tensor(expected))
 
 
-def test_the_total_is_the_equation() -> None:
-    """L = L_id + L_pcl + λ1 L_kd1 + λ2 L_kd2 + λ3 L_dis + λ4 L_div; what is ours is off at weight 0."""
+def test_a_loss_can_be_replaced() -> None:
+    class Spread(nn.Module):
+        def forward(self, own: Tensor, cross: Tensor, labels: Tensor, modality: Tensor) -> Tensor:
+            return (own - cross).square().mean()
+
     labels, modality = torch.tensor([0, 1, 0, 1]), torch.tensor([0, 0, 1, 1])
-    terms = CALLoss(part_id=0, pcl=1, kd1=2, kd2=3, dis=4, div=5, attention_div=0)(
-        cal_output(labels, modality), labels, modality
-    )
-    close(terms.total, terms.id + terms.pcl + 2 * terms.kd1 + 3 * terms.kd2 + 4 * terms.dis + 5 * terms.div)
-    assert set(terms.named()) == {"total", "id", "part_id", "pcl", "kd1", "kd2", "dis", "div", "attention_div"}
+    output = cal_output(labels, modality)
+    plain, other = CALLoss()(output, labels, modality), CALLoss(metric=Spread(), pcl=3.0)(output, labels, modality)
+    close(other.pcl, (output.own.features - output.cross.features).square().mean())
+    close(other.total - 3 * other.pcl, plain.total - plain.pcl)
 
 
 @settings(max_examples=10)
@@ -124,8 +137,8 @@ def test_an_empty_batch_costs_nothing() -> None:
 def test_label_smoothing_is_torchs() -> None:
     labels, modality = torch.tensor([0, 1]), torch.tensor([0, 1])
     output = cal_output(labels, modality)
-    terms = CALLoss(label_smoothing=0.2)(output, labels, modality)
-    close(terms.id, torch.nn.functional.cross_entropy(output.logits, labels, label_smoothing=0.2))
+    terms = CALLoss()(output, labels, modality)
+    close(terms.id, torch.nn.functional.cross_entropy(output.logits, labels, label_smoothing=0.1))
 
 
 def test_detach_cross_keeps_the_distillation_from_the_teacher() -> None:
@@ -134,13 +147,13 @@ def test_detach_cross_keeps_the_distillation_from_the_teacher() -> None:
         output = cal_output(labels, modality)
         output.cross_logits.requires_grad_()
         output.own_logits.requires_grad_()
-        CALLoss(detach_cross=detach, part_id=0)(output, labels, modality).total.backward()
+        CALLoss(match_distill=MatchDistill(detach_cross=detach), part_id=0)(output, labels, modality).total.backward()
         gradient = output.cross_logits.grad
         assert (gradient is None or not bool(gradient.any())) == detach
         assert output.own_logits.grad is not None
 
 
-@pytest.mark.parametrize("name", ["part_id", "pcl", "kd1", "kd2", "dis", "div", "attention_div"])
+@pytest.mark.parametrize("name", [name for name in CALLoss().weights if name != "id"])
 def test_a_weight_is_the_weight_of_its_term(name: str) -> None:
     labels, modality = torch.tensor([0, 1, 0, 1]), torch.tensor([0, 0, 1, 1])
     output = cal_output(labels, modality)

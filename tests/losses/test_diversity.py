@@ -14,45 +14,43 @@ from support.strategies import KINDS, SEEDS, Sizes, distributions, permutation, 
 
 @given(sizes(), SEEDS, st.sampled_from(KINDS))
 def test_agrees_with_the_loop(size: Sizes, seed: int, kind: str) -> None:
-    selection = values((size.b, size.t, size.p), seed, kind).abs()
-    images = oracles.diversity(selection)
-    pairs = size.p * (size.p - 1) // 2
-    close(DiversityLoss(reduction="sum")(selection), oracles.tensor(sum(images)))
-    close(DiversityLoss()(selection), oracles.tensor(sum(images) / max(size.b * pairs, 1)))
-    close(DiversityLoss(reduction="none")(selection), oracles.tensor(images).reshape(size.b))
+    maps = values((size.b, size.p, size.t), seed, kind).abs()
+    terms = oracles.tensor(oracles.diversity(maps)).reshape(size.b, size.p * (size.p - 1) // 2)
+    close(DiversityLoss(reduction="sum")(maps), terms.sum())
+    close(DiversityLoss()(maps), terms.sum() / max(terms.numel(), 1))
+    close(DiversityLoss(reduction="none")(maps), terms)
 
 
 @given(sizes(min_b=1), SEEDS)
 def test_the_cosine_form_is_the_mean_cosine_of_pairs(size: Sizes, seed: int) -> None:
-    selection = values((size.b, size.t, size.p), seed, "zero rows").abs()
-    maps = [list(zip(*image, strict=True)) for image in selection.tolist()]
-    pairs = [oracles.cosine(m[i], m[j]) for m in maps for i in range(size.p) for j in range(i)]
-    close(DiversityLoss(cosine=True)(selection), oracles.tensor(sum(pairs) / max(len(pairs), 1)))
+    maps = values((size.b, size.p, size.t), seed, "zero rows").abs()
+    pairs = [oracles.cosine(m[i], m[j]) for m in maps.tolist() for i in range(size.p) for j in range(i)]
+    close(DiversityLoss(cosine=True)(maps), oracles.tensor(sum(pairs) / max(len(pairs), 1)))
 
 
 @given(st.integers(1, 12), st.integers(1, 5), SEEDS, st.booleans())
 def test_zero_exactly_for_disjoint_selections(t: int, p: int, seed: int, cosine: bool) -> None:
     """Each token goes to one part: zero. One token more for a second part: above zero."""
     owner = torch.randint(p, (t,), generator=torch.Generator().manual_seed(seed))
-    selection = torch.nn.functional.one_hot(owner, p)[None] * (values((1, t, p), seed).abs() + 0.1)
+    selection = torch.nn.functional.one_hot(owner, p).T[None] * (values((1, p, t), seed).abs() + 0.1)
     loss = DiversityLoss(cosine=cosine)
     assert float(loss(selection)) == 0
     if p > 1:
-        selection[0, 0, (owner[0] + 1) % p] = 0.5
+        selection[0, (owner[0] + 1) % p, 0] = 0.5
         assert float(loss(selection)) > 0
 
 
 @given(sizes(min_b=1), SEEDS, st.booleans())
 def test_order_of_rows_tokens_and_parts(size: Sizes, seed: int, cosine: bool) -> None:
-    selection, loss = distributions((size.b, size.t, size.p), 1, seed), DiversityLoss(cosine=cosine)
+    selection, loss = distributions((size.b, size.p, size.t), 2, seed), DiversityLoss(cosine=cosine)
     rows, tokens, parts = permutation(size.b, seed), permutation(size.t, seed), permutation(size.p, seed)
-    close(loss(selection[rows][:, tokens][:, :, parts]), loss(selection))
+    close(loss(selection[rows][:, parts][:, :, tokens]), loss(selection))
 
 
 @given(sizes(min_b=1), SEEDS)
 def test_bounds(size: Sizes, seed: int) -> None:
     """Two distributions overlap by at most 1, and so do two directions of non-negative maps."""
-    selection = distributions((size.b, size.t, size.p), 1, seed)
+    selection = distributions((size.b, size.p, size.t), 2, seed)
     for cosine in (False, True):
         loss = float(functional.diversity_loss(selection, cosine=cosine))
         assert 0 <= loss <= 1 + 1e-12

@@ -13,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from concordant import rank_metrics
 from concordant.retrieval import metrics
-from support import oracles
+from support import oracles, oracles_retrieval
 from support.models import close
 from support.strategies import SEEDS, permutation, values
 
@@ -51,7 +51,7 @@ RANKINGS = st.builds(
 def test_agrees_with_the_loop(r: Ranking, over: Over, with_exclude: bool, ranks: int, dtype: torch.dtype) -> None:
     exclude, similarity = r.exclude if with_exclude else None, r.similarity.to(dtype)
     found = rank_metrics(similarity, r.query_ids, r.gallery_ids, exclude=exclude, cmc_over=over, ranks=ranks)
-    cmc, mean_ap, minp, _ = oracles.rank_metrics(similarity, r.query_ids, r.gallery_ids, exclude, ranks, over)
+    cmc, mean_ap, minp, _ = oracles_retrieval.rank_metrics(similarity, r.query_ids, r.gallery_ids, exclude, ranks, over)
     close(found.cmc, oracles.tensor(cmc))
     close(found.map, oracles.tensor(mean_ap))
     close(found.minp, oracles.tensor(minp))

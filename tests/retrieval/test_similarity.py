@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Literal
 
 import pytest
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from concordant import TSAA, DotProductAttention, Encoded, PartQueries, target_aware_similarity
-from support import oracles
+from support import oracles_retrieval
 from support.models import close, randomize, small_cal, tsaa_of
 from support.strategies import KINDS, SEEDS, values
 
@@ -51,7 +52,7 @@ def test_agrees_with_pair_by_pair(
     def one_pair(tokens: Tensor, parts: Tensor, home: Tensor) -> Tensor:
         return attention(tokens, parts, home).features
 
-    expected = oracles.target_aware_similarity(*query, *gallery, one_pair, direction)
+    expected = oracles_retrieval.target_aware_similarity(*query, *gallery, one_pair, direction)
     close(found, expected)
 
 
@@ -90,7 +91,7 @@ def test_parts_pass_the_normalisation_that_is_given(
         return features
 
     with torch.no_grad():
-        expected = oracles.target_aware_similarity(*query, *gallery, one_pair, direction)
+        expected = oracles_retrieval.target_aware_similarity(*query, *gallery, one_pair, direction)
     close(found, expected)
 
 
@@ -100,8 +101,8 @@ def test_with_the_models_own_normalisation_own_parts_are_those_of_embed() -> Non
     model(images, torch.tensor([0, 1, 2] * 2), torch.tensor([0] * 3 + [1] * 3))  # running statistics
     model.eval()
     encoded = model.encode(images, 0)
-    own = model.attention.attend(*encoded).features  # type: ignore[operator]
-    found = target_aware_similarity(encoded, encoded, model.attention, norm=model.part_norm)
+    own = model.attention.attend(encoded.tokens, encoded.keys, encoded.part_queries).features
+    found = model.similarity(encoded, encoded)
     close(found.diagonal(), torch.ones(6, dtype=torch.float64))
     # An image's parts read on itself are its own: the target of every comparison.
     parts = model.embed(images, 0)[:, 6:].unflatten(1, (3, 6)) * 6**0.5
@@ -133,19 +134,38 @@ def test_empty_sides(direction: Direction, q: int, g: int) -> None:
 def test_reads_what_the_model_encodes() -> None:
     model = small_cal().eval()
     images = torch.randn(4, 3, 16, 8)
-    similarity = target_aware_similarity(model.encode(images[:1], 1), model.encode(images[1:], 0), model.attention)
+    similarity = model.similarity(model.encode(images[:1], 1), model.encode(images[1:], 0))
     assert similarity.shape == (1, 3)
     assert not similarity.requires_grad
 
 
-def test_rows_selects_images() -> None:
-    attention = tsaa_of(4)
-    images = encoded(attention, values((3, 5, 4), 0), values((3, 2, 4), 1))
-    chosen = images.rows(torch.tensor([2, 0]))
-    assert torch.equal(chosen.tokens, images.tokens[[2, 0]])
-    assert torch.equal(chosen.keys, images.keys[[2, 0]])
-    assert torch.equal(chosen.part_queries.queries, images.part_queries.queries[[2, 0]])
-    assert torch.equal(chosen.part_queries.gates, images.part_queries.gates[[2, 0]])
+@given(
+    st.integers(0, 3),
+    st.integers(1, 4),
+    st.integers(0, 5),
+    SEEDS,
+    st.sampled_from(DIRECTIONS),
+    st.sampled_from([1, 3000, 1 << 28]),
+    st.booleans(),
+)
+def test_lists_are_the_pairs_of_the_whole_table(
+    q: int, g: int, s: int, seed: int, direction: Direction, memory: int, normed: bool
+) -> None:
+    """In any chunks; −1 stands for no image, and is never nearest."""
+    attention, norm = tsaa_of(3, seed), None
+    if normed:
+        norm = nn.BatchNorm1d(2 * 3, dtype=torch.float64)
+        norm(values((5, 6), seed + 4))
+        norm.eval()
+    query = encoded(attention, values((q, 4, 3), seed), values((q, 2, 3), seed + 1))
+    gallery = encoded(attention, values((g, 5, 3), seed + 2), values((g, 2, 3), seed + 3))
+    pairs = torch.randint(-1, g, (q, s), generator=torch.Generator().manual_seed(seed))
+    table = target_aware_similarity(query, gallery, attention, direction=direction, norm=norm)
+    expected = table.gather(1, pairs.clamp_min(0)).masked_fill(pairs < 0, -torch.inf)
+    close(
+        target_aware_similarity(query, gallery, attention, direction=direction, norm=norm, pairs=pairs, memory=memory),
+        expected,
+    )
 
 
 @pytest.mark.parametrize("norm", [None, nn.BatchNorm1d(4 * 64).eval()], ids=["plain", "norm"])
@@ -172,10 +192,10 @@ def test_nothing_larger_than_the_memory_allowed_is_made(direction: Direction, no
 def test_bad_input_is_refused_with_who_the_rule_and_what_came() -> None:
     attention = TSAA(4)
     images = encoded(attention, torch.randn(2, 5, 4), torch.randn(2, 2, 4))
-    half = Encoded(*(x.half() for x in images[:2]), PartQueries(*(x.half() for x in images.part_queries)))
-    nothing = images._replace(part_queries=PartQueries(*(x[:, :0] for x in images.part_queries)))
+    half = images.to(torch.float16)
+    nothing = replace(images, part_queries=PartQueries(*(x[:, :0] for x in images.part_queries)))
     tokens = Encoded(images.tokens.long(), images.keys, images.part_queries)
-    far = Encoded(*(x.to("meta") for x in images[:2]), images.part_queries)
+    far = replace(images, tokens=images.tokens.to("meta"), keys=images.keys.to("meta"))
     others = encoded(TSAA(6), torch.randn(2, 5, 6), torch.randn(2, 2, 6))
     wrong: list[tuple[Any, Any]] = [
         (tuple(images), images),

@@ -12,6 +12,9 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
+from torch.distributed.tensor import DTensor
 from torch.nn.parallel import DistributedDataParallel
 
 from concordant import CALLoss, PartCenterLoss, distributed
@@ -53,6 +56,23 @@ def gathered(name: str, rank: int | None) -> dict[str, Tensor]:
     return {"features": features.detach(), "ids": ids, "loss": loss.detach(), **gradients(linear)}
 
 
+def penalised(name: str, rank: int | None) -> dict[str, Tensor]:
+    """A gradient penalty under `gather`: the gradient of the gradient that all processes ask of a row."""
+    linear = randomize(nn.Linear(3, 2, dtype=torch.float64))
+    inputs = torch.randn(6, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    features = linear(inputs[rows_of(name, rank)])
+    loss = pairwise(distributed.gather(features))
+    # Each process has the loss of all rows, so the sum over processes is what it asks; their mean is the loss's.
+    (asked,) = torch.autograd.grad(loss / distributed.world_size(), features, create_graph=True)
+    penalty = asked.square().sum()
+    penalty.backward()
+    total = {f"gradient of {name}": p.grad for name, p in linear.named_parameters() if p.grad is not None}
+    if rank is not None:
+        for gradient in total.values():
+            dist.all_reduce(gradient)  # the penalty of all rows is the sum of the processes'
+    return total
+
+
 class OwnAndCross(nn.Module):
     """Two kinds of part features from one input."""
 
@@ -71,8 +91,8 @@ def centers(rank: int | None) -> dict[str, Tensor]:
     model = parallel(plain, rank)
     inputs = torch.randn(7, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     own, cross = model(inputs[rows])
-    batch = (distributed.gather(x) for x in (own, cross, LABELS[rows], MODALITY[rows]))
-    loss = PartCenterLoss(2.0)(*batch)
+    batch = distributed.gather(own, cross, LABELS[rows], MODALITY[rows])
+    loss = PartCenterLoss(margin=2.0)(*batch)
     loss.backward()
     return {"loss": loss.detach(), **gradients(plain)}
 
@@ -90,13 +110,37 @@ def training_step(rank: int | None) -> dict[str, Tensor]:
     return {name: value.detach() for name, value in terms.named().items()} | gradients(plain)
 
 
+def sharded(rank: int | None) -> dict[str, Tensor]:
+    """CAL under FSDP2, the attention a unit of its own, on the same rows in each process."""
+    torch.manual_seed(0)
+    model = small_cal(dtype=torch.float64).eval()
+    if rank is not None:
+        mesh = init_device_mesh("cpu", (2,))
+        for unit in (model.attention, model.backbone, model):
+            fully_shard(unit, mesh=mesh)
+        for method in ("embed", "encode", "similarity"):
+            register_fsdp_forward_method(model, method)
+    images = torch.randn(4, 3, 16, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    labels, modality = torch.tensor([0, 1, 0, 1]), torch.tensor([0, 0, 1, 1])
+    loss = CALLoss(triplet=0, part_triplet=0)  # which a row's copy in the other process would change
+    loss(model(images, labels, modality), labels, modality).total.backward()
+    results = {
+        name: gradient.full_tensor() if isinstance(gradient, DTensor) else gradient
+        for name, gradient in gradients(model).items()
+    }
+    with torch.no_grad():
+        encoded = model.encode(images, modality)
+        return results | {"embed": model.embed(images, modality), "similarity": model.similarity(encoded, encoded)}
+
+
 def gradients(module: nn.Module) -> dict[str, Tensor]:
     return {f"gradient of {name}": p.grad for name, p in module.named_parameters() if p.grad is not None}
 
 
 def everything(rank: int | None) -> dict[str, dict[str, Tensor]]:
     results: dict[str, Any] = {f"gather, {name}": gathered(name, rank) for name in SPLITS}
-    return results | {"centers": centers(rank), "training step": training_step(rank)}
+    results |= {f"penalty, {name}": penalised(name, rank) for name in SPLITS}
+    return results | {"centers": centers(rank), "training step": training_step(rank), "sharded": sharded(rank)}
 
 
 def work(rank: int, folder: str) -> None:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from concordant import CAL, TSAA, CALOutput, MinedParts, Refined
+from concordant import CAL, TSAA, CALOutput, MinedParts, PartQueries, Refined
 
 TIGHT = {"rtol": 1e-9, "atol": 1e-9}
 
@@ -37,12 +37,19 @@ def mlp_of(perceptron: nn.Module) -> list[tuple[list[list[float]], list[float]]]
     return [linear_of(layer) for layer in perceptron.children() if isinstance(layer, nn.Linear)]
 
 
+class Convolution(nn.Conv2d):
+    """A backbone that may be told the modality, and does not use it."""
+
+    def forward(self, images: Tensor, modality: int | Tensor = 0) -> Tensor:
+        return super().forward(images)
+
+
 def small_cal(**settings: object) -> CAL:
     """CAL on a backbone of one convolution: 16 x 8 images to 8 tokens of 6 channels, three parts, four identities."""
     dtype = cast(torch.dtype, settings.get("dtype", torch.float32))
     device = cast("str | None", settings.get("device"))
-    backbone = nn.Conv2d(3, 6, 4, stride=4, dtype=dtype, device=device)
-    arguments = {"channels": 6, "num_classes": 4, "num_parts": 3} | settings
+    backbone = Convolution(3, 6, 4, stride=4, dtype=dtype, device=device)
+    arguments = {"channels": 6, "num_parts": 3, "num_classes": 4} | settings
     return CAL(backbone, **arguments)  # type: ignore[arg-type]
 
 
@@ -63,17 +70,21 @@ def cal_output(
     def draw(*shape: int) -> Tensor:
         return torch.randn(*shape, generator=generator, dtype=dtype)
 
+    def refined() -> Refined:
+        attention = (3 * draw(n, p, t)).softmax(dim=2)
+        return Refined(draw(n, p, c), attention, draw(n, t, c), PartQueries(draw(n, p, c), draw(n, p, c)))
+
     candidates = (labels[:, None] == labels) & (modality[:, None] != modality)
     paired = candidates.any(dim=1) if n else candidates.new_zeros(0)
     partner = torch.where(paired, candidates.int().argmax(dim=1), torch.arange(n)) if n else labels.clone()
     return CALOutput(
         features=draw(n, c),
         logits=draw(n, k),
-        mined=MinedParts(draw(n, p, c), draw(n, t, p).softmax(dim=1)),
+        mined=MinedParts(draw(n, p, c), draw(n, p, t).softmax(dim=2)),
         mined_logits=draw(n, p, k),
-        own=Refined(draw(n, p, c), (3 * draw(n, p, t)).softmax(dim=2)),
+        own=refined(),
         own_logits=draw(n, p, k),
-        cross=Refined(draw(n, p, c), (3 * draw(n, p, t)).softmax(dim=2)),
+        cross=refined(),
         cross_logits=draw(n, p, k),
         partner=partner,
         paired=paired,

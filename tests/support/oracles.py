@@ -1,4 +1,4 @@
-"""The source's equations, written out as literal loops over Python floats.
+"""The paper's equations, written out as literal loops over Python floats.
 
 Nothing here is shared with the library: no einsum, no broadcasting, no torch operation on values. Each function reads
 like its formula, one index at a time, so that agreement with the library to 1e-9 in float64 says that the library
@@ -120,8 +120,7 @@ def part_scores(
                 for channels, reducer in zip(pooled, reducers, strict=True):
                     reduced += [activation(value) for value in linear([channel[y][x] for channel in channels], reducer)]
                 logits.append(linear(reduced, head))
-        columns = [softmax([row[part] for row in logits]) for part in range(len(head[1]))]
-        batch.append([[column[token] for column in columns] for token in range(height * width)])
+        batch.append([softmax([row[part] for row in logits]) for part in range(len(head[1]))])
     return tensor(batch)
 
 
@@ -131,21 +130,16 @@ def top_k_count(alpha: Fraction, tokens: int, parts: int) -> int:
 
 
 def aggregate(tokens: Tensor, scores: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """P = S^T T / sum_j S_j, where S keeps each part's `count` highest scores. Returns (features, selection)."""
+    """P = S T / sum_j S_j, where S keeps each part's `count` highest scores. Returns (features, selection)."""
     features, selections = [], []
     for image, image_scores in zip(tokens.tolist(), scores.tolist(), strict=True):
-        t, p, c = len(image), len(image_scores[0]), len(image[0])
-        selection = [[0.0] * p for _ in range(t)]
-        for part in range(p):
-            order = sorted(range(t), key=lambda token: image_scores[token][part], reverse=True)
-            for token in order[:count]:
-                selection[token][part] = image_scores[token][part]
-        rows = []
-        for part in range(p):
-            total = math.fsum(selection[token][part] for token in range(t))
-            rows.append(
-                [math.fsum(selection[token][part] * image[token][ch] for token in range(t)) / total for ch in range(c)]
-            )
+        rows, selection = [], []
+        for part in image_scores:
+            kept = sorted(range(len(part)), key=part.__getitem__, reverse=True)[:count]
+            selection.append([part[token] if token in kept else 0.0 for token in range(len(part))])
+            total = math.fsum(part[token] for token in kept)
+            columns = zip(*image, strict=True)
+            rows.append([math.fsum(part[token] * column[token] for token in kept) / total for column in columns])
         features.append(rows)
         selections.append(selection)
     return tensor(features), tensor(selections)
@@ -164,15 +158,9 @@ def discriminative(logits: Tensor, labels: Tensor) -> Vec:
     ]
 
 
-def diversity(selection: Tensor) -> Vec:
-    """L_div = sum over i < j of (S^T S)_ij, one value an image."""
-    values = []
-    for image in selection.tolist():
-        p = len(image[0])
-        values.append(
-            math.fsum(math.fsum(row[i] * row[j] for row in image) for i in range(p) for j in range(p) if i < j)
-        )
-    return values
+def diversity(maps: Tensor) -> list[Vec]:
+    """L_div = sum over i < j of (S S^T)_ij; the terms of each image, pair by pair."""
+    return [[dot(a, b) for i, a in enumerate(image) for b in image[i + 1 :]] for image in maps.tolist()]
 
 
 # attending -----------------------------------------------------------------------------------------------------------
@@ -322,17 +310,17 @@ def matching_weights(own_attention: Tensor, cross_attention: Tensor) -> list[Mat
 
 def match_distill(
     own_attention: Tensor, cross_attention: Tensor, own_logits: Tensor, cross_logits: Tensor
-) -> tuple[Vec, Vec, list[list[int]]]:
-    """L_kd1, L_kd2 and M, one an image: M[u] is the own part that cross part u is matched with."""
-    attention_losses, prediction_losses, matchings = [], [], []
+) -> tuple[list[Vec], list[Vec], list[list[int]]]:
+    """The edges of L_kd1 and L_kd2, and M, image by image: M[u] is the own part that cross part u is matched with."""
+    kd1, kd2, matchings = [], [], []
     for weights, own, cross in zip(
         matching_weights(own_attention, cross_attention), own_logits.tolist(), cross_logits.tolist(), strict=True
     ):
-        matching, total = best_matching(weights)
-        attention_losses.append(-total)
-        prediction_losses.append(math.fsum(kl_divergence(cross[u], own[v]) for u, v in enumerate(matching)))
+        matching, _ = best_matching(weights)
+        kd1.append([-weights[u][v] for u, v in enumerate(matching)])
+        kd2.append([kl_divergence(cross[u], own[v]) for u, v in enumerate(matching)])
         matchings.append(matching)
-    return attention_losses, prediction_losses, matchings
+    return kd1, kd2, matchings
 
 
 def kl_divergence(p_logits: Sequence[float], q_logits: Sequence[float]) -> float:
@@ -349,75 +337,6 @@ def most_frequent(matchings: Sequence[Sequence[int]]) -> list[int]:
 def cross_entropy(logits: Tensor, labels: Tensor) -> Vec:
     """-log softmax(logits)_y, one value a row."""
     return [-log_softmax(row)[y] for row, y in zip(logits.tolist(), labels.tolist(), strict=True)]
-
-
-# retrieval -----------------------------------------------------------------------------------------------------------
-
-
-def rank_metrics(
-    similarity: Tensor, query_ids: Tensor, gallery_ids: Tensor, exclude: Tensor | None, ranks: int, cmc_over: str
-) -> tuple[Vec, float, float, int]:
-    """CMC, mAP, mINP and the number of queries counted, one query after the other.
-
-    The gallery is sorted by falling similarity, equal ones in the gallery's order. CMC over identities walks down the
-    list and counts each identity where it first appears; average precision and mINP are over images.
-    """
-    ids = gallery_ids.tolist()
-    cmc, precisions, inps = [0] * ranks, [], []
-    excluded = torch.zeros(similarity.shape, dtype=torch.bool).tolist() if exclude is None else exclude.tolist()
-    for row, identity, skip in zip(similarity.tolist(), query_ids.tolist(), excluded, strict=True):
-        order = sorted((g for g in range(len(ids)) if not skip[g]), key=lambda g: -row[g])
-        listed = [ids[g] for g in order]
-        if identity not in listed:
-            continue
-        walked = list(dict.fromkeys(listed)) if cmc_over == "identities" else listed
-        first = walked.index(identity)
-        for rank in range(first, ranks):
-            cmc[rank] += 1
-        found, precision, last = 0, [], 0
-        for place, other in enumerate(listed, start=1):
-            if other == identity:
-                found, last = found + 1, place
-                precision.append(found / place)
-        precisions.append(math.fsum(precision) / found)
-        inps.append(found / last)
-    count = len(precisions)
-    return [hits / count for hits in cmc], math.fsum(precisions) / count, math.fsum(inps) / count, count
-
-
-def target_aware_similarity(
-    query_tokens: Tensor,
-    query_parts: Tensor,
-    gallery_tokens: Tensor,
-    gallery_parts: Tensor,
-    attend_to: Callable[[Tensor, Tensor, Tensor], Tensor],
-    direction: str,
-) -> Tensor:
-    """Pair by pair: the mean over parts of the cosine between A(T_g; P)_k and A(T_q; P)_k.
-
-    `attend_to(tokens, parts, home)` is one call of the attention for one pair, `home` the tokens that the parts were
-    mined from.
-    """
-
-    def reads(tokens: Tensor, parts: Tensor, home: Tensor) -> Mat:
-        return attend_to(tokens[None], parts[None], home[None])[0].tolist()
-
-    table = []
-    for tq, pq in zip(query_tokens, query_parts, strict=True):
-        row = []
-        for tg, pg in zip(gallery_tokens, gallery_parts, strict=True):
-            values = []
-            if direction in ("query", "both"):
-                values.append(_mean_cosine(reads(tg, pq, tq), reads(tq, pq, tq)))
-            if direction in ("gallery", "both"):
-                values.append(_mean_cosine(reads(tg, pg, tg), reads(tq, pg, tg)))
-            row.append(math.fsum(values) / len(values))
-        table.append(row)
-    return tensor(table)
-
-
-def _mean_cosine(a: Mat, b: Mat) -> float:
-    return math.fsum(cosine(x, y, 1e-12) for x, y in zip(a, b, strict=True)) / len(a)
 
 
 # pairing -------------------------------------------------------------------------------------------------------------

@@ -1,24 +1,15 @@
-"""What every attention by parts shares: its types, the softmax over tokens, and the weighted mean."""
+"""What each attention by parts shares: its types, the softmax over tokens, and the weighted mean."""
 
 from __future__ import annotations
 
 import math
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
-from concordant._checks import check_floating, check_shapes
+from concordant._checks import checked
 from concordant._precision import upcast
-
-
-class Refined(NamedTuple):
-    """Parts as an attention saw them in an image."""
-
-    features: Float[Tensor, "b p c"]
-    """A(T; P): each part's feature, refined on the tokens."""
-    attention: Float[Tensor, "b p t"]
-    """S(T, P): each part's distribution over the tokens."""
 
 
 class PartQueries(NamedTuple):
@@ -27,30 +18,23 @@ class PartQueries(NamedTuple):
     queries: Float[Tensor, "b p d"]
     """P̂."""
     gates: Float[Tensor, "b p c"]
-    """M(P; θ3): what each part makes of each channel."""
+    """M(P; θ3): the factor of each channel, for each part."""
 
 
-class PartAttention(Protocol):
-    """What `TSAA` and `DotProductAttention` both are."""
+class Refined(NamedTuple):
+    """Parts refined on the tokens of an image, and what they were read with."""
 
-    def __call__(
-        self,
-        tokens: Float[Tensor, "b t c"],
-        parts: Float[Tensor, "b p c"],
-        source: Float[Tensor, "b s c"] | None = None,
-    ) -> Refined: ...
-
-    def encode_tokens(self, tokens: Float[Tensor, "b t c"]) -> Float[Tensor, "b t d"]: ...
-
-    def encode_parts(
-        self, parts: Float[Tensor, "b p c"], source: Float[Tensor, "b s c"] | None = None
-    ) -> PartQueries: ...
-
-    def attend(
-        self, tokens: Float[Tensor, "b t c"], keys: Float[Tensor, "b t d"], part_queries: PartQueries
-    ) -> Refined: ...
+    features: Float[Tensor, "b p c"]
+    """A(T; P): each part's feature, refined on the tokens."""
+    attention: Float[Tensor, "b p t"]
+    """S(T, P): each part's distribution over the tokens."""
+    keys: Float[Tensor, "b t d"]
+    """T̂ of the tokens."""
+    part_queries: PartQueries
+    """P̂ of the parts, and their gates."""
 
 
+@checked()
 def spatial_similarity(queries: Float[Tensor, "b p d"], keys: Float[Tensor, "b t d"]) -> Float[Tensor, "b p t"]:
     """How each part's attention is spread over the tokens.
 
@@ -66,13 +50,12 @@ def spatial_similarity(queries: Float[Tensor, "b p d"], keys: Float[Tensor, "b t
     >>> spatial_similarity(torch.zeros(1, 1, 4), torch.randn(1, 2, 4)).tolist()
     [[[0.5, 0.5]]]
     """
-    sizes = check_shapes("spatial_similarity", queries=(queries, "b p d"), keys=(keys, "b t d"))
-    check_floating("spatial_similarity", queries=queries, keys=keys)
     # Divided before the product: in float16 a product over d would overflow first.
-    logits = (queries / math.sqrt(sizes["d"])) @ keys.transpose(1, 2)
+    logits = (queries / math.sqrt(queries.shape[2])) @ keys.transpose(1, 2)
     return upcast(logits).softmax(dim=2)
 
 
+@checked()
 def refine(
     tokens: Float[Tensor, "b t c"], attention: Float[Tensor, "b p t"], gates: Float[Tensor, "b p c"]
 ) -> Float[Tensor, "b p c"]:
@@ -91,6 +74,64 @@ def refine(
     >>> refine(tokens, attention, torch.tensor([[[10.0]]])).tolist()
     [[[30.0]]]
     """
-    check_shapes("refine", tokens=(tokens, "b t c"), attention=(attention, "b p t"), gates=(gates, "b p c"))
-    check_floating("refine", tokens=tokens, attention=attention, gates=gates)
     return (attention.to(tokens.dtype) @ tokens) * gates.to(tokens.dtype)
+
+
+class PartAttention(nn.Module):
+    """What `TSAA` and `DotProductAttention` share, and any attention for `CAL(attention=)`.
+
+    Equation: `A(T; P) = softmax(P̂ T̂ᵀ / √d) T ⊗ M(P)`, over tokens; ⊗ channel by channel.
+
+    A subclass says how tokens become keys T̂ (`encode_tokens`) and parts become queries P̂ and gates M(P)
+    (`encode_parts`). Both are computed once an image; `attend` then reads any parts on any tokens.
+
+    Shape: tokens (b, t, c), parts (b, p, c), norm_source (b, s, c) → Refined(features (b, p, c), attention (b, p, t),
+    keys (b, t, d), part_queries).
+
+    Raises: ValueError for shapes that do not fit or integer types.
+
+    Reference: CAL (ICCV 2023), TSAA.
+
+    >>> import torch
+    >>> class Halves(PartAttention):
+    ...     def encode_tokens(self, tokens):
+    ...         return tokens
+    ...     def encode_parts(self, parts, norm_source=None):
+    ...         return PartQueries(parts, torch.full_like(parts, 0.5))
+    >>> Halves()(torch.ones(1, 4, 8), torch.ones(1, 2, 8)).features[0, 0, 0].item()
+    0.5
+    """
+
+    if TYPE_CHECKING:  # `nn.Module` says Any
+
+        def __call__(
+            self,
+            tokens: Float[Tensor, "b t c"],
+            parts: Float[Tensor, "b p c"],
+            norm_source: Float[Tensor, "b s c"] | None = None,
+        ) -> Refined: ...
+
+    @checked()
+    def forward(
+        self,
+        tokens: Float[Tensor, "b t c"],
+        parts: Float[Tensor, "b p c"],
+        norm_source: Float[Tensor, "b s c"] | None = None,
+    ) -> Refined:
+        return self.attend(tokens, self.encode_tokens(tokens), self.encode_parts(parts, norm_source))
+
+    def encode_tokens(self, tokens: Float[Tensor, "b t c"]) -> Float[Tensor, "b t d"]:
+        """Keys T̂."""
+        raise NotImplementedError
+
+    def encode_parts(
+        self, parts: Float[Tensor, "b p c"], norm_source: Float[Tensor, "b s c"] | None = None
+    ) -> PartQueries:
+        """Queries P̂ and gates M(P)."""
+        raise NotImplementedError
+
+    @staticmethod
+    def attend(tokens: Float[Tensor, "b t c"], keys: Float[Tensor, "b t d"], part_queries: PartQueries) -> Refined:
+        """`A = softmax(P̂ T̂ᵀ / √d) T ⊗ M(P)`, from encoded tokens and parts; no parameters."""
+        attention = spatial_similarity(part_queries.queries, keys)
+        return Refined(refine(tokens, attention, part_queries.gates), attention, keys, part_queries)

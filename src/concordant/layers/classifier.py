@@ -8,9 +8,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from concordant._checks import check_floating, check_positive, check_shapes
+from concordant._checks import as_sizes, checked
 
 
+@checked()
 def classify_parts(
     features: Float[Tensor, "b p c"], weight: Float[Tensor, "p k c"], bias: Float[Tensor, "p k"] | None = None
 ) -> Float[Tensor, "b p k"]:
@@ -27,13 +28,8 @@ def classify_parts(
     >>> classify_parts(torch.ones(1, 2, 3), torch.stack([torch.ones(4, 3), torch.zeros(4, 3)]))[0].tolist()
     [[3.0, 3.0, 3.0, 3.0], [0.0, 0.0, 0.0, 0.0]]
     """
-    check_shapes("classify_parts", features=(features, "b p c"), weight=(weight, "p k c"))
-    check_floating("classify_parts", features=features, weight=weight)
     logits = (features.transpose(0, 1) @ weight.transpose(1, 2)).transpose(0, 1)
-    if bias is not None:
-        check_shapes("classify_parts", weight=(weight, "p k c"), bias=(bias, "p k"))
-        logits = logits + bias.to(logits.dtype)
-    return logits
+    return logits if bias is None else logits + bias.to(logits.dtype)
 
 
 class PartClassifier(nn.Module):
@@ -42,10 +38,10 @@ class PartClassifier(nn.Module):
     Equation: `Φ_i(P_i) = W_i P_i + β_i` before the softmax.
 
     Args:
-        num_parts: `p`.
         channels: `c`.
+        num_parts: `p`.
         num_classes: `k`, the identities.
-        bias: learn β; without it, it is zero.
+        bias: learn β; with False it is zero.
 
     Shape: features (b, p, c) → logits (b, p, k).
 
@@ -53,14 +49,14 @@ class PartClassifier(nn.Module):
 
     Reference: CAL (ICCV 2023), the classifiers Φ of the saliency constraint.
 
-    >>> PartClassifier(3, 8, num_classes=5)(torch.randn(2, 3, 8)).shape
+    >>> PartClassifier(8, num_parts=3, num_classes=5)(torch.randn(2, 3, 8)).shape
     torch.Size([2, 3, 5])
     """
 
     def __init__(
         self,
-        num_parts: int,
         channels: int,
+        num_parts: int,
         num_classes: int,
         *,
         bias: bool = True,
@@ -68,10 +64,12 @@ class PartClassifier(nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        check_positive("PartClassifier", num_parts=num_parts, channels=channels, num_classes=num_classes)
-        self.num_parts, self.channels, self.num_classes = num_parts, channels, num_classes
-        self.weight = nn.Parameter(torch.empty(num_parts, num_classes, channels, device=device, dtype=dtype))
-        self.bias = nn.Parameter(torch.empty(num_parts, num_classes, device=device, dtype=dtype)) if bias else None
+        self.channels, self.num_parts, self.num_classes = as_sizes(
+            "PartClassifier", channels=channels, num_parts=num_parts, num_classes=num_classes
+        )
+        shape = self.num_parts, self.num_classes
+        self.weight = nn.Parameter(torch.empty(*shape, self.channels, device=device, dtype=dtype))
+        self.bias = nn.Parameter(torch.empty(*shape, device=device, dtype=dtype)) if bias else None
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -81,9 +79,9 @@ class PartClassifier(nn.Module):
         if self.bias is not None:
             nn.init.zeros_(self.bias)
 
+    @checked(p="num_parts", c="channels")
     def forward(self, features: Float[Tensor, "b p c"]) -> Float[Tensor, "b p k"]:
-        check_shapes("PartClassifier", weight=(self.weight, "p k c"), features=(features, "b p c"))
         return classify_parts(features, self.weight, self.bias)
 
     def extra_repr(self) -> str:
-        return f"{self.num_parts}, {self.channels}, {self.num_classes}, bias={self.bias is not None}"
+        return f"{self.channels}, {self.num_parts}, {self.num_classes}, bias={self.bias is not None}"

@@ -6,21 +6,22 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from concordant._checks import check_floating, check_shapes, require
+from concordant._checks import check_number, checked
 from concordant._precision import upcast
 
 
+@checked()
 def instance_norm(
-    features: Float[Tensor, "b l c"], source: Float[Tensor, "b s c"] | None = None, *, eps: float = 1e-5
+    features: Float[Tensor, "b l c"], norm_source: Float[Tensor, "b s c"] | None = None, *, eps: float = 1e-5
 ) -> Float[Tensor, "b l c"]:
-    """Normalise each instance and channel over its tokens, by its own statistics or a source's.
+    """Normalise each instance and channel over its tokens, by its own statistics or those of a `norm_source`.
 
-    Equation: `IN(X) = (X − μ(Y)) / √(σ²(Y) + ε)`, with Y the source, or X itself. σ² is the biased variance. In
-    float32 or wider.
+    Equation: `IN(X) = (X − μ(Y)) / √(σ²(Y) + ε)`, with Y the `norm_source`, or X itself. σ² is the biased
+    variance. In float32 or wider.
 
     Args:
         features: X, (b, l, c): tokens or parts.
-        source: Y, (b, s, c), whose statistics are used in place of X's.
+        norm_source: Y, (b, s, c), whose statistics are used in place of X's.
         eps: ε, added to the variance.
 
     Shape: (b, l, c) → (b, l, c).
@@ -32,16 +33,9 @@ def instance_norm(
     >>> instance_norm(torch.tensor([[[1.0], [3.0]]])).flatten()
     tensor([-1.0000,  1.0000])
     """
-    check_shapes("instance_norm", features=(features, "b l c"))
-    require(eps > 0, "instance_norm", "`eps` must be positive", eps)
-    check_floating("instance_norm", features=features)
+    check_number("instance_norm", eps=eps, above=0)
     features = upcast(features)
-    if source is None:
-        source = features
-    else:
-        check_shapes("instance_norm", features=(features, "b l c"), source=(source, "b s c"))
-        check_floating("instance_norm", source=source)
-        source = upcast(source)
+    source = features if norm_source is None else upcast(norm_source)
     # Two means: `torch.var_mean` over an axis that is not the last one takes ten times as long on a CPU.
     mean = source.mean(dim=1, keepdim=True)
     variance = (source - mean).square().mean(dim=1, keepdim=True)

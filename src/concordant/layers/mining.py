@@ -1,21 +1,31 @@
-"""Sources of part queries: mined from the image (DRM), learnt, or cut in stripes."""
+"""Sources of part queries: mined from the image (DRM), learned, or cut in stripes."""
 
 from __future__ import annotations
-
-import math
 
 import torch
 from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from concordant._checks import check_floating, check_positive, check_shapes, require
+from concordant._checks import as_sizes, checked
 from concordant.layers.aggregation import MinedParts, TopKAggregator, aggregate_tokens
 from concordant.layers.scoring import PartScorer
 
 
+@checked()
 def to_tokens(feature_map: Float[Tensor, "b c h w"]) -> Float[Tensor, "b t c"]:
-    """The flattened feature map T, row by row.
+    """Flatten a feature map to tokens, row by row.
+
+    Equation: `T_{y·w + x} = X_{:, y, x}`.
+
+    Args:
+        feature_map: X, (b, c, h, w), of a backbone.
+
+    Shape: feature_map (b, c, h, w) → (b, t, c), t = h·w.
+
+    Raises: ValueError for another shape or type.
+
+    Reference: CAL (ICCV 2023), the flattened feature map T.
 
     >>> to_tokens(torch.arange(4.0).reshape(1, 1, 2, 2))[0, :, 0].tolist()
     [0.0, 1.0, 2.0, 3.0]
@@ -26,16 +36,16 @@ def to_tokens(feature_map: Float[Tensor, "b c h w"]) -> Float[Tensor, "b t c"]:
 class PartMiner(nn.Module):
     """Salient region mining (DRM): score the tokens for each part, keep the best, average them.
 
-    Equation: `S = PartScorer(X)`, `P = Ŝᵀ T / Σ_j Ŝ_j` with `Ŝ = top-k(S, ceil(α·t / p))`.
+    Equation: `S = PartScorer(X)`, `P = Ŝ T / Σ_j Ŝ_j` with `Ŝ = top-k(S, ceil(α·t / p))`.
 
     Args:
         channels: `c` of the feature map.
         num_parts: `p`.
         alpha: see `TopKAggregator`.
         pool_sizes: see `PartScorer`.
-        reduction: see `PartScorer`.
+        reduction_ratio: see `PartScorer`.
 
-    Shape: feature_map (b, c, h, w) → MinedParts(features (b, p, c), selection (b, t, p)).
+    Shape: feature_map (b, c, h, w) → MinedParts(features (b, p, c), selection (b, p, t)).
 
     Raises: ValueError as `PartScorer` and `TopKAggregator` do.
 
@@ -43,7 +53,7 @@ class PartMiner(nn.Module):
 
     >>> mined = PartMiner(8, num_parts=3)(torch.randn(2, 8, 4, 2))
     >>> mined.features.shape, mined.selection.shape
-    (torch.Size([2, 3, 8]), torch.Size([2, 8, 3]))
+    (torch.Size([2, 3, 8]), torch.Size([2, 3, 8]))
     """
 
     def __init__(
@@ -53,13 +63,18 @@ class PartMiner(nn.Module):
         *,
         alpha: float = 1.0,
         pool_sizes: tuple[int, ...] = (1, 3, 5),
-        reduction: int = 4,
+        reduction_ratio: int = 4,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
         self.scorer = PartScorer(
-            channels, num_parts, pool_sizes=pool_sizes, reduction=reduction, device=device, dtype=dtype
+            channels,
+            num_parts,
+            pool_sizes=pool_sizes,
+            reduction_ratio=reduction_ratio,
+            device=device,
+            dtype=dtype,
         )
         self.aggregator = TopKAggregator(alpha)
 
@@ -76,17 +91,16 @@ class PartMiner(nn.Module):
 class LearnableParts(nn.Module):
     """Part queries that are parameters, the same for every image: an ablation of `PartMiner`.
 
-    Equation: `P = W`, W (p, c) learnt. They are mined nowhere, so their selection is even: `Ŝ = 1 / t`.
+    Equation: `P = W`, W (p, c) learned. They are mined nowhere, so their selection is even: `Ŝ = 1 / t`.
 
-    Parameters have not the scale of any image's tokens. Instance normalisation with the tokens' statistics would blow
-    them up, and every part would attend to a single token from the first step on: give `CAL(statistics="parts")`, the
-    source's own statistics, with them.
+    Learned queries are not on the tokens' scale. Instance normalisation with the tokens' statistics would enlarge them
+    until each part attends to a single token: use `CAL(norm_source="parts")` with them.
 
     Args:
         channels: `c` of the feature map.
         num_parts: `p`.
 
-    Shape: feature_map (b, c, h, w) → MinedParts(features (b, p, c), selection (b, t, p)).
+    Shape: feature_map (b, c, h, w) → MinedParts(features (b, p, c), selection (b, p, t)).
 
     Raises: ValueError for bad settings, or a feature map of another rank, number of channels or type.
 
@@ -106,23 +120,19 @@ class LearnableParts(nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        check_positive("LearnableParts", channels=channels, num_parts=num_parts)
-        self.channels, self.num_parts = channels, num_parts
-        self.parts = nn.Parameter(torch.empty(num_parts, channels, device=device, dtype=dtype))
+        self.channels, self.num_parts = as_sizes("LearnableParts", channels=channels, num_parts=num_parts)
+        self.parts = nn.Parameter(torch.empty(self.num_parts, self.channels, device=device, dtype=dtype))
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
         """Draw the queries from a normal distribution of unit variance."""
         nn.init.normal_(self.parts)
 
+    @checked(c="channels")
     def forward(self, feature_map: Float[Tensor, "b c h w"]) -> MinedParts:
-        sizes = check_shapes("LearnableParts", feature_map=(feature_map, "b c h w"))
-        check_floating("LearnableParts", feature_map=feature_map)
-        fits = sizes["c"] == self.channels
-        require(fits, "LearnableParts", f"`feature_map` must have {self.channels} channels", sizes["c"])
-        tokens = sizes["h"] * sizes["w"]
-        selection = feature_map.new_full((sizes["b"], tokens, self.num_parts), 1 / max(tokens, 1))
-        return MinedParts(self.parts.to(feature_map.dtype).expand(sizes["b"], -1, -1), selection)
+        b, _, h, w = feature_map.shape
+        selection = feature_map.new_full((b, self.num_parts, h * w), 1 / max(h * w, 1))
+        return MinedParts(self.parts.to(feature_map.dtype).expand(b, -1, -1), selection)
 
     def extra_repr(self) -> str:
         return f"{self.channels}, {self.num_parts}"
@@ -137,7 +147,7 @@ class HorizontalParts(nn.Module):
     Args:
         num_parts: `p`.
 
-    Shape: feature_map (b, c, h, w) → MinedParts(features (b, p, c), selection (b, t, p)).
+    Shape: feature_map (b, c, h, w) → MinedParts(features (b, p, c), selection (b, p, t)).
 
     Raises: ValueError for bad settings, or a feature map of another rank or type.
 
@@ -149,21 +159,19 @@ class HorizontalParts(nn.Module):
 
     def __init__(self, num_parts: int) -> None:
         super().__init__()
-        check_positive("HorizontalParts", num_parts=num_parts)
-        self.num_parts = num_parts
+        (self.num_parts,) = as_sizes("HorizontalParts", num_parts=num_parts)
 
     def reset_parameters(self) -> None:
-        """Nothing is learnt here."""
+        """No parameters."""
 
+    @checked()
     def forward(self, feature_map: Float[Tensor, "b c h w"]) -> MinedParts:
-        sizes = check_shapes("HorizontalParts", feature_map=(feature_map, "b c h w"))
-        check_floating("HorizontalParts", feature_map=feature_map)
-        b, h, w, p = sizes["b"], sizes["h"], sizes["w"], self.num_parts
-        stripes = feature_map.new_zeros(h, p)
-        for part in range(p):
-            first, last = part * h // p, math.ceil((part + 1) * h / p)
-            stripes[first:last, part] = 1 / max((last - first) * w, 1)
-        selection = stripes[:, None, :].expand(h, w, p).reshape(1, h * w, p).expand(b, -1, -1)
+        (b, _, h, w), p = feature_map.shape, self.num_parts
+        part, row = (torch.arange(n, device=feature_map.device) for n in (p, h))
+        first, last = part * h // p, -(-(part + 1) * h // p)
+        stripes = ((row >= first[:, None]) & (row < last[:, None])).to(feature_map.dtype)
+        shares = stripes / ((last - first) * max(w, 1)).clamp_min(1)[:, None]
+        selection = shares[:, :, None].expand(b, p, h, w).flatten(2)
         return MinedParts(aggregate_tokens(to_tokens(feature_map), selection), selection)
 
     def extra_repr(self) -> str:

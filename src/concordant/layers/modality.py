@@ -10,16 +10,17 @@ from jaxtyping import Bool, Int
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
-from concordant._checks import check_integral, check_shapes, require
+from concordant._checks import as_integer, checked, require
 
 
-def per_modality(modules: Sequence[nn.Module] | nn.ModuleList, inputs: Tensor, modality: int | Tensor) -> Any:
+@checked()
+def per_modality(modules: Sequence[nn.Module] | nn.ModuleList, inputs: Tensor, modality: int | Int[Tensor, "n"]) -> Any:
     """Send each row through the module of its modality; outputs come back in the rows' order.
 
     Equation: `out[i] = modules[modality[i]](inputs[i])`.
 
     Args:
-        modules: one a modality; a single one serves all. Each may return a tensor or a (named) tuple of tensors.
+        modules: one for each modality; a single one serves all. Each may return a tensor or a (named) tuple of tensors.
         inputs: (n, …).
         modality: (n,) integers, or one integer for all rows.
 
@@ -39,13 +40,14 @@ def per_modality(modules: Sequence[nn.Module] | nn.ModuleList, inputs: Tensor, m
     """
     modules = list(modules)
     require(len(modules) > 0, "per_modality", "`modules` must hold at least one", "none")
-    if isinstance(modality, int):
-        last = max(len(modules) - 1, 1)
-        require(0 <= modality <= last, "per_modality", f"`modality` must be in 0 … {last}", modality)
-        return modules[modality if len(modules) > 1 else 0](inputs)
-    check_integral("per_modality", modality=modality)
-    fits = modality.shape == inputs.shape[:1]
-    require(fits, "per_modality", f"`modality` must be (n,) = {tuple(inputs.shape[:1])}", tuple(modality.shape))
+    if not isinstance(modality, Tensor):
+        index, last = as_integer(modality), max(len(modules) - 1, 1)
+        fits = index is not None and 0 <= index <= last
+        require(fits, "per_modality", f"`modality` must be a tensor or an integer in 0 … {last}", repr(modality))
+        return modules[index if index is not None and len(modules) > 1 else 0](inputs)
+    if modality.shape != inputs.shape[:1]:  # a message with sizes would fix them in a compiled graph
+        rule = f"`modality` must be (n,) = {tuple(inputs.shape[:1])}"
+        raise ValueError(f"per_modality: {rule}; got {tuple(modality.shape)}")
     if len(modules) == 1:
         return modules[0](inputs)
     if torch.compiler.is_compiling() or inputs.is_meta:
@@ -68,6 +70,7 @@ def per_modality(modules: Sequence[nn.Module] | nn.ModuleList, inputs: Tensor, m
     return tree_map(lambda *parts: torch.cat(parts)[order], *outputs)
 
 
+@checked()
 def draw_partners(
     labels: Int[Tensor, "n"], modality: Int[Tensor, "n"], *, generator: torch.Generator | None = None
 ) -> tuple[Int[Tensor, "n"], Bool[Tensor, "n"]]:
@@ -80,9 +83,8 @@ def draw_partners(
         modality: (n,).
         generator: where the draw comes from; by default torch's global one.
 
-    Shape: labels (n,), modality (n,) → partner (n,), paired (n,). A row whose identity is in no other modality is
-    its own partner, and is not
-    `paired`.
+    Shape: labels (n,), modality (n,) → partner (n,), paired (n,). A row whose identity is in no other modality is its
+    own partner, and is not `paired`.
 
     Raises: ValueError for shapes or types that do not fit.
 
@@ -92,13 +94,12 @@ def draw_partners(
     >>> partner.tolist(), paired.tolist()
     ([2, 1, 0], [True, False, True])
     """
-    sizes = check_shapes("draw_partners", labels=(labels, "n"), modality=(modality, "n"))
-    check_integral("draw_partners", labels=labels, modality=modality)
-    n, device = sizes["n"], labels.device
+    n, device = len(labels), labels.device
     if n == 0:
         return labels.long(), labels.bool()
     candidates = (labels[:, None] == labels) & (modality[:, None] != modality)
     # Uniform marks in [0, 1): the highest among the candidates wins.
-    marks = torch.rand(n, n, generator=generator, device=device).masked_fill(~candidates, -1.0)
+    # (`torch.rand` with a generator takes no symbolic sizes.)
+    marks = torch.empty(n, n, device=device).uniform_(generator=generator).masked_fill(~candidates, -1.0)
     paired = candidates.any(dim=1)
     return torch.where(paired, marks.argmax(dim=1), torch.arange(n, device=device)), paired

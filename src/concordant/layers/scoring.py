@@ -10,28 +10,27 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from concordant._checks import check_floating, check_positive, check_shapes, require
+from concordant._checks import as_integer, as_sizes, checked, require
 from concordant._precision import upcast
 
 
-def part_scores(score_maps: Float[Tensor, "b p h w"]) -> Float[Tensor, "b t p"]:
+@checked()
+def part_scores(score_maps: Float[Tensor, "b p h w"]) -> Float[Tensor, "b p t"]:
     """Softmax over space of one score map a part.
 
-    Equation: `S[b, t, k] = exp(z[b, k, t]) / Σ_t' exp(z[b, k, t'])`, with `t` running over the `h·w` tokens,
+    Equation: `S[b, k, t] = exp(z[b, k, t]) / Σ_t' exp(z[b, k, t'])`, with `t` running over the `h·w` tokens,
     row by row. Computed in float32 or wider.
 
-    Shape: score_maps (b, p, h, w) → scores (b, t, p), each part's scores summing to 1 over tokens.
+    Shape: score_maps (b, p, h, w) → scores (b, p, t), each part's scores summing to 1 over tokens.
 
     Raises: ValueError for another shape or an integer type.
 
     Reference: CAL (ICCV 2023), salient region mining, "part scoring".
 
     >>> part_scores(torch.zeros(1, 2, 2, 2))[0].tolist()
-    [[0.25, 0.25], [0.25, 0.25], [0.25, 0.25], [0.25, 0.25]]
+    [[0.25, 0.25, 0.25, 0.25], [0.25, 0.25, 0.25, 0.25]]
     """
-    check_shapes("part_scores", score_maps=(score_maps, "b p h w"))
-    check_floating("part_scores", score_maps=score_maps)
-    return upcast(rearrange(score_maps, "b p h w -> b (h w) p")).softmax(dim=1)
+    return upcast(rearrange(score_maps, "b p h w -> b p (h w)")).softmax(dim=2)
 
 
 class PartScorer(nn.Module):
@@ -44,19 +43,19 @@ class PartScorer(nn.Module):
         channels: `c` of the feature map.
         num_parts: `p`, how many parts to look for.
         pool_sizes: odd sizes of the max-pools, in tokens; 1 is the map itself.
-        reduction: each pooled map is reduced to `channels / reduction` channels.
+        reduction_ratio: each pooled map is reduced to `channels / reduction_ratio` channels.
 
-    Shape: feature_map (b, c, h, w) → scores (b, t, p), with t = h·w.
+    Shape: feature_map (b, c, h, w) → scores (b, p, t), with t = h·w.
 
     Raises: ValueError for bad settings, or a feature map of another rank, number of channels or type.
 
-    Where the source is silent: the sizes of the pools, the factor of the reduction and the ReLU after it are ours.
+    Where the paper is silent: the sizes of the pools, the reduction ratio and the ReLU after it are our choice.
 
     Reference: CAL (ICCV 2023), salient region mining, "part scoring".
 
     >>> scores = PartScorer(8, num_parts=3)(torch.randn(2, 8, 4, 2))
-    >>> scores.shape, torch.allclose(scores.sum(dim=1), torch.ones(2, 3))
-    (torch.Size([2, 8, 3]), True)
+    >>> scores.shape, torch.allclose(scores.sum(dim=2), torch.ones(2, 3))
+    (torch.Size([2, 3, 8]), True)
     """
 
     def __init__(
@@ -65,20 +64,23 @@ class PartScorer(nn.Module):
         num_parts: int,
         *,
         pool_sizes: tuple[int, ...] = (1, 3, 5),
-        reduction: int = 4,
+        reduction_ratio: int = 4,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        check_positive("PartScorer", channels=channels, num_parts=num_parts, reduction=reduction)
-        odd = isinstance(pool_sizes, tuple | list) and len(pool_sizes) > 0
-        odd = odd and all(isinstance(size, int) and size > 0 and size % 2 == 1 for size in pool_sizes)
+        self.channels, self.num_parts, self.reduction_ratio = as_sizes(
+            "PartScorer", channels=channels, num_parts=num_parts, reduction_ratio=reduction_ratio
+        )
+        sizes = [as_integer(size) for size in pool_sizes] if isinstance(pool_sizes, tuple | list) else []
+        odd = len(sizes) > 0 and all(size is not None and size > 0 and size % 2 == 1 for size in sizes)
         require(odd, "PartScorer", "`pool_sizes` must be a tuple of odd sizes, at least one", pool_sizes)
-        self.channels, self.num_parts = channels, num_parts
-        self.pool_sizes, self.reduction = tuple(sorted(pool_sizes)), reduction
-        hidden = max(channels // reduction, 1)
-        self.reduce = nn.ModuleList(nn.Conv2d(channels, hidden, 1, device=device, dtype=dtype) for _ in pool_sizes)
-        self.score = nn.Conv2d(hidden * len(pool_sizes), num_parts, 1, device=device, dtype=dtype)
+        self.pool_sizes = tuple(sorted(int(size) for size in pool_sizes))
+        hidden = max(self.channels // self.reduction_ratio, 1)
+        self.reduce = nn.ModuleList(
+            nn.Conv2d(self.channels, hidden, 1, device=device, dtype=dtype) for _ in self.pool_sizes
+        )
+        self.score = nn.Conv2d(hidden * len(self.pool_sizes), self.num_parts, 1, device=device, dtype=dtype)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -88,12 +90,8 @@ class PartScorer(nn.Module):
             nn.init.zeros_(cast(Tensor, conv.bias))
         self.score.reset_parameters()
 
-    def forward(self, feature_map: Float[Tensor, "b c h w"]) -> Float[Tensor, "b t p"]:
-        sizes = check_shapes("PartScorer", feature_map=(feature_map, "b c h w"))
-        check_floating("PartScorer", feature_map=feature_map)
-        require(
-            sizes["c"] == self.channels, "PartScorer", f"`feature_map` must have {self.channels} channels", sizes["c"]
-        )
+    @checked(c="channels")
+    def forward(self, feature_map: Float[Tensor, "b c h w"]) -> Float[Tensor, "b p t"]:
         pooled, reached, hidden = feature_map, 1, []
         for size, reduce in zip(self.pool_sizes, self.reduce, strict=True):
             # A pool of 2r + 1 is r pools of 3, one after the other: each size goes on from the last.
@@ -103,4 +101,5 @@ class PartScorer(nn.Module):
         return part_scores(self.score(torch.cat(hidden, dim=1)))
 
     def extra_repr(self) -> str:
-        return f"{self.channels}, {self.num_parts}, pool_sizes={self.pool_sizes}, reduction={self.reduction}"
+        sizes = f"{self.channels}, {self.num_parts}"
+        return f"{sizes}, pool_sizes={self.pool_sizes}, reduction_ratio={self.reduction_ratio}"

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import math
-from typing import cast
+from typing import Literal, cast
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from concordant._checks import check_floating, check_positive, check_shapes, require
-from concordant.layers.attention import PartQueries, Refined, refine, spatial_similarity
+from concordant._checks import as_sizes, check_choice, check_number, checked
+from concordant.layers.attention import PartAttention, PartQueries
 from concordant.layers.instance_norm import instance_norm
 
 
-class TSAA(nn.Module):
+class TSAA(PartAttention):
     """Let parts, of this image or of another, find and refine their regions among an image's tokens.
 
     Equation::
@@ -23,27 +23,29 @@ class TSAA(nn.Module):
         S(T, P) = softmax(P̂ T̂ᵀ / √d)          over tokens
         T̂ = M(IN(T); θ1),  P̂ = M(IN(P); θ2)
 
-    M are perceptrons with one hidden layer, IN is `instance_norm`: a change of any channel's scale or shift in the
-    tokens (the gap between modalities, seen as style) leaves the attention as it was.
+    M are perceptrons with one hidden layer, IN is `instance_norm`: a change of any channel's positive scale or its
+    shift in the tokens (the gap between modalities, seen as style) leaves the attention as it was.
 
     Args:
         channels: `c` of tokens and parts.
         dim: `d`, the width of queries and keys; by default `channels`, at most 256.
         channel_gate: with False, `M(P; θ3)` is 1: an ablation.
-        normalize: with False, IN is left out: an ablation.
-        sharpness: the logit that a token gets under its own query, on average, when training starts.
+        reduction_ratio: the gate's hidden layer has `channels / reduction_ratio` units.
+        instance_norm: True normalises both sides; "tokens" or "parts" that side alone; False neither. Over a single
+            part, IN without a `norm_source` gives zeros.
+        sharpness: the mean logit of a token under its own query, when training starts.
         eps: ε of IN.
 
-    Shape: tokens (b, t, c), parts (b, p, c), source (b, s, c) → Refined(features (b, p, c), attention (b, p, t)).
-    Tokens need no grid. `source` is what the parts were mined from: its statistics then stand for the parts' own,
-    which are noisy over a handful of parts.
+    Shape: tokens (b, t, c), parts (b, p, c), norm_source (b, s, c) → Refined(features (b, p, c), attention (b, p, t),
+    keys (b, t, d), part_queries). Tokens need no grid. `norm_source` is usually the tokens that the parts were mined
+    from: its statistics then replace the parts' own, which are noisy over a few parts.
 
     Raises: ValueError for bad settings, shapes that do not fit, or integer types.
 
-    Where the source is silent: the shapes of the perceptrons (θ1, θ2: c → d → d; θ3: c → c/4 → c with a sigmoid at
-    its end) and the initialisation. A linear layer's usual start gives logits near zero, so an attention that is
-    uniform and stays so. Here θ1 and θ2 start *equal* (they are separate afterwards) and keep the variance, so the
-    logits start as a similarity of tokens; the last layer is scaled so that their size does not depend on d.
+    Where the paper is silent: the shapes of the perceptrons (θ1, θ2: c → d → d; θ3: c → c/4 → c with a sigmoid at
+    its end) and the initialisation. The usual initialisation of linear layers gives logits near zero: a uniform
+    attention, which training does not leave. Here θ1 and θ2 start *equal* (they are separate afterwards) and keep the
+    variance, so the logits start as a similarity of tokens; the last layer's scale makes their size independent of d.
 
     FAQ: `queries` P̂ and `keys` T̂ are attention's usual words; the values are the tokens themselves.
 
@@ -61,28 +63,30 @@ class TSAA(nn.Module):
         dim: int | None = None,
         *,
         channel_gate: bool = True,
-        normalize: bool = True,
+        reduction_ratio: int = 4,
+        instance_norm: bool | Literal["tokens", "parts"] = True,
         sharpness: float = 10.0,
         eps: float = 1e-5,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        check_positive("TSAA", channels=channels)
-        dim = min(channels, 256) if dim is None else dim
-        check_positive("TSAA", dim=dim)
-        require(sharpness > 0, "TSAA", "`sharpness` must be positive", sharpness)
-        require(eps > 0, "TSAA", "`eps` must be positive", eps)
-        self.channels, self.dim, self.normalize = channels, dim, normalize
-        self.sharpness, self.eps = sharpness, eps
+        (self.channels,) = as_sizes("TSAA", channels=channels)
+        self.dim, self.reduction_ratio = as_sizes(
+            "TSAA", dim=min(self.channels, 256) if dim is None else dim, reduction_ratio=reduction_ratio
+        )
+        check_choice("TSAA", "instance_norm", instance_norm, (True, False, "tokens", "parts"))
+        check_number("TSAA", sharpness=sharpness, eps=eps, above=0)
+        self.instance_norm, self.sharpness, self.eps = instance_norm, sharpness, eps
 
         def perceptron(hidden: int, out: int) -> nn.Sequential:
-            first = nn.Linear(channels, hidden, device=device, dtype=dtype)
+            first = nn.Linear(self.channels, hidden, device=device, dtype=dtype)
             return nn.Sequential(first, nn.ReLU(), nn.Linear(hidden, out, device=device, dtype=dtype))
 
-        self.token_mlp = perceptron(dim, dim)
-        self.part_mlp = perceptron(dim, dim)
-        self.gate_mlp = perceptron(max(channels // 4, 1), channels) if channel_gate else None
+        self.token_mlp = perceptron(self.dim, self.dim)
+        self.part_mlp = perceptron(self.dim, self.dim)
+        hidden = max(self.channels // self.reduction_ratio, 1)
+        self.gate_mlp = perceptron(hidden, self.channels) if channel_gate else None
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -93,50 +97,31 @@ class TSAA(nn.Module):
         if self.gate_mlp is not None:
             _reset_perceptron(self.gate_mlp, 1.0)
 
-    def forward(
-        self,
-        tokens: Float[Tensor, "b t c"],
-        parts: Float[Tensor, "b p c"],
-        source: Float[Tensor, "b s c"] | None = None,
-    ) -> Refined:
-        check_shapes("TSAA", tokens=(tokens, "b t c"), parts=(parts, "b p c"))
-        return self.attend(tokens, self.encode_tokens(tokens), self.encode_parts(parts, source))
-
+    @checked(c="channels")
     def encode_tokens(self, tokens: Float[Tensor, "b t c"]) -> Float[Tensor, "b t d"]:
-        """Keys `T̂ = M(IN(T); θ1)`: once an image, however many attentions read it."""
-        self._check("encode_tokens", tokens, "b t c", "tokens")
-        return cast(Tensor, self.token_mlp(self._norm(tokens, None)))
+        """Keys `T̂ = M(IN(T); θ1)`."""
+        if self.instance_norm in (True, "tokens"):
+            tokens = self._norm(tokens, None)
+        return cast(Tensor, self.token_mlp(tokens))
 
-    def encode_parts(self, parts: Float[Tensor, "b p c"], source: Float[Tensor, "b s c"] | None = None) -> PartQueries:
-        """Queries `P̂ = M(IN(P); θ2)` and the channel gate `M(P; θ3)`: once an image."""
-        self._check("encode_parts", parts, "b p c", "parts")
-        queries = self.part_mlp(self._norm(parts, source))
+    @checked(c="channels")
+    def encode_parts(
+        self, parts: Float[Tensor, "b p c"], norm_source: Float[Tensor, "b s c"] | None = None
+    ) -> PartQueries:
+        """Queries `P̂ = M(IN(P); θ2)` and the channel gate `M(P; θ3)`."""
+        normed = self._norm(parts, norm_source) if self.instance_norm in (True, "parts") else parts
         gates = parts.new_ones(()).expand_as(parts) if self.gate_mlp is None else self.gate_mlp(parts).sigmoid()
-        return PartQueries(queries, gates)
-
-    def attend(
-        self, tokens: Float[Tensor, "b t c"], keys: Float[Tensor, "b t d"], part_queries: PartQueries
-    ) -> Refined:
-        """`A = softmax(P̂ T̂ᵀ / √d) T ⊗ gates`, from what is encoded."""
-        attention = spatial_similarity(part_queries.queries, keys)
-        return Refined(refine(tokens, attention, part_queries.gates), attention)
+        return PartQueries(self.part_mlp(normed), gates)
 
     def _norm(self, features: Tensor, source: Tensor | None) -> Tensor:
-        if not self.normalize:
-            return features
         # Statistics are float32; the perceptrons read what their weights are (autocast casts for itself).
         return instance_norm(features, source, eps=self.eps).to(features.dtype)
-
-    def _check(self, who: str, features: Tensor, pattern: str, name: str) -> None:
-        sizes = check_shapes(f"TSAA.{who}", **{name: (features, pattern)})
-        check_floating(f"TSAA.{who}", **{name: features})
-        require(sizes["c"] == self.channels, f"TSAA.{who}", f"`{name}` must have {self.channels} channels", sizes["c"])
 
     def extra_repr(self) -> str:
         gate = self.gate_mlp is not None
         return (
-            f"{self.channels}, {self.dim}, channel_gate={gate}, normalize={self.normalize}, "
-            f"sharpness={self.sharpness}, eps={self.eps}"
+            f"{self.channels}, {self.dim}, channel_gate={gate}, reduction_ratio={self.reduction_ratio}, "
+            f"instance_norm={self.instance_norm!r}, sharpness={self.sharpness}, eps={self.eps}"
         )
 
 

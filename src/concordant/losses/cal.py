@@ -1,22 +1,22 @@
-"""The total loss of CAL, with every term by name."""
+"""The total loss of CAL, composed of loss modules, with each term by name."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from concordant._checks import check_integral, check_shapes, require
-from concordant._precision import full_precision, upcast
+from concordant._checks import check_number, check_shapes, checked
+from concordant._precision import full_precision
 from concordant.cal import CALOutput
-from concordant.distributed import gather, mean_count
-from concordant.losses.discriminative import discriminative_loss
-from concordant.losses.diversity import diversity_loss
-from concordant.losses.match_distill import match_distill
-from concordant.losses.part_center import part_center_loss
+from concordant.distributed import gather, mean_count, world_size
+from concordant.losses.discriminative import DiscriminativeLoss
+from concordant.losses.diversity import DiversityLoss
+from concordant.losses.match_distill import Distilled, MatchDistill
+from concordant.losses.part_center import PartCenterLoss
+from concordant.losses.triplet import WeightedTripletLoss
 
 
 class LossTerms(NamedTuple):
@@ -29,7 +29,11 @@ class LossTerms(NamedTuple):
     part_id: Float[Tensor, ""]
     """L_id of the own- and cross-refined parts."""
     pcl: Float[Tensor, ""]
-    """L_pcl."""
+    """L_pcl, or what `metric` gives in its place."""
+    triplet: Float[Tensor, ""]
+    """Weighted triplet loss of the global feature: our addition."""
+    part_triplet: Float[Tensor, ""]
+    """Weighted triplet loss of the own-refined parts side by side: our addition."""
     kd1: Float[Tensor, ""]
     """L_kd1, over the rows that have a partner."""
     kd2: Float[Tensor, ""]
@@ -39,7 +43,7 @@ class LossTerms(NamedTuple):
     div: Float[Tensor, ""]
     """L_div of the selections."""
     attention_div: Float[Tensor, ""]
-    """Diversity of the own attention maps: ours."""
+    """Diversity of the own attention maps: our addition."""
     matching: Int[Tensor, "n p"]
     """Row i's part u matched part `matching[i, u]` of its partner: for `CAL.observe`."""
 
@@ -51,43 +55,49 @@ class LossTerms(NamedTuple):
 class CALLoss(nn.Module):
     """The objective of CAL.
 
-    Equation: `L = L_id + L_pcl + λ1 L_kd1 + λ2 L_kd2 + λ3 L_dis + λ4 L_div`, every term a mean over its own terms
-    (images, parts, pairs), so that no weight depends on the size of the batch or the number of parts. The weights
-    have the names of their terms.
+    Equation: `L = L_id + L_pcl + λ1 L_kd1 + λ2 L_kd2 + λ3 L_dis + λ4 L_div`, and our additions. By default each term is
+    the mean over its own terms (images, parts, pairs), so that no weight depends on the size of the batch or the
+    number of parts. The weights have the names of their terms; each loss module can be replaced by another one with
+    its call.
 
     Args:
-        part_id: weight of the identity loss on own- and cross-refined parts, which is part of L_id: without it they
-            are useless alone; see `CAL(protect_attention=)` for what it does to the attention.
-        pcl: weight of L_pcl. `margin` is its σ; `normalize` divides features by their norm first.
+        part_id: weight of the identity loss on own- and cross-refined parts, which is part of L_id.
+        pcl: weight of L_pcl, or of the loss that `metric` puts in its place.
+        triplet: weight of the weighted triplet loss on the global feature. Our addition.
+        part_triplet: weight of the same loss on the own-refined parts side by side. Our addition.
         kd1: λ1.
-        kd2: λ2. `detach_cross`: the distillation's teacher takes no gradient.
+        kd2: λ2.
         dis: λ3.
-        div: λ4. `cosine`: L_div, `attention_div` and L_kd1 compare directions of maps only.
-        attention_div: weight of L_div on the own attention maps. Not in the source: with 0 the total is the source's.
-            It keeps the attention of the parts from becoming one and the same.
-        label_smoothing: of the identity losses.
+        div: λ4.
+        attention_div: weight of L_div on the own attention maps. Our addition: it keeps the attention of the parts from
+            becoming one and the same.
+        identity: of logits (b, p, k) and labels (b,); by default `DiscriminativeLoss(label_smoothing=0.1)`.
+        metric: of own (n, p, c), cross (n, p, c), labels (n,) and modality (n,), the rows of all processes; by default
+            `PartCenterLoss(margin=0.7, l2_normalize=True)`.
+        match_distill: by default `MatchDistill(cosine=True)`.
+        discriminative: by default `DiscriminativeLoss()`.
+        diversity: of selections and of attention maps; by default `DiversityLoss(cosine=True)`.
 
     Shape: CALOutput, labels (n,), modality (n,) → `LossTerms`.
 
-    Raises: ValueError for a negative weight, or shapes or types that do not fit.
+    Raises: ValueError for a weight that is negative or not finite, or shapes or types that do not fit.
 
-    Under several processes L_pcl is taken over the rows of all of them (`distributed.gather`), and the other terms are
-    each process' share of the mean over all rows (`distributed.mean_count`): the mean over processes of the total, and
-    of its gradients, is that of one process on the whole batch.
-    Rows without a partner in the batch take no part in the distillation.
+    Under several processes the metric and triplet losses are taken over the rows of all of them (`distributed.gather`),
+    and the other terms are each process' share: the mean over processes of the total, and of its gradients, is that of
+    one process on the whole batch. Rows without a partner in the batch take no part in the distillation.
 
-    Where the source is silent: no weight and no σ is published. These are tuned by us on rendered data.
+    Where the paper is silent: no weight and no σ is published. These are tuned by us on rendered data.
 
     Reference: CAL (ICCV 2023), overall objective.
 
     >>> import torch
     >>> from concordant import CAL
-    >>> model = CAL(nn.Conv2d(3, 8, 4, stride=4), channels=8, num_classes=5, num_parts=2)
+    >>> model = CAL(nn.Conv2d(3, 8, 4, stride=4), channels=8, num_parts=2, num_classes=5)
     >>> images, labels, modality = torch.randn(4, 3, 16, 8), torch.tensor([0, 1, 0, 1]), torch.tensor([0, 0, 1, 1])
     >>> terms = CALLoss()(model(images, labels, modality), labels, modality)
     >>> terms.total.backward()
     >>> sorted(terms.named())
-    ['attention_div', 'dis', 'div', 'id', 'kd1', 'kd2', 'part_id', 'pcl', 'total']
+    ['attention_div', 'dis', 'div', 'id', 'kd1', 'kd2', 'part_id', 'part_triplet', 'pcl', 'total', 'triplet']
     """
 
     def __init__(
@@ -95,85 +105,91 @@ class CALLoss(nn.Module):
         *,
         part_id: float = 1.0,
         pcl: float = 1.0,
+        triplet: float = 1.0,
+        part_triplet: float = 4.0,
         kd1: float = 0.2,
         kd2: float = 0.1,
         dis: float = 0.1,
         div: float = 0.5,
-        attention_div: float = 1.5,
-        margin: float = 0.7,
-        normalize: bool = True,
-        cosine: bool = True,
-        detach_cross: bool = False,
-        label_smoothing: float = 0.0,
+        attention_div: float = 0.5,
+        identity: nn.Module | None = None,
+        metric: nn.Module | None = None,
+        match_distill: nn.Module | None = None,
+        discriminative: nn.Module | None = None,
+        diversity: nn.Module | None = None,
     ) -> None:
         super().__init__()
-        self.weights = {
-            "id": 1.0,
-            "part_id": part_id,
-            "pcl": pcl,
-            "kd1": kd1,
-            "kd2": kd2,
-            "dis": dis,
-            "div": div,
-            "attention_div": attention_div,
-        }
-        for name, weight in self.weights.items():
-            require(weight >= 0, "CALLoss", f"`{name}` must not be negative", weight)
-        require(margin >= 0, "CALLoss", "`margin` must not be negative", margin)
-        require(0 <= label_smoothing < 1, "CALLoss", "`label_smoothing` must be in [0, 1)", label_smoothing)
-        self.margin, self.normalize, self.cosine = margin, normalize, cosine
-        self.detach_cross, self.label_smoothing = detach_cross, label_smoothing
+        weights = {"part_id": part_id, "pcl": pcl, "triplet": triplet, "part_triplet": part_triplet}
+        weights |= {"kd1": kd1, "kd2": kd2, "dis": dis, "div": div, "attention_div": attention_div}
+        check_number("CALLoss", at_least=0, **weights)
+        self.weights = {"id": 1.0} | weights
+        self.identity = DiscriminativeLoss(label_smoothing=0.1) if identity is None else identity
+        self.metric = PartCenterLoss(margin=0.7, l2_normalize=True) if metric is None else metric
+        self.match_distill = MatchDistill(cosine=True) if match_distill is None else match_distill
+        self.discriminative = DiscriminativeLoss() if discriminative is None else discriminative
+        self.diversity = DiversityLoss(cosine=True) if diversity is None else diversity
+        self.weighted_triplet = WeightedTripletLoss()
 
+    @classmethod
+    def paper(
+        cls, *, kd1: float = 0.2, kd2: float = 0.1, dis: float = 0.1, div: float = 0.5, margin: float = 0.7
+    ) -> CALLoss:
+        """The paper's equations to the letter: sums, inner products, features as they are, and none of our additions.
+
+        The weights and σ are ours, since the paper publishes none.
+        """
+        return cls(
+            triplet=0.0,
+            part_triplet=0.0,
+            kd1=kd1,
+            kd2=kd2,
+            dis=dis,
+            div=div,
+            attention_div=0.0,
+            identity=DiscriminativeLoss(reduction="sum"),
+            metric=PartCenterLoss(margin=margin, reduction="sum"),
+            match_distill=MatchDistill(reduction="sum"),
+            discriminative=DiscriminativeLoss(reduction="sum"),
+            diversity=DiversityLoss(reduction="sum"),
+        )
+
+    @checked()
     def forward(self, output: CALOutput, labels: Int[Tensor, "n"], modality: Int[Tensor, "n"]) -> LossTerms:
-        check_shapes("CALLoss", logits=(output.logits, "n k"), labels=(labels, "n"), modality=(modality, "n"))
-        check_integral("CALLoss", labels=labels, modality=modality)
+        check_shapes("CALLoss", logits=(output.logits, "n k"), labels=(labels, "n"))
         with full_precision(output.logits):
-            partner = output.partner
-            distilled = match_distill(
-                output.own.attention[partner],
-                output.cross.attention,
+            own, cross, partner = output.own, output.cross, output.partner
+            distilled: Distilled = self.match_distill(
+                own.attention[partner],
+                cross.attention,
                 output.own_logits[partner],
                 output.cross_logits,
-                cosine=self.cosine,
-                detach_cross=self.detach_cross,
-                reduction="none",
+                paired=output.paired,
             )
-            every = (gather(x) for x in (output.own.features, output.cross.features, labels, modality))
-            parts, pairs = (
-                output.own_logits.shape[1],
-                max(output.own_logits.shape[1] * (output.own_logits.shape[1] - 1) // 2, 1),
-            )
-            rows = {
-                "id": self._identity(output.logits[:, None], labels),
-                "part_id": (self._identity(output.own_logits, labels) + self._identity(output.cross_logits, labels))
-                / 2,
-                "dis": discriminative_loss(output.mined_logits, labels, reduction="none").mean(dim=1),
-                "div": diversity_loss(output.mined.selection, cosine=self.cosine, reduction="none") / pairs,
-                "attention_div": diversity_loss(
-                    output.own.attention.transpose(1, 2), cosine=self.cosine, reduction="none"
-                )
-                / pairs,
-                "kd1": distilled.attention_loss * output.paired / parts,
-                "kd2": distilled.prediction_loss * output.paired / parts,
+            refined_logits = torch.cat([output.own_logits, output.cross_logits])
+            features, *batch = gather(output.features, own.features, cross.features, labels, modality)
+            rows, paired = torch.ones_like(output.paired).sum(), output.paired.sum()
+            terms = {
+                "id": _share(self.identity, self.identity(output.logits[:, None], labels), rows),
+                "part_id": _share(self.identity, self.identity(refined_logits, labels.repeat(2)), rows),
+                "pcl": self.metric(*batch),
+                "triplet": self.weighted_triplet(features, batch[2]),
+                "part_triplet": self.weighted_triplet(batch[0].flatten(1), batch[2]),
+                "kd1": _share(self.match_distill, distilled.kd1, paired),
+                "kd2": _share(self.match_distill, distilled.kd2, paired),
+                "dis": _share(self.discriminative, self.discriminative(output.mined_logits, labels), rows),
+                "div": _share(self.diversity, self.diversity(output.mined.selection), rows),
+                "attention_div": _share(self.diversity, self.diversity(own.attention), rows),
             }
-            count = mean_count(torch.ones_like(rows["id"]).sum()).clamp_min(1)
-            paired = mean_count(output.paired.to(count.dtype).sum()).clamp_min(1)
-            terms = {name: row.sum() / (paired if name in ("kd1", "kd2") else count) for name, row in rows.items()}
-            terms["pcl"] = part_center_loss(*every, margin=self.margin, normalize=self.normalize)
             total = torch.stack([self.weights[name] * term for name, term in terms.items()]).sum()
         return LossTerms(total=total, matching=distilled.matching, **terms)
 
-    def _identity(self, logits: Float[Tensor, "n p k"], labels: Int[Tensor, "n"]) -> Float[Tensor, "n"]:
-        """Each row's cross-entropy, averaged over its parts."""
-        targets = labels.long()[:, None].expand(logits.shape[:2])
-        terms = F.cross_entropy(
-            upcast(logits).flatten(0, 1), targets.flatten(), label_smoothing=self.label_smoothing, reduction="none"
-        )
-        return terms.view(targets.shape).mean(dim=1)
-
     def extra_repr(self) -> str:
-        weights = ", ".join(f"{name}={weight}" for name, weight in self.weights.items() if name != "id")
-        return (
-            f"{weights}, margin={self.margin}, normalize={self.normalize}, cosine={self.cosine}, "
-            f"detach_cross={self.detach_cross}, label_smoothing={self.label_smoothing}"
-        )
+        return ", ".join(f"{name}={weight}" for name, weight in self.weights.items() if name != "id")
+
+
+def _share(loss: nn.Module, value: Tensor, count: Tensor) -> Tensor:
+    """The share that a process has in a loss of its own rows, `count` of them: the mean of the shares is the loss of
+    all rows."""
+    if getattr(loss, "reduction", "mean") == "sum":
+        return value * world_size()
+    return value if world_size() == 1 else value * (count / mean_count(count.to(value.dtype)).clamp_min(1))

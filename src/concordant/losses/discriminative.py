@@ -6,13 +6,18 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from concordant._checks import check_floating, check_integral, check_shapes
+from concordant._checks import check_number, checked
 from concordant._precision import full_precision, upcast
 from concordant._reduce import Reduction, check_reduction, reduce
 
 
+@checked()
 def discriminative_loss(
-    logits: Float[Tensor, "b p k"], labels: Int[Tensor, "b"], *, reduction: Reduction = "mean"
+    logits: Float[Tensor, "b p k"],
+    labels: Int[Tensor, "b"],
+    *,
+    label_smoothing: float = 0.0,
+    reduction: Reduction = "mean",
 ) -> Tensor:
     """Cross-entropy of each part's own classifier.
 
@@ -21,6 +26,7 @@ def discriminative_loss(
     Args:
         logits: (b, p, k) of `PartClassifier`.
         labels: (b,) identities in 0 … k − 1.
+        label_smoothing: the share of the target that all k identities have in equal parts. Our addition.
         reduction: "sum" is the equation; "mean" divides by the b·p terms; "none" gives them, (b, p).
 
     Shape: → (), or (b, p).
@@ -34,13 +40,13 @@ def discriminative_loss(
     8.3178
     """
     check_reduction("discriminative_loss", reduction)
-    sizes = check_shapes("discriminative_loss", logits=(logits, "b p k"), labels=(labels, "b"))
-    check_floating("discriminative_loss", logits=logits)
-    check_integral("discriminative_loss", labels=labels)
+    check_number("discriminative_loss", label_smoothing=label_smoothing, at_least=0, below=1)
     with full_precision(logits):
-        targets = labels.long()[:, None].expand(-1, sizes["p"])
-        terms = F.cross_entropy(upcast(logits).flatten(0, 1), targets.flatten(), reduction="none")
-        return reduce(terms.view(sizes["b"], sizes["p"]), reduction)
+        targets = labels.long()[:, None].expand(logits.shape[:2])
+        terms = F.cross_entropy(
+            upcast(logits).flatten(0, 1), targets.flatten(), label_smoothing=label_smoothing, reduction="none"
+        )
+        return reduce(terms.view(targets.shape), reduction)
 
 
 class DiscriminativeLoss(nn.Module):
@@ -49,6 +55,7 @@ class DiscriminativeLoss(nn.Module):
     Equation: `L_dis = −Σ_i log softmax(Φ_i(P_i))_y`, summed over the images of the batch.
 
     Args:
+        label_smoothing: the share of the target that all k identities have in equal parts (our addition).
         reduction: "sum" is the equation; "mean" divides by the b·p terms; "none" gives them.
 
     Shape: logits (b, p, k), labels (b,) → (), or (b, p).
@@ -62,13 +69,15 @@ class DiscriminativeLoss(nn.Module):
     1.3863
     """
 
-    def __init__(self, *, reduction: Reduction = "mean") -> None:
+    def __init__(self, *, label_smoothing: float = 0.0, reduction: Reduction = "mean") -> None:
         super().__init__()
         check_reduction("DiscriminativeLoss", reduction)
+        check_number("DiscriminativeLoss", label_smoothing=label_smoothing, at_least=0, below=1)
+        self.label_smoothing = label_smoothing
         self.reduction: Reduction = reduction
 
     def forward(self, logits: Float[Tensor, "b p k"], labels: Int[Tensor, "b"]) -> Tensor:
-        return discriminative_loss(logits, labels, reduction=self.reduction)
+        return discriminative_loss(logits, labels, label_smoothing=self.label_smoothing, reduction=self.reduction)
 
     def extra_repr(self) -> str:
-        return f"reduction={self.reduction!r}"
+        return f"label_smoothing={self.label_smoothing}, reduction={self.reduction!r}"

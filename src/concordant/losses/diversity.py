@@ -6,61 +6,51 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from concordant._checks import check_floating, check_shapes
-from concordant._precision import full_precision, upcast
-from concordant._reduce import Reduction, check_reduction
+from concordant._checks import checked
+from concordant._precision import full_precision, unit, upcast
+from concordant._reduce import Reduction, check_reduction, reduce
 
 
-def diversity_loss(selection: Float[Tensor, "b t p"], *, cosine: bool = False, reduction: Reduction = "mean") -> Tensor:
-    """How much the parts' selections overlap, over all pairs of parts.
+@checked()
+def diversity_loss(maps: Float[Tensor, "b p t"], *, cosine: bool = False, reduction: Reduction = "mean") -> Tensor:
+    """How much the parts' maps overlap, over all pairs of parts.
 
-    Equation: `L_div = Σ_{i<j} (Ŝᵀ Ŝ)_{ij}`, summed over the images of the batch. It is zero exactly when no token is
+    Equation: `L_div = Σ_{i<j} (Ŝ Ŝᵀ)_{ij}`, summed over the images of the batch. It is zero exactly when no token is
     chosen by two parts.
 
     Args:
-        selection: Ŝ, (b, t, p), of `TopKAggregator`; any other maps of parts over tokens, attention too.
-        cosine: each part's map is first divided by its norm. Not in the source: the equation's values are about
-            `1/t` times smaller than the other losses', and depend on the size of the grid; cosines do not.
-        reduction: "sum" is the equation; "mean" divides by the number of images and of pairs; "none" gives the
-            sum over pairs for each image, (b,).
+        maps: Ŝ, (b, p, t), of `TopKAggregator`; or any other maps of parts over tokens, such as attention.
+        cosine: divide each map by its norm first. Our addition: the equation's values are about `1/t` times those of
+            the other losses, and depend on the size of the grid; cosines do not.
+        reduction: "sum" is the equation; "mean" divides by the number of pairs; "none" gives the pairs i < j of each
+            image, (b, p·(p − 1)/2), in the order of `torch.triu_indices`.
 
-    Shape: → (), or (b,).
+    Shape: → (), or (b, p·(p − 1)/2).
 
     Raises: ValueError for another shape or type.
 
     Reference: CAL (ICCV 2023), diversity constraint.
 
-    >>> diversity_loss(torch.tensor([[[0.5, 0.0], [0.5, 1.0]]]), reduction="sum").item()
+    >>> diversity_loss(torch.tensor([[[0.5, 0.5], [0.0, 1.0]]]), reduction="sum").item()
     0.5
     """
     check_reduction("diversity_loss", reduction)
-    sizes = check_shapes("diversity_loss", selection=(selection, "b t p"))
-    check_floating("diversity_loss", selection=selection)
-    with full_precision(selection):
-        maps = upcast(selection)
-        if cosine:
-            norm = torch.linalg.vector_norm(maps, dim=1, keepdim=True)
-            maps = maps / norm.clamp_min(torch.finfo(maps.dtype).tiny)
-        overlap = (maps.transpose(1, 2) @ maps).triu(diagonal=1).sum(dim=(1, 2))
-        if reduction == "none":
-            return overlap
-        if reduction == "sum":
-            return overlap.sum()
-        pairs = sizes["p"] * (sizes["p"] - 1) // 2
-        return overlap.sum() / max(sizes["b"] * pairs, 1)
+    with full_precision(maps):
+        maps = unit(maps) if cosine else upcast(maps)
+        first, second = torch.triu_indices(maps.shape[1], maps.shape[1], 1, device=maps.device)
+        return reduce((maps @ maps.transpose(1, 2))[:, first, second], reduction)
 
 
 class DiversityLoss(nn.Module):
     """No two parts may choose the same tokens: see `functional.diversity_loss`.
 
-    Equation: `L_div = Σ_{i<j} (Ŝᵀ Ŝ)_{ij}`, summed over the images of the batch.
+    Equation: `L_div = Σ_{i<j} (Ŝ Ŝᵀ)_{ij}`, summed over the images of the batch.
 
     Args:
-        cosine: compare directions of maps only (ours; off in the equation).
-        reduction: "sum" is the equation; "mean" divides by the number of images and of pairs; "none" gives one value
-            an image.
+        cosine: compare directions of maps only (our addition; off in the equation).
+        reduction: "sum" is the equation; "mean" divides by the number of pairs; "none" gives each pair's term.
 
-    Shape: selection (b, t, p) → (), or (b,).
+    Shape: maps (b, p, t) → (), or (b, p·(p − 1)/2).
 
     Raises: ValueError for another reduction, shape or type.
 
@@ -76,8 +66,8 @@ class DiversityLoss(nn.Module):
         self.cosine = cosine
         self.reduction: Reduction = reduction
 
-    def forward(self, selection: Float[Tensor, "b t p"]) -> Tensor:
-        return diversity_loss(selection, cosine=self.cosine, reduction=self.reduction)
+    def forward(self, maps: Float[Tensor, "b p t"]) -> Tensor:
+        return diversity_loss(maps, cosine=self.cosine, reduction=self.reduction)
 
     def extra_repr(self) -> str:
         return f"cosine={self.cosine}, reduction={self.reduction!r}"

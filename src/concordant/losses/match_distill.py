@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from concordant._checks import check_floating, check_shapes
+from concordant._checks import checked
 from concordant._precision import full_precision, unit, upcast
 from concordant._reduce import Reduction, check_reduction, reduce
 from concordant.matching import match_parts
@@ -16,20 +16,22 @@ from concordant.matching import match_parts
 class Distilled(NamedTuple):
     """The two losses of MatchDistill, and the matching that they stand on."""
 
-    attention_loss: Float[Tensor, "*b"]
+    kd1: Float[Tensor, "*edges"]
     """L_kd1."""
-    prediction_loss: Float[Tensor, "*b"]
+    kd2: Float[Tensor, "*edges"]
     """L_kd2."""
     matching: Int[Tensor, "b p"]
     """M: cross part u matched own part `matching[u]`."""
 
 
+@checked()
 def match_distill(
     own_attention: Float[Tensor, "b p t"],
     cross_attention: Float[Tensor, "b p t"],
     own_logits: Float[Tensor, "b p k"],
     cross_logits: Float[Tensor, "b p k"],
     *,
+    paired: Bool[Tensor, "b"] | None = None,
     cosine: bool = False,
     detach_cross: bool = False,
     reduction: Reduction = "mean",
@@ -43,7 +45,7 @@ def match_distill(
         L_kd1   = −Σ_u w(u, M(u))
         L_kd2   = Σ_u KL(p_u^cross ‖ p_M(u)^own)
 
-    summed over the images of the batch, p being the softmax of the logits. The source's formula for w prints `P^I`
+    summed over the images of the batch, p being the softmax of the logits. The paper's formula for w prints `P^I`
     twice; the text beside it makes the second one `P^V`: one end of each edge in each modality.
 
     Args:
@@ -51,12 +53,14 @@ def match_distill(
         cross_attention: (b, p, t), the same image's under the parts of another modality.
         own_logits: (b, p, k), of the parts refined under the own attentions.
         cross_logits: (b, p, k), of those refined under the cross attentions.
-        cosine: w is the cosine of the two maps. Not in the source: the inner product is largest where both maps lie on
-            one and the same token, and drives attention there; the cosine asks only that they agree.
-        detach_cross: let no gradient reach the cross side, the teacher's. The source does not say.
-        reduction: "sum" is the equation; "mean" divides by the b·p edges; "none" sums over the edges of each image.
+        paired: (b,), False for images that take no part, since their batch has no image to read across: their terms
+            are zero, and "mean" does not count them.
+        cosine: w is the cosine of the two maps. Our addition: the inner product is largest where both maps lie on one
+            and the same token, and drives attention there; the cosine asks only that they agree.
+        detach_cross: let no gradient reach the cross side, the teacher's. The paper does not say.
+        reduction: "sum" is the equation; "mean" divides by the number of edges; "none" gives each edge, (b, p).
 
-    Shape: → Distilled(attention_loss (), prediction_loss (), matching (b, p)); the losses (b,) under "none".
+    Shape: → Distilled(kd1 (), kd2 (), matching (b, p)); the losses (b, p) under "none".
 
     Raises: ValueError for shapes or types that do not fit, or attention that is not finite.
 
@@ -65,41 +69,22 @@ def match_distill(
     >>> import torch
     >>> own, logits = torch.eye(2)[None], torch.zeros(1, 2, 3)
     >>> distilled = match_distill(own, own.flip(1), logits, logits, reduction="sum")
-    >>> distilled.attention_loss.item(), distilled.prediction_loss.item(), distilled.matching.tolist()
+    >>> distilled.kd1.item(), distilled.kd2.item(), distilled.matching.tolist()
     (-2.0, 0.0, [[1, 0]])
     """
-    who = "match_distill"
-    check_reduction(who, reduction)
-    check_shapes(
-        who,
-        own_attention=(own_attention, "b p t"),
-        cross_attention=(cross_attention, "b p t"),
-        own_logits=(own_logits, "b p k"),
-        cross_logits=(cross_logits, "b p k"),
-    )
-    check_floating(
-        who,
-        own_attention=own_attention,
-        cross_attention=cross_attention,
-        own_logits=own_logits,
-        cross_logits=cross_logits,
-    )
+    check_reduction("match_distill", reduction)
     if detach_cross:
         cross_attention, cross_logits = cross_attention.detach(), cross_logits.detach()
     with full_precision(own_attention):
-        own_maps, cross_maps = upcast(own_attention), upcast(cross_attention)
-        if cosine:
-            own_maps, cross_maps = unit(own_maps), unit(cross_maps)
+        own_maps, cross_maps = (unit(x) if cosine else upcast(x) for x in (own_attention, cross_attention))
         weights = cross_maps @ own_maps.transpose(1, 2)
         matching = match_parts(weights)
         edges = weights.gather(2, matching[:, :, None]).squeeze(2)
-        own = upcast(own_logits).log_softmax(dim=2)
+        own, cross = (upcast(logits).log_softmax(dim=2) for logits in (own_logits, cross_logits))
         own = own.gather(1, matching[:, :, None].expand_as(own))
-        cross = upcast(cross_logits).log_softmax(dim=2)
         divergence = (cross.exp() * (cross - own)).sum(dim=2)
-        if reduction == "none":
-            return Distilled(-edges.sum(dim=1), divergence.sum(dim=1), matching)
-        return Distilled(-reduce(edges, reduction), reduce(divergence, reduction), matching)
+        kd1, kd2 = (reduce(terms, reduction, rows=paired) for terms in (-edges, divergence))
+        return Distilled(kd1, kd2, matching)
 
 
 class MatchDistill(nn.Module):
@@ -108,12 +93,12 @@ class MatchDistill(nn.Module):
     Equation: `L_kd1 = −Σ_{e∈M} w(e)`, `L_kd2 = Σ_{(u,v)∈M} KL(p_u^cross ‖ p_v^own)`, M the matching of largest weight.
 
     Args:
-        cosine: compare directions of maps only (ours; off in the equation).
+        cosine: compare directions of maps only (our addition; off in the equation).
         detach_cross: let no gradient reach the cross side.
-        reduction: "sum" is the equation; "mean" divides by the number of edges; "none" gives a value an image.
+        reduction: "sum" is the equation; "mean" divides by the number of edges; "none" gives each edge.
 
-    Shape: own_attention (b, p, t), cross_attention (b, p, t), own_logits (b, p, k), cross_logits (b, p, k) →
-    Distilled(attention_loss, prediction_loss, matching (b, p)).
+    Shape: own_attention (b, p, t), cross_attention (b, p, t), own_logits (b, p, k), cross_logits (b, p, k), and
+    `paired` (b,) as a keyword → Distilled(kd1, kd2, matching (b, p)).
 
     Raises: ValueError for another reduction, shapes or types that do not fit, or attention that is not finite.
 
@@ -137,12 +122,15 @@ class MatchDistill(nn.Module):
         cross_attention: Float[Tensor, "b p t"],
         own_logits: Float[Tensor, "b p k"],
         cross_logits: Float[Tensor, "b p k"],
+        *,
+        paired: Bool[Tensor, "b"] | None = None,
     ) -> Distilled:
         return match_distill(
             own_attention,
             cross_attention,
             own_logits,
             cross_logits,
+            paired=paired,
             cosine=self.cosine,
             detach_cross=self.detach_cross,
             reduction=self.reduction,

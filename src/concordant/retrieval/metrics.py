@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from concordant._checks import check_choice, check_floating, check_integral, check_positive, check_shapes, require
+from concordant._checks import as_sizes, check_choice, checked, require
 from concordant._precision import upcast
 
 _CELLS = 1 << 22
@@ -27,6 +27,7 @@ class RankMetrics(NamedTuple):
     """Mean of (number of true matches / rank of the last of them)."""
 
 
+@checked()
 def rank_metrics(
     similarity: Float[Tensor, "q g"],
     query_ids: Int[Tensor, "q"],
@@ -66,22 +67,14 @@ def rank_metrics(
     ([0.0, 1.0], 0.5833, 0.6667)
     """
     who = "rank_metrics"
-    sizes = check_shapes(
-        who, similarity=(similarity, "q g"), query_ids=(query_ids, "q"), gallery_ids=(gallery_ids, "g")
-    )
-    check_integral(who, query_ids=query_ids, gallery_ids=gallery_ids)
     check_choice(who, "cmc_over", cmc_over, ("images", "identities"))
-    check_positive(who, ranks=ranks)
-    check_floating(who, similarity=similarity)
-    if exclude is not None:
-        check_shapes(who, similarity=(similarity, "q g"), exclude=(exclude, "q g"))
-        require(exclude.dtype == torch.bool, who, "`exclude` must be boolean", exclude.dtype)
-    nothing = sizes["q"] == 0 or sizes["g"] == 0
-    require(not nothing, who, "`similarity` must have queries and a gallery", tuple(similarity.shape))
+    (ranks,) = as_sizes(who, ranks=ranks)
+    queries, images = similarity.shape
+    require(queries > 0 and images > 0, who, "`similarity` must have queries and a gallery", tuple(similarity.shape))
     if bool(similarity.amax().isnan()):  # many times as fast as looking at each of them
         require(False, who, "`similarity` must not hold NaN", f"{int(similarity.isnan().sum())} values")
     values = upcast(similarity.detach()).contiguous()
-    step = max(_CELLS // sizes["g"], 1)
+    step = max(_CELLS // images, 1)
     gallery = _by_identity(gallery_ids)
     groups = [
         _rank(
@@ -91,7 +84,7 @@ def rank_metrics(
             None if exclude is None else exclude[start : start + step],
             cmc_over == "identities",
         )
-        for start in range(0, sizes["q"], step)
+        for start in range(0, queries, step)
     ]
     first, precision, penalty = (torch.cat(column) for column in zip(*groups, strict=True))
     require(len(first) > 0, who, "at least one query must have a true match left in the gallery", "none")

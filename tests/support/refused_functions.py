@@ -1,0 +1,42 @@
+"""What re-ranking, attention statistics and small functions reject: `test_refusals.py` asks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast
+
+from concordant.functional import attention_statistics, invert_matching, k_reciprocal_rerank, to_tokens
+from support.case import INT, zeros
+
+REFUSED: dict[str, dict[str, Callable[[], object]]] = {
+    "k_reciprocal_rerank": {
+        "not square": lambda: k_reciprocal_rerank(zeros(4, 5), 2),
+        "rank 3": lambda: k_reciprocal_rerank(zeros(4, 4, 4), 2),
+        "integers": lambda: k_reciprocal_rerank(zeros(4, 4, dtype=INT), 2),
+        "no query": lambda: k_reciprocal_rerank(zeros(4, 4), 0),
+        "no gallery": lambda: k_reciprocal_rerank(zeros(4, 4), 4),
+        "half a query": lambda: k_reciprocal_rerank(zeros(4, 4), cast(int, 1.5)),
+        "no image": lambda: k_reciprocal_rerank(zeros(0, 0), 1),
+        "no neighbour": lambda: k_reciprocal_rerank(zeros(4, 4), 2, k1=0),
+        "no mean": lambda: k_reciprocal_rerank(zeros(4, 4), 2, k2=0),
+        "weight below zero": lambda: k_reciprocal_rerank(zeros(4, 4), 2, weight=-0.1),
+        "weight above one": lambda: k_reciprocal_rerank(zeros(4, 4), 2, weight=1.1),
+        "weight not a number": lambda: k_reciprocal_rerank(zeros(4, 4), 2, weight=float("nan")),
+        "similarity not a number": lambda: k_reciprocal_rerank(zeros(4, 4) * float("nan"), 2),
+        "similarity without bound": lambda: k_reciprocal_rerank(zeros(4, 4) - float("inf"), 2),
+    },
+    "attention_statistics": {
+        "rank 4": lambda: attention_statistics(zeros(2, 3, 4, 2)),
+        "rank 2": lambda: attention_statistics(zeros(3, 4)),
+        "integers": lambda: attention_statistics(zeros(2, 3, 4, dtype=INT)),
+        "no tensor": lambda: attention_statistics(cast(Any, [[[1.0]]])),
+    },
+    "invert_matching": {
+        "rank 1": lambda: invert_matching(zeros(3, dtype=INT)),
+        "floating point": lambda: invert_matching(zeros(2, 3)),
+    },
+    "to_tokens": {
+        "rank 3": lambda: to_tokens(zeros(2, 3, 4)),
+        "integers": lambda: to_tokens(zeros(2, 3, 4, 2, dtype=INT)),
+    },
+}
