@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
 
-from vireid.config import SYSU, LossSettings
+from vireid.config import LossSettings
 from vireid.models.build import build_model
+from vireid.recipes import SYSU
 
 ROW, SHAPE = "a training step, ResNet-50", "64 images of 288×144, forward and backward"
 PLAIN = replace(SYSU, model=replace(SYSU.model, pretrained=False))

@@ -12,40 +12,22 @@ into `--out`: metrics.json, rankings.png and, of CAL, attention.png.
 
 from __future__ import annotations
 
-import sys
-from dataclasses import dataclass
-from typing import Annotated
-
-from tyro.conf import OmitArgPrefixes, OmitSubcommandPrefixes, subcommand
-
 from vireid.command import cli, one_line
-from vireid.config import LlcmEvaluation, RegdbEvaluation, SysuEvaluation
+from vireid.config import Evaluation, RegdbSource
 
 
-@dataclass(frozen=True)
-class Options:
-    data: OmitSubcommandPrefixes[
-        OmitArgPrefixes[
-            Annotated[SysuEvaluation, subcommand("sysu")]
-            | Annotated[RegdbEvaluation, subcommand("regdb")]
-            | Annotated[LlcmEvaluation, subcommand("llcm")]
-        ]
-    ]
-
-
-def main(options: Options) -> None:
+def main(options: Evaluation) -> None:
     from rich.console import Console
 
     from vireid.run import evaluate, read
     from vireid.trials import evaluate_all
 
-    chosen, console = options.data, Console()
-    if isinstance(chosen, RegdbEvaluation) and chosen.trial == "all":
-        evaluate_all(chosen, console)
+    if isinstance(options.data, RegdbSource) and options.data.trial == "all":
+        evaluate_all(options, Console())
     else:
-        evaluate(chosen, read(chosen), console)
+        evaluate(options, read(options.data), Console())
 
 
 if __name__ == "__main__":
     with one_line("evaluate"):
-        main(cli(Options, sys.argv[1:], description=__doc__))
+        main(cli(Evaluation, description=__doc__))

@@ -12,7 +12,8 @@ from __future__ import annotations
 import sys
 
 from vireid.command import command, parse
-from vireid.config import LLCM, LlcmSettings
+from vireid.config import LlcmSettings
+from vireid.recipes import LLCM
 
 
 def main(settings: LlcmSettings) -> None:

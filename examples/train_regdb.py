@@ -16,7 +16,8 @@ import sys
 from dataclasses import replace
 
 from vireid.command import command, parse
-from vireid.config import REGDB, RegdbSettings
+from vireid.config import RegdbSettings
+from vireid.recipes import REGDB
 
 
 def main(settings: RegdbSettings) -> None:

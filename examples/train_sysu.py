@@ -17,7 +17,8 @@ from __future__ import annotations
 import sys
 
 from vireid.command import argument, command, parse
-from vireid.config import DEMO, SYSU, SysuSettings
+from vireid.config import SysuSettings
+from vireid.recipes import DEMO, SYSU
 
 
 def main(settings: SysuSettings) -> None:

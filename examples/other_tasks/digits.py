@@ -48,14 +48,14 @@ class Parts(CAL):
     """CAL with its loss."""
 
     def __init__(self) -> None:
-        super().__init__(Backbone(), CHANNELS, DIGITS, PARTS)
+        super().__init__(Backbone(), CHANNELS, PARTS, DIGITS, backbone_takes_modality=True)
         self.criterion = CALLoss()
 
     def loss(self, first: Tensor, second: Tensor, labels: Tensor) -> Tensor:
         labels, modality = labels.repeat(2), torch.arange(2).repeat_interleave(len(labels))
         output = self(torch.cat([first, second]), labels, modality)
         terms = self.criterion(output, labels, modality)
-        self.observe(terms.matching, modality, output.paired)
+        self.observe(output, terms, modality)
         return terms.total
 
 

@@ -18,6 +18,7 @@ from concordant import (
     PartCorrespondence,
     Refined,
     TopKAggregator,
+    invert_matching,
 )
 from other_tasks.compare import Views, compare
 from other_tasks.figure import draw, paint_letters, paint_picture
@@ -50,14 +51,14 @@ class Parts(Pooling):
         self.scorers = nn.ModuleList(nn.Linear(CHANNELS, PARTS) for _ in range(2))
         self.aggregate, self.attention = TopKAggregator(), TSAA(CHANNELS)
         self.part_norm = nn.BatchNorm1d(PARTS * CHANNELS)
-        self.classifiers = nn.ModuleList(PartClassifier(PARTS, CHANNELS, TRAINING) for _ in range(2))
+        self.classifiers = nn.ModuleList(PartClassifier(CHANNELS, PARTS, TRAINING) for _ in range(2))
         self.discriminate, self.diversity = DiscriminativeLoss(), DiversityLoss(cosine=True)
-        self.center, self.distill = PartCenterLoss(0.7, normalize=True), MatchDistill(cosine=True)
+        self.center, self.distill = PartCenterLoss(margin=0.7, l2_normalize=True), MatchDistill(cosine=True)
         self.correspondence = PartCorrespondence(PARTS)
 
     def mine(self, inputs: Tensor, modality: int) -> tuple[Encoded, MinedParts]:
         tokens = self.tokens(inputs, modality)
-        mined = self.aggregate(tokens, self.scorers[modality](tokens).softmax(dim=1))
+        mined = self.aggregate(tokens, self.scorers[modality](tokens).transpose(1, 2).softmax(dim=2))
         keys, queries = self.attention.encode_tokens(tokens), self.attention.encode_parts(mined.features, tokens)
         return Encoded(tokens, keys, queries), mined
 
@@ -76,11 +77,11 @@ class Parts(Pooling):
         # On the picture the text's parts are the teachers, on the text the picture's: M̂ is read that way.
         for way, ((mine, logits), (theirs, taught)) in enumerate(zip(own, reversed(cross), strict=True)):
             found = self.distill(mine.attention, theirs.attention, logits, taught)
-            loss += 0.1 * found.attention_loss + 0.05 * found.prediction_loss
-            self.correspondence.update(found.matching if way else found.matching.argsort(dim=1))
+            loss += 0.1 * found.kd1 + 0.05 * found.kd2
+            self.correspondence.update(found.matching if way else invert_matching(found.matching))
         for mined, (refined, _) in zip((seen, spelt), own, strict=True):
             loss += 0.05 * self.discriminate(self.classifiers[1](mined.features), labels)
-            loss += 0.25 * (self.diversity(mined.selection) + self.diversity(refined.attention.transpose(1, 2)))
+            loss += 0.25 * (self.diversity(mined.selection) + self.diversity(refined.attention))
         return loss
 
     def encode(self, inputs: Tensor, modality: int) -> Encoded:
@@ -88,7 +89,7 @@ class Parts(Pooling):
 
     def embed(self, inputs: Tensor, modality: int) -> Tensor:
         encoded = self.encode(inputs, modality)
-        parts = self.normed(self.attention.attend(*encoded).features)
+        parts = self.normed(self.attention.attend(encoded.tokens, encoded.keys, encoded.part_queries).features)
         parts = parts[:, self.correspondence.permutation()] if modality else parts
         whole = normalize(self.norm(encoded.tokens.mean(dim=1)), dim=1)
         return torch.cat([whole, normalize(parts, dim=2).flatten(1) / PARTS**0.5], dim=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from argparse import ArgumentParser
 from collections.abc import Callable, Iterator, Sequence
@@ -11,40 +12,31 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import tyro
-from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
 from vireid.config import Settings
+from vireid.recipes import RECIPES, with_recipe
 from vireid.runs import RECORD, checkpoints, read_settings
 
 T = TypeVar("T")
 AnySettings = TypeVar("AnySettings", bound=Settings)
-REGISTRY = ConstructorRegistry()
-
-
-@REGISTRY.primitive_rule
-def _path(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Path] | None:
-    """Paths with `~` for the home directory, also where the shell leaves it: in `--out=~/runs`."""
-    if info.type is not Path:
-        return None
-    return PrimitiveConstructorSpec(
-        nargs=1,
-        metavar="PATH",
-        instance_from_str=lambda words: Path(words[0]).expanduser(),
-        is_instance=lambda value: isinstance(value, Path),
-        str_from_instance=lambda path: [str(path)],
-    )
 
 
 def cli(kind: type[T], arguments: Sequence[str] | None = None, **options: Any) -> T:
-    """The options of a command line, by default this process'; `options` are those of `tyro.cli`."""
-    with REGISTRY:
-        return tyro.cli(kind, args=arguments, **options)
+    """The options of a command line, by default this process'; `options` are those of `tyro.cli`.
+
+    A path may begin with `~`, also where a shell leaves it as it is, in `--out=~/runs`.
+    """
+    words = sys.argv[1:] if arguments is None else arguments
+    home = rf"\1{Path.home()}"
+    return tyro.cli(kind, args=[re.sub(r"^(--[\w.-]+=)?~(?=/|$)", home, word) for word in words], **options)
 
 
 def parse(arguments: Sequence[str], default: AnySettings, description: str | None) -> AnySettings:
-    """The settings of a command line, on top of those of the record that `--from` names, or else of `default`."""
+    """The settings of a command line, on top of the record's that `--from` names or of `default`, and of `--recipe`."""
     if (record := argument(arguments, "--from")) is not None:
         default = read_settings(Path(record).expanduser(), type(default))
+    if (recipe := argument(arguments, "--recipe")) in RECIPES:
+        default = with_recipe(default, recipe)
     return cli(type(default), arguments, default=default, description=description)
 
 

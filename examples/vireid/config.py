@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+import os
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
-from tyro.conf import arg
+from tyro.conf import CascadeSubcommandArgs, OmitArgPrefixes, OmitSubcommandPrefixes, arg, configure, subcommand
 
 WEIGHTS = Path(__file__).resolve().parents[1] / "weights" / "concordant_small.safetensors"
 
 
 Method = Literal["cal", "global"]
+RecipeName = Literal["default", "paper"]
 Draw = Literal["official", "seeded"]
 Reading = Literal["paper", "swapped", "camera-strict"]
 Split = Literal["test", "validation"]
@@ -82,7 +84,7 @@ class ModelSettings:
     """d: attention width; by default the channels, at most 256."""
     queries: Literal["mined", "learnable", "stripes"] = "mined"
     """Where part queries come from: the DRM, parameters that are the same for every image, or horizontal stripes.
-    Parameters have not the scale of tokens: give them `statistics` "parts"."""
+    Parameters have not the scale of tokens: give them `norm_source` "parts"."""
     shared_miner: bool = False
     """One DRM for both modalities."""
     equal_scorers: bool = True
@@ -93,7 +95,7 @@ class ModelSettings:
     """TSAA's channel attention."""
     instance_norm: bool = True
     """TSAA's instance normalisation."""
-    statistics: Literal["tokens", "parts"] = "tokens"
+    norm_source: Literal["tokens", "parts"] = "tokens"
     """Whose statistics normalise the parts in TSAA."""
     protect_attention: bool = True
     """Keep the identity loss's gradient from the attention maps. `CAL` does not by default; beside triplet losses it is
@@ -138,10 +140,12 @@ class LossSettings:
     """L_pcl."""
     margin: float = 0.7
     """σ of L_pcl."""
-    normalize: bool = True
-    """L_pcl on features of norm 1; without, as the source's equation has it."""
+    l2_normalize: bool = True
+    """L_pcl on features of norm 1; without, as in the paper's equation."""
     cosine: bool = True
-    """L_div and L_kd1 by cosines of maps; without, by inner products as in the source's equations."""
+    """L_div and L_kd1 by cosines of maps; without, by inner products as in the paper's equations."""
+    reduction: Literal["mean", "sum"] = "mean"
+    """Means over images, parts and pairs, or sums as in the paper's equations."""
     kd1: float = 0.2
     """λ1."""
     kd2: float = 0.1
@@ -228,6 +232,9 @@ class Settings(Source):
     """Directory of everything that the run leaves behind."""
     method: Method = "cal"
     """CAL, or the baseline: a global feature with identity and triplet losses."""
+    recipe: RecipeName = "default"
+    """Of settings of the model and the loss: "default" has our additions, "paper" the paper's equations to the letter.
+    Other flags change single settings of either."""
     from_: Annotated[Path | None, arg(name="from")] = None
     """Start again from the record of a run, its run.json: with its settings, except for those given here, and only on
     the data that it was trained on."""
@@ -275,13 +282,19 @@ class LlcmSettings(LlcmSource, Settings):
     pass
 
 
+@configure(CascadeSubcommandArgs, OmitArgPrefixes, OmitSubcommandPrefixes)
 @dataclass(frozen=True)
-class Evaluation(Source):
+class Evaluation:
     """A trained model on a data set."""
 
+    data: (
+        Annotated[SysuSource, subcommand("sysu")]
+        | Annotated[RegdbSource, subcommand("regdb")]
+        | Annotated[LlcmSource, subcommand("llcm")]
+    )
     weights: Path | None = None
-    """The model: model.safetensors of a run or of a saved model, with its run.json or config.json beside it. For all
-    trials of RegDB: the directory of a run of all."""
+    """The model: model.safetensors of a run or of a saved model, with its run.json or config.json beside it. Of
+    `--trial all`, the directory of such a run."""
     out: Path = Path("runs/evaluation")
     """Directory of the results."""
     verify: bool = False
@@ -295,46 +308,28 @@ class Evaluation(Source):
 
 
 @dataclass(frozen=True)
-class SysuEvaluation(SysuSource, Evaluation):
-    pass
+class PretrainSettings:
+    """How the demo's backbone is pretrained on rendered attributes."""
 
-
-@dataclass(frozen=True)
-class RegdbEvaluation(RegdbSource, Evaluation):
-    pass
-
-
-@dataclass(frozen=True)
-class LlcmEvaluation(LlcmSource, Evaluation):
-    pass
-
-
-DEMO = SysuSettings()
-"""For the rendered data set: a few minutes on two cores."""
-
-SYSU = SysuSettings(
-    out=Path("runs/sysu"),
-    save_every=1000,
-    data=DataSettings(height=288, width=144, augment=AugmentSettings(pad=10, exchange=0.5, erase=0.5)),
-    model=ModelSettings(backbone="resnet50", pretrained=True, weights=None, parts=6),
-    optim=OptimSettings(steps=53_000, lr=3.5e-4),
-)
-"""For the real data set: 100 epochs of 34,167 images in batches of 64."""
-
-REGDB = RegdbSettings(
-    out=Path("runs/regdb"),
-    save_every=1000,
-    data=SYSU.data,
-    model=SYSU.model,
-    optim=replace(SYSU.optim, steps=6_400),
-)
-"""100 epochs of 4,120 images in batches of 64, for each trial."""
-
-LLCM = LlcmSettings(
-    out=Path("runs/llcm"),
-    save_every=1000,
-    data=SYSU.data,
-    model=SYSU.model,
-    optim=replace(SYSU.optim, steps=48_000),
-)
-"""100 epochs of 30,921 images in batches of 64."""
+    output: Path = Path("examples/weights/concordant_small.safetensors")
+    """Where the weights go; a model card README.md is written beside them."""
+    cache: Path = Path("data/pretraining")
+    """Where the rendered people are kept between runs."""
+    people: int = 8_000
+    """People to learn from, in two visible and two infrared pictures each."""
+    held_out: int = 1_000
+    """Other people, on whom the accuracies are measured."""
+    epochs: int = 5
+    """Passes over the pictures."""
+    batch_size: int = 96
+    """Pictures a step, of both modalities mixed."""
+    lr: float = 4e-3
+    """The highest learning rate of the one-cycle schedule."""
+    weight_decay: float = 0.02
+    """AdamW's weight decay."""
+    compile: bool = True
+    """Compile the network with torch.compile (needs a C++ compiler): 1.7 times the speed."""
+    threads: int = os.cpu_count() or 1
+    """Threads of the network, and processes that render."""
+    seed: int = 0
+    """Of the people, the network's initialisation, the order and the augmentation."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from vireid.config import RegdbEvaluation, RegdbSettings
+from vireid.config import Evaluation, RegdbSettings
 from vireid.datasets.regdb import TRIALS
 from vireid.evaluation.protocol import FIGURES, OPTIONS, Results, as_metrics, table
 from vireid.files import read_json, write_json
@@ -40,11 +40,11 @@ def train_all(settings: RegdbSettings, console: Console) -> None:
         summarise(settings.out, console)
 
 
-def evaluate_all(options: RegdbEvaluation, console: Console) -> None:
+def evaluate_all(options: Evaluation, console: Console) -> None:
     """Evaluate the ten models of a run of all trials, or verify all splits."""
-    for trial, data in {trial: read(replace(options, trial=trial)) for trial in TRIALS}.items():
+    for trial, data in {trial: read(replace(options.data, trial=trial)) for trial in TRIALS}.items():
         weights = None if options.weights is None else options.weights / folder(trial) / WEIGHTS
-        evaluate(replace(options, trial=trial, out=options.out / folder(trial), weights=weights), data, console)
+        evaluate(replace(options, out=options.out / folder(trial), weights=weights), data, console)
     if not options.verify:
         summarise(options.out, console)
 

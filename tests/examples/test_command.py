@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-import evaluate
 import export
 import train_sysu
 from vireid.command import cli
-from vireid.config import LlcmEvaluation, RegdbEvaluation, SysuEvaluation
+from vireid.config import Evaluation, LlcmSource, RegdbSource, SysuSource
+from vireid.recipes import RECIPES, SYSU, with_recipe
 
+PAPER = RECIPES["paper"]
 EXAMPLES = Path(train_sysu.__file__).parent
 SCRIPTS = sorted(EXAMPLES.glob("*.py"))
 WATCHED = """
@@ -51,9 +53,16 @@ def test_paths_know_the_home_directory(monkeypatch: pytest.MonkeyPatch, tmp_path
 
 
 def test_evaluation_names_a_data_set() -> None:
-    kinds = {"sysu": SysuEvaluation, "regdb": RegdbEvaluation, "llcm": LlcmEvaluation}
-    for name, kind in kinds.items():
-        options = cli(evaluate.Options, [name, "--root", "x", "--weights", "y", "--flip"]).data
-        assert type(options) is kind
+    for name, kind in {"sysu": SysuSource, "regdb": RegdbSource, "llcm": LlcmSource}.items():
+        options = cli(Evaluation, [name, "--root", "x", "--weights", "y", "--flip"])
+        assert type(options.data) is kind
         assert options.test.flip
-    assert cli(evaluate.Options, ["regdb", "--trial", "all"]).data.trial == "all"
+    assert cli(Evaluation, ["regdb", "--trial", "all"]).data.trial == "all"
+
+
+def test_a_recipe_is_a_start_for_other_flags() -> None:
+    paper = train_sysu.command_line(["--root", "x", "--recipe", "paper", "--loss.margin", "0.5"])
+    assert paper == replace(with_recipe(SYSU, "paper"), root=Path("x"), loss=replace(PAPER.loss, margin=0.5))
+    assert (paper.recipe, paper.model.norm_source, paper.loss.reduction) == ("paper", "parts", "sum")
+    assert paper.model.backbone == SYSU.model.backbone
+    assert train_sysu.command_line(["--root", "x"]) == replace(with_recipe(SYSU, "default"), root=Path("x"))

@@ -83,12 +83,12 @@ def test_parts_learn_everything_and_attend_on_either_modality(example: object) -
     model, some = example.Parts(), torch.arange(10)
     model.loss(train.first[:10, 0], train.second[:10, 1], some).backward()
     assert [name for name, weight in model.named_parameters() if weight.grad is None] == []
+    model.eval()
     query, gallery = model.encode(train.second[:10, 0], 1), model.encode(train.first[:10, 0], 0)
     attention = model.attention.attend(gallery.tokens, gallery.keys, query.part_queries).attention
     assert attention.shape == (10, example.PARTS, gallery.tokens.shape[1])
     if example is words:
         assert query.tokens.shape[1] == LETTERS
-    model.eval()
     norms = model.embed(train.first[:10, 0], 0).norm(dim=1)
     torch.testing.assert_close(norms, norms[:1].expand(10))
 

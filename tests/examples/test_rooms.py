@@ -9,8 +9,8 @@ import pytest
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 FLOORS = (
-    {"files", "config", "interval", "diagnostics"},
-    {"runs"},
+    {"files", "config", "interval"},
+    {"runs", "recipes"},
     {"command", "figures", "people"},
     {"datasets"},
     {"models"},

@@ -19,12 +19,12 @@ from rich.console import Console
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from concordant import CALOutput
+from concordant import CALOutput, LossTerms
 from vireid.config import DataSettings, LossSettings, ModelConfig, ModelSettings, OptimSettings, Settings
 from vireid.datasets.items import Item, Items
 from vireid.models import build
 from vireid.models.build import build_model
-from vireid.models.objective import CALObjective, Terms
+from vireid.models.objective import CALObjective
 from vireid.training import loop as engine
 from vireid.training.processes import join_processes
 
@@ -62,7 +62,7 @@ class NotFinite(CALObjective):
 
     batches = 0
 
-    def forward(self, output: CALOutput, labels: Tensor, modality: Tensor) -> Terms:
+    def forward(self, output: CALOutput, labels: Tensor, modality: Tensor) -> LossTerms:
         terms = super().forward(output, labels, modality)
         self.batches += 1
         if self.batches > 1 and PartialState().process_index == 1:

@@ -10,7 +10,6 @@ from accelerate import Accelerator
 from numpy.typing import NDArray
 from torch import Tensor
 
-from concordant.distributed import gather
 from vireid.config import Settings
 from vireid.datasets.augment import Augment
 from vireid.datasets.cache import Images
@@ -55,8 +54,6 @@ class Batches:
         self.share = torch.from_numpy(self.sampler.share).to(self.device)
         self.size = 2 * settings.data.identities * settings.data.images
         """Rows of a batch, over all processes."""
-        self.order = gather(self.share).argsort()
-        """[n of all processes]: their rows one after the other, in the order that one process has them in."""
 
     def draw(self, index: int) -> Batch:
         """This process' share of a batch, any number from 0; leaves the generators as that batch is to find them."""

@@ -66,8 +66,8 @@ def encode(
     whole: list[Tensor] = []
     work = [(m, rows) for m in (VISIBLE, INFRARED) for rows in batches(np.flatnonzero(modality == m))]
     for m, rows in track(work, description="encoding images", disable=not progress):
-        tokens, keys, part_queries = model.encode(read(images, rows, device), m)
-        parts = [tensor.float() for tensor in (tokens, keys, *part_queries)]
+        some = model.encode(read(images, rows, device), m)
+        parts = [tensor.float() for tensor in (some.tokens, some.keys, *some.part_queries)]
         whole = whole or [part.new_empty(len(images), *part.shape[1:]) for part in parts]
         for tensor, part in zip(whole, parts, strict=True):
             tensor[rows] = part
@@ -84,8 +84,8 @@ def attend(model: CAL, images: Images, modality: int, *, device: torch.device) -
     maps = []
     for rows in batches(np.arange(len(images))):
         pixels = read(images, rows, device)
-        encoded = model.encode(pixels, modality)
-        maps.append(model.attention.attend(*encoded).attention.float().cpu())
+        some = model.encode(pixels, modality)
+        maps.append(model.attention.attend(some.tokens, some.keys, some.part_queries).attention.float().cpu())
     grid = model.feature_map(read(images, np.arange(1), device), modality).shape[-2:]
     return torch.cat(maps).unflatten(2, grid)
 
@@ -98,5 +98,5 @@ def select(model: CAL, images: Images, modality: int, *, device: torch.device) -
     for rows in batches(np.arange(len(images))):
         feature_map = model.feature_map(read(images, rows, device), modality)
         selection = per_modality(model.miners, feature_map, modality).selection
-        masks.append((selection > 0).mT.unflatten(2, feature_map.shape[-2:]).cpu())
+        masks.append((selection > 0).unflatten(2, feature_map.shape[-2:]).cpu())
     return torch.cat(masks)

@@ -9,19 +9,18 @@ import numpy as np
 import torch
 from rich.console import Console
 
-from concordant import CAL
+from concordant import CAL, attention_statistics
 from vireid.config import RetrievalSettings
 from vireid.datasets.cache import Images
 from vireid.datasets.dataset import DataSet
 from vireid.datasets.items import INFRARED, VISIBLE
-from vireid.diagnostics import attention_health
 from vireid.evaluation.inference import attend, extract
 from vireid.evaluation.protocol import as_metrics, evaluate, table
 from vireid.evaluation.rerank import reranked
 from vireid.evaluation.similarity import Similarity, cosine
 from vireid.figures import draw_attention, draw_curves, draw_rankings
 from vireid.files import write_json
-from vireid.models.baseline import GlobalBaseline
+from vireid.models.build import Built
 from vireid.runs import read_log
 
 PEOPLE = 6
@@ -31,7 +30,7 @@ SAMPLE = 256
 
 
 def report(
-    model: CAL | GlobalBaseline,
+    model: Built,
     data: DataSet,
     images: Images,
     options: RetrievalSettings,
@@ -50,7 +49,7 @@ def report(
     others = dict(zip(list(similarities)[1:], more, strict=True))
     console.print(table(results, others))
     metrics = as_metrics(results, others) | data.reading | origin
-    if isinstance(model, CAL):
+    if model.num_parts:
         metrics |= describe_attention(model, data, images, device, console)
         picture_attention(model, data, images, device, out / "attention.png")
     if rows := read_log(out):
@@ -63,7 +62,7 @@ def report(
 
 
 def compare(
-    model: CAL | GlobalBaseline, data: DataSet, images: Images, options: RetrievalSettings, device: torch.device
+    model: Built, data: DataSet, images: Images, options: RetrievalSettings, device: torch.device
 ) -> dict[str, Similarity]:
     """The plain similarity under "", and the one with all options that are on under their names."""
     embeddings = extract(model, images, data.test.modality, device=device)
@@ -85,7 +84,8 @@ def describe_attention(
         rows = np.flatnonzero(data.test.modality == modality)
         sample = images[np.sort(rng.permutation(rows)[:SAMPLE])]
         maps.append(attend(model, sample, modality, device=device))
-    health, order = attention_health(torch.cat(maps)), model.correspondence.permutation().tolist()
+    statistics, order = attention_statistics(torch.cat(maps).flatten(2)), model.correspondence.permutation().tolist()
+    health = {name: float(value) for name, value in statistics._asdict().items()}
     share = model.correspondence.stability()
     console.print(
         f"attention on test images: entropy {health['entropy']:.2f} of ln t, overlap of parts {health['overlap']:.2f}; "

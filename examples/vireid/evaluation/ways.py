@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from rich.box import SIMPLE
 from rich.console import Console
@@ -14,7 +14,7 @@ from rich.progress import Progress
 from rich.table import Table
 from torch import Tensor
 
-from concordant import CAL, TSAA, Encoded
+from concordant import CAL, Encoded
 from vireid.datasets.dataset import DataSet, Rows
 from vireid.evaluation.protocol import evaluate
 from vireid.evaluation.search import target_aware, two_staged
@@ -36,14 +36,14 @@ def compare(
     console: Console,
 ) -> None:
     """Score each way of ranking a gallery and its cost, into compare.json and compare.png; `lists` are lengths."""
-    test, attention = data.test, cast(TSAA, model.attention)
-    staged = partial(two_staged, embeddings, encoded, test, attention, norm=model.part_norm)
+    test = data.test
+    staged = partial(two_staged, embeddings, encoded, test, model.similarity)
     ways: dict[str, Callable[[], Similarity]] = {"distilled": lambda: cosine(embeddings, test)}
     for k in sorted(lists):
         ways[f"{k} target-aware"] = partial(staged, k)
     longest = max(lists)
     ways[f"{longest} target-aware + mean"] = partial(staged, longest, score="mean")
-    ways["all target-aware"] = lambda: target_aware(encoded, test, attention, norm=model.part_norm)
+    ways["all target-aware"] = lambda: target_aware(encoded, test, model.similarity)
     rows = {name: score(name, data, way) for name, way in ways.items()}
     out = Table("", title=f"{data.title(data.tasks[TASK].trials)}, all-search, single-shot", box=SIMPLE)
     for heading in ("rank-1", "mAP", "mINP", "seconds", "ms per query"):

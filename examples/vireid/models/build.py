@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from concordant import CAL, TSAA, CALOutput, DotProductAttention, HorizontalParts, LearnableParts, PartMiner
-from concordant.distributed import gather
+from concordant import (
+    CAL,
+    TSAA,
+    CALOutput,
+    DotProductAttention,
+    HorizontalParts,
+    LearnableParts,
+    PartMiner,
+    attention_statistics,
+)
+from concordant.layers.attention import PartAttention
 from vireid.config import LossSettings, ModelConfig, ModelSettings
-from vireid.diagnostics import attention_health
-from vireid.models.backbones import create_backbone
+from vireid.models.backbones import StemmedBackbone, create_backbone
 from vireid.models.baseline import GlobalBaseline, GlobalOutput
-from vireid.models.objective import BaselineObjective, CALObjective, Terms
+from vireid.models.objective import BaselineObjective, BaselineTerms, CALObjective
 
 
 class BuiltCAL(CAL):
@@ -23,13 +31,14 @@ class BuiltCAL(CAL):
         super().__init__(
             backbone,
             channels,
-            config.num_classes,
             settings.parts,
+            config.num_classes,
             miner=_miner(settings, channels),
             attention=_attention(settings, channels),
             shared_miner=settings.shared_miner,
-            statistics=settings.statistics,
+            norm_source=settings.norm_source,
             protect_attention=settings.protect_attention,
+            backbone_takes_modality=isinstance(backbone, StemmedBackbone),
         )
         if not settings.equal_scorers:
             for miner in self.miners[1:]:
@@ -37,28 +46,34 @@ class BuiltCAL(CAL):
         self.config = config
 
     def objective(self, settings: LossSettings) -> CALObjective:
-        """What it is trained by."""
+        """The loss that it is trained by."""
         return CALObjective(settings)
 
-    def after_step(self, output: CALOutput, terms: Terms, modality: Tensor, order: Tensor) -> dict[str, float]:
-        """Count a step's matchings, of all processes' rows in one order, and say how its attention is."""
-        self.observe(*(gather(x)[order] for x in (terms.matching, modality, output.paired)))
-        return attention_health(output.own.attention)
+    def statistics(self, output: CALOutput) -> dict[str, Tensor]:
+        """How its attention is, step by step."""
+        return attention_statistics(output.own.attention)._asdict()
 
 
 class BuiltBaseline(GlobalBaseline):
-    """The baseline as its settings describe it, which it remembers as `config`; on the CPU."""
+    """The baseline as its settings describe it, which it remembers as `config`; on the CPU. It has no parts."""
+
+    num_parts = 0
 
     def __init__(self, config: ModelConfig) -> None:
-        super().__init__(*_backbone(config), config.num_classes)
+        backbone, channels = _backbone(config)
+        takes_modality = isinstance(backbone, StemmedBackbone)
+        super().__init__(backbone, channels, config.num_classes, backbone_takes_modality=takes_modality)
         self.config = config
 
     def objective(self, settings: LossSettings) -> BaselineObjective:
-        """What it is trained by."""
+        """The loss that it is trained by."""
         return BaselineObjective(settings)
 
-    def after_step(self, output: GlobalOutput, terms: Terms, modality: Tensor, order: Tensor) -> dict[str, float]:
-        """Nothing: it has no parts."""
+    def observe(self, output: GlobalOutput, terms: BaselineTerms, modality: Tensor) -> None:
+        """No parts, no matchings to count."""
+
+    def statistics(self, output: GlobalOutput) -> dict[str, Tensor]:
+        """No parts, no attention."""
         return {}
 
 
@@ -89,7 +104,7 @@ def _miner(settings: ModelSettings, channels: int) -> nn.Module:
     return HorizontalParts(settings.parts)
 
 
-def _attention(settings: ModelSettings, channels: int) -> nn.Module:
+def _attention(settings: ModelSettings, channels: int) -> PartAttention:
     if settings.attention == "dot-product":
         return DotProductAttention()
-    return TSAA(channels, settings.dim, channel_gate=settings.channel_gate, normalize=settings.instance_norm)
+    return TSAA(channels, settings.dim, channel_gate=settings.channel_gate, instance_norm=settings.instance_norm)

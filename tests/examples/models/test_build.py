@@ -36,7 +36,7 @@ OTHERS: dict[str, tuple[Any, ...]] = {
     "attention": ("dot-product",),
     "channel_gate": (False,),
     "instance_norm": (False,),
-    "statistics": ("parts",),
+    "norm_source": ("parts",),
     "protect_attention": (False,),
 }
 """Of each setting, values that are not its default."""

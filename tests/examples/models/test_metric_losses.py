@@ -2,77 +2,74 @@
 
 from __future__ import annotations
 
+from typing import get_args, get_type_hints
+
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch import Tensor
+from torch import Tensor, nn
 
-from concordant import CAL
+from concordant import CAL, CALOutput
+from concordant.functional import hetero_center_loss
 from vireid.config import LossSettings
-from vireid.models.metric_losses import NAMES, center_loss, hetero_center_loss, metric_loss, triplet_loss
+from vireid.models.metric_losses import CenterLoss, HardTripletLoss, HeteroCenters
 from vireid.models.objective import CALObjective
+
+NAMES = get_args(get_type_hints(LossSettings)["metric"])
 
 
 @st.composite
-def batches(draw) -> tuple[Tensor, Tensor, Tensor]:
-    """Features [n p c], labels and modality: identities of one row and of one modality, too."""
-    n, p, c = draw(st.integers(1, 8)), draw(st.integers(1, 3)), draw(st.integers(1, 4))
-    features = torch.randn(
-        n, p, c, dtype=torch.float64, generator=torch.Generator().manual_seed(draw(st.integers(0, 99)))
-    )
+def batches(draw) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Own and cross-refined parts [n p c], labels and modality: identities of one row and of one modality, too."""
+    n, p, c = draw(st.integers(1, 5)), draw(st.integers(1, 3)), draw(st.integers(1, 4))
+    generator = torch.Generator().manual_seed(draw(st.integers(0, 99)))
+    own, cross = torch.randn(2, n, p, c, dtype=torch.float64, generator=generator)
     labels, modality = (torch.tensor(draw(st.lists(st.integers(0, k), min_size=n, max_size=n))) for k in (3, 1))
-    return features, labels, modality
+    return own, cross, labels, modality
 
 
-def unit(row: Tensor) -> Tensor:
-    return row / row.norm()
-
-
-def mean_of(features: Tensor, rows: list[int], part: int) -> Tensor:
-    return torch.stack([unit(features[row, part]) for row in rows]).mean(dim=0)
-
-
-@given(batches())
-def test_center_loss_is_its_equation(batch: tuple[Tensor, Tensor, Tensor]) -> None:
-    features, labels, _ = batch
-    n, p, _ = features.shape
-    total = 0.0
-    for i in range(n):
-        for k in range(p):
-            center = mean_of(features, [j for j in range(n) if labels[j] == labels[i]], k)
-            total += float((unit(features[i, k]) - center).square().sum()) / (n * p)
-    assert float(center_loss(features, labels)) == pytest.approx(total, abs=1e-6)
+def rows_of(own: Tensor, cross: Tensor, labels: Tensor) -> list[tuple[Tensor, int]]:
+    """Both kinds of parts as rows [p c] of norm 1, with their labels."""
+    rows = torch.cat([own, cross])
+    return [(row / row.norm(dim=1, keepdim=True), int(y)) for row, y in zip(rows, labels.repeat(2), strict=True)]
 
 
 @given(batches())
-def test_hetero_center_loss_is_its_equation(batch: tuple[Tensor, Tensor, Tensor]) -> None:
-    features, labels, modality = batch
-    terms = []
-    for y in labels.unique():
-        rows = [[j for j in range(len(labels)) if labels[j] == y and modality[j] == m] for m in (0, 1)]
-        if all(rows):
-            ends = [[mean_of(features, own, k) for own in rows] for k in range(features.shape[1])]
-            terms.append(sum(float((a - b).square().sum()) for a, b in ends) / features.shape[1])
-    expected = sum(terms) / max(len(terms), 1)
-    assert float(hetero_center_loss(features, labels, modality)) == pytest.approx(expected, abs=1e-6)
+def test_center_loss_is_its_equation(batch: tuple[Tensor, Tensor, Tensor, Tensor]) -> None:
+    own, cross, labels, modality = batch
+    rows, total = rows_of(own, cross, labels), 0.0
+    for row, label in rows:
+        for k in range(own.shape[1]):
+            center = torch.stack([other[k] for other, y in rows if y == label]).mean(dim=0)
+            total += float((row[k] - center).square().sum()) / (len(rows) * own.shape[1])
+    assert float(CenterLoss()(own, cross, labels, modality)) == pytest.approx(total, abs=1e-6)
+
+
+@given(batches())
+def test_a_cross_refined_part_counts_to_the_modality_of_the_image_it_was_read_on(batch: tuple[Tensor, ...]) -> None:
+    own, cross, labels, modality = batch
+    rows = (torch.cat([own, cross]), labels.repeat(2), torch.cat([modality, 1 - modality]))
+    expected = hetero_center_loss(*rows, l2_normalize=True)
+    assert torch.equal(HeteroCenters()(own, cross, labels, modality), expected)
 
 
 def test_triplet_loss_is_batch_hard() -> None:
-    features, labels = torch.randn(8, 2, 3), torch.arange(4).repeat(2)
-    rows = torch.nn.functional.normalize(torch.nn.functional.normalize(features, dim=2).flatten(1), dim=1)
+    own, cross = torch.randn(2, 4, 2, 3)
+    labels, modality = torch.tensor([0, 1, 0, 1]), torch.tensor([0, 0, 1, 1])
+    rows = [(row.flatten() / row.flatten().norm(), y) for row, y in rows_of(own, cross, labels)]
     terms = []
-    for i in range(8):
-        distances = [float((rows[i] - rows[j]).norm()) for j in range(8)]
-        far = max(distances[j] for j in range(8) if labels[j] == labels[i])
-        near = min(distances[j] for j in range(8) if labels[j] != labels[i])
-        terms.append(max(far - near + 0.3, 0.0))
+    for i, (row, label) in enumerate(rows):
+        near = [float((row - other).norm()) for j, (other, y) in enumerate(rows) if y == label and j != i]
+        far = [float((row - other).norm()) for other, y in rows if y != label]
+        terms.append(max(max(near) - min(far) + 0.3, 0.0))
     above = [term for term in terms if term > 0]
-    assert float(triplet_loss(features, labels)) == pytest.approx(sum(above) / len(above), abs=1e-4)
+    expected = sum(above) / len(above)
+    assert float(HardTripletLoss()(own, cross, labels, modality)) == pytest.approx(expected, abs=1e-4)
 
 
-def model_output():
-    model = CAL(torch.nn.Conv2d(3, 8, 4, stride=4), channels=8, num_classes=4, num_parts=2)
+def model_output() -> tuple[CALOutput, Tensor, Tensor]:
+    model = CAL(nn.Conv2d(3, 8, 4, stride=4), channels=8, num_parts=2, num_classes=4)
     labels, modality = torch.arange(4).repeat(2), torch.arange(2).repeat_interleave(4)
     return model(torch.randn(8, 3, 16, 8), labels, modality), labels, modality
 
@@ -80,25 +77,12 @@ def model_output():
 @pytest.mark.parametrize("name", NAMES)
 def test_each_name_gives_a_loss_that_moves_the_parts_it_reads(name: str) -> None:
     output, labels, modality = model_output()
-    loss = metric_loss(name, output, labels, modality, margin=2.0)
-    read = [output.own.features] if name == "direct" else [output.own.features, output.cross.features]
+    loss = CALObjective(LossSettings(metric=name, margin=2.0))(output, labels, modality).pcl
     assert loss.ndim == 0
-    for gradient in torch.autograd.grad(loss, read):
-        assert gradient.isfinite().all()
-        assert gradient.abs().sum() > 0
-
-
-def test_a_cross_refined_part_counts_to_the_modality_of_the_image_it_was_read_on() -> None:
-    output, labels, modality = model_output()
-    rows = torch.cat([output.own.features, output.cross.features])
-    expected = hetero_center_loss(rows, labels.repeat(2), torch.cat([modality, 1 - modality]))
-    assert torch.equal(metric_loss("hetero-center", output, labels, modality, margin=2.0), expected)
-
-
-def test_the_direct_objective_reads_no_cross_refined_part() -> None:
-    output, labels, modality = model_output()
-    loss = metric_loss("direct", output, labels, modality, margin=2.0)
-    assert torch.autograd.grad(loss, output.cross.features, allow_unused=True) == (None,)
+    own, cross = torch.autograd.grad(loss, [output.own.features, output.cross.features], allow_unused=True)
+    assert own.isfinite().all()
+    assert own.abs().sum() > 0
+    assert (cross is None) == (name == "direct")
 
 
 def test_the_direct_objective_distils_and_matches_nothing() -> None:
@@ -109,10 +93,5 @@ def test_the_direct_objective_distils_and_matches_nothing() -> None:
         totals.append(terms.total)
         assert terms.matching.tolist() == [[0, 1]] * 8
     assert torch.equal(*totals)
-    assert torch.autograd.grad(totals[0], output.cross.features, allow_unused=True) == (None,)
-
-
-def test_an_unknown_name_is_refused() -> None:
-    output, labels, modality = model_output()
-    with pytest.raises(ValueError, match="`name` must be one of"):
-        metric_loss("angular", output, labels, modality, margin=0.3)
+    read = [output.cross.features, output.cross.attention, output.cross_logits]
+    assert torch.autograd.grad(totals[0], read, allow_unused=True) == (None, None, None)

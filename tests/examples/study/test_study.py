@@ -14,12 +14,13 @@ import torch
 from rich.console import Console
 
 import ablate
-from vireid.config import DEMO, SysuSettings
+from vireid.config import SysuSettings
 from vireid.datasets.sysu import read_sysu
 from vireid.files import plain
 from vireid.models.build import build_model
 from vireid.people.config import RenderConfig
 from vireid.people.dataset import render_dataset
+from vireid.recipes import DEMO
 from vireid.study import pictures, results, study
 from vireid.study.benchmark import BASE, PEOPLE, settings_of
 from vireid.study.configurations import (
@@ -70,8 +71,8 @@ def test_what_a_configuration_changes_is_what_its_model_has() -> None:
     model = {one.name: build_model(one.settings.model_config(4)) for one in COMPARISON}
     assert type(model["dot product"].attention).__name__ == "DotProductAttention"
     assert model["no channel gate"].attention.gate_mlp is None
-    assert not model["no IN"].attention.normalize
-    assert model["IN over parts"].statistics == "parts"
+    assert not model["no IN"].attention.instance_norm
+    assert model["IN over parts"].norm_source == "parts"
     assert len(model["shared DRM"].miners) == 1
     assert type(model["stripes"].miners[0]).__name__ == "HorizontalParts"
     assert type(model["learnable"].miners[1]).__name__ == "LearnableParts"

@@ -14,12 +14,12 @@ from rich.console import Console
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from concordant import CALOutput
+from concordant import CALOutput, LossTerms
 from vireid.config import DataSettings, ModelSettings, OptimSettings, Settings
 from vireid.datasets.items import Item, Items
 from vireid.evaluation.inference import extract
 from vireid.models import build
-from vireid.models.objective import CALObjective, Terms
+from vireid.models.objective import CALObjective
 from vireid.runs import read_log
 from vireid.training import loop as engine
 from vireid.training.directory import prepare_out
@@ -92,7 +92,7 @@ def test_the_shared_stages_are_compiled(stems: bool, tmp_path: Path, monkeypatch
 
 def test_a_gradient_that_is_not_finite_stops_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Cusp(CALObjective):
-        def forward(self, output: CALOutput, labels: Tensor, modality: Tensor) -> Terms:
+        def forward(self, output: CALOutput, labels: Tensor, modality: Tensor) -> LossTerms:
             terms = super().forward(output, labels, modality)
             return terms._replace(total=terms.total + (0 * output.features).sum().sqrt())
 

@@ -16,8 +16,6 @@ import train_regdb
 import train_sysu
 from vireid.command import argument
 from vireid.config import (
-    DEMO,
-    SYSU,
     AugmentSettings,
     DataSettings,
     LlcmSettings,
@@ -30,6 +28,7 @@ from vireid.config import (
 )
 from vireid.files import plain, read_json, revive, write_json
 from vireid.people.dataset import RenderConfig, render_dataset
+from vireid.recipes import DEMO, SYSU
 from vireid.runs import read_settings
 from vireid.training.record import compare_records, fingerprint
 
@@ -38,6 +37,7 @@ OTHER = SysuSettings(
     root=Path("a/b"),
     out=Path("c"),
     method="global",
+    recipe="paper",
     gallery="seeded",
     scored="validation",
     from_=Path("d/run.json"),
@@ -68,8 +68,9 @@ OTHER = SysuSettings(
     ),
     loss=LossSettings(
         metric="direct",
-        normalize=False,
+        l2_normalize=False,
         cosine=False,
+        reduction="sum",
         **{name: 0.011 * i for i, name in enumerate(NUMBERS, 1)},
     ),
     optim=OptimSettings(7, 2, 1e-5, 0.5, 0.03, 0.2, 1.0, 0.9),

@@ -1,24 +1,20 @@
 """The whole way on a small rendered set: train, evaluate, draw, resume; and what is refused."""
 
-import inspect
 import itertools
 import json
 import math
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import torch
 from rich.console import Console
 
-from concordant import CALLoss
 from train_sysu import command_line, main
-from vireid.config import DataSettings, LossSettings, ModelSettings, OptimSettings, Settings, SysuSettings
+from vireid.config import DataSettings, ModelSettings, OptimSettings, Settings, SysuSettings
 from vireid.datasets.items import Items
 from vireid.datasets.sysu import read_sysu
-from vireid.models.build import build_model
 from vireid.people.dataset import RenderConfig, render_dataset
 from vireid.runs import read_log
 from vireid.training.loop import check_finite, train
@@ -98,26 +94,6 @@ def test_the_learning_rate_warms_up_and_falls_to_nothing() -> None:
     assert max(rates) == rates[9] == 1.0
     assert all(late <= early for early, late in itertools.pairwise(rates[10:]))
     assert rates[100] == pytest.approx(0.0)
-
-
-def test_the_baseline_and_cal_are_trained_by_the_same_global_losses(root: Path) -> None:
-    labels, modality = torch.arange(4).repeat(2), torch.arange(2).repeat_interleave(4)
-    images = torch.randn(8, 3, 96, 48)
-    for method in ("cal", "global"):
-        chosen = settings(root, root, method=method)
-        model = build_model(chosen.model_config(4))
-        terms = model.objective(chosen.loss)(model(images, labels, modality), labels, modality)
-        assert {"total", "id", "triplet"} <= terms.named().keys()
-        assert (terms.matching is None) == (method == "global")
-        assert torch.isfinite(terms.total)
-
-
-def test_the_weights_are_those_of_the_library_unless_said_otherwise() -> None:
-    library = {name: parameter.default for name, parameter in inspect.signature(CALLoss).parameters.items()}
-    ours = {name: value for name, value in asdict(LossSettings()).items() if name in library}
-    assert ours.pop("label_smoothing") == 0.1
-    assert ours.pop("attention_div") == 0.5
-    assert ours == {name: library[name] for name in ours}
 
 
 def test_the_command_line_knows_the_real_set_from_the_rendered_one() -> None:

@@ -21,15 +21,15 @@ from vireid.command import cli
 from vireid.config import (
     DataSettings,
     Evaluation,
-    LlcmEvaluation,
     LlcmSettings,
+    LlcmSource,
     ModelSettings,
     OptimSettings,
-    RegdbEvaluation,
     RegdbSettings,
+    RegdbSource,
     RetrievalSettings,
-    SysuEvaluation,
     SysuSettings,
+    SysuSource,
 )
 from vireid.models.weights import read_metadata
 
@@ -77,13 +77,13 @@ def test_a_regdb_run_evaluates_both_directions_and_remembers_its_trial(third: Re
 def evaluated(settings: Evaluation, **changes: Any) -> dict[str, Any]:
     """The metrics of an evaluation."""
     options = replace(settings, **changes)
-    evaluate.main(evaluate.Options(options))
+    evaluate.main(options)
     return metrics_of(options.out)
 
 
-def of_run(trained: RegdbSettings, out: Path) -> RegdbEvaluation:
+def of_run(trained: RegdbSettings, out: Path) -> Evaluation:
     """The evaluation of a run's model."""
-    return RegdbEvaluation(root=trained.root, trial=trained.trial, weights=trained.out / "model.safetensors", out=out)
+    return Evaluation(RegdbSource(trained.root, trained.trial), weights=trained.out / "model.safetensors", out=out)
 
 
 def test_evaluation_alone_repeats_the_results(third: RegdbSettings, tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ def test_another_trial_is_refused(third: RegdbSettings, tmp_path: Path) -> None:
     (checkpoint,) = third.out.glob("checkpoints/*/model.safetensors")
     for weights in (options.weights, checkpoint):
         with pytest.raises(ValueError, match=r"must be trained on trial 4 .* it was trained on trial 3"):
-            evaluated(options, trial=4, weights=weights)
+            evaluated(options, data=RegdbSource(third.root, 4), weights=weights)
         assert not options.out.exists()
     save_file(load_file(checkpoint), tmp_path / "nameless.safetensors")
     shutil.copy(third.out / "run.json", tmp_path)
@@ -130,7 +130,7 @@ def test_missing_or_other_weights_are_refused_in_one_line(third: RegdbSettings, 
     refused(FileNotFoundError, "no weights at .*/gone.safetensors", weights=tmp_path / "gone.safetensors")
     refused(ValueError, r"run.json must describe the model of cut.safetensors", weights=tmp_path / "cut.safetensors")
     refused(ValueError, "`--weights` must name the weights", weights=None)
-    refused(ValueError, "`--root` must name", root=None)
+    refused(ValueError, "`--root` must name", data=RegdbSource())
 
 
 def test_all_trials_are_averaged_and_finished_ones_are_kept(
@@ -172,7 +172,7 @@ def test_all_trials_are_averaged_and_finished_ones_are_kept(
         train_regdb.main(settings)
     with pytest.raises(ValueError, match="these differ: seed"):
         train_regdb.main(replace(settings, resume=True, seed=1))
-    again = RegdbEvaluation(root=regdb, trial="all", weights=settings.out, out=tmp_path / "again")
+    again = Evaluation(RegdbSource(regdb, "all"), weights=settings.out, out=tmp_path / "again")
     assert evaluated(again)["visible_to_thermal"] == metrics["visible_to_thermal"]
 
 
@@ -190,7 +190,7 @@ def test_an_llcm_run_names_its_reading(llcm: Path, tmp_path: Path) -> None:
     assert metrics["reading"] == "paper"
     assert (settings.out / "attention.png").exists()
     weights = settings.out / "model.safetensors"
-    swapped = evaluated(LlcmEvaluation(root=llcm, weights=weights, reading="swapped", out=tmp_path / "swapped"))
+    swapped = evaluated(Evaluation(LlcmSource(llcm, "swapped"), weights=weights, out=tmp_path / "swapped"))
     assert swapped["reading"] == "swapped"
     assert swapped["nir_to_visible"] == metrics["nir_to_visible"]
     with pytest.raises(ValueError, match="`--root` must name"):
@@ -202,7 +202,7 @@ def test_sysu_is_evaluated_with_either_draw(make_tree: Callable[..., Path], tmp_
     train_sysu.main(settings)
     assert metrics_of(settings.out)["gallery_draw"] == "official"
     weights = settings.out / "model.safetensors"
-    again = evaluated(SysuEvaluation(root=settings.root, weights=weights, gallery="seeded", out=tmp_path / "again"))
+    again = evaluated(Evaluation(SysuSource(settings.root, "seeded"), weights=weights, out=tmp_path / "again"))
     assert again["gallery_draw"] == "seeded"
     assert set(again["indoor_multi"]) == FIGURES
 
@@ -230,7 +230,7 @@ def test_verify_prints_the_counts_and_evaluates_nothing(
 ) -> None:
     words = ["regdb", "--root", str(regdb), "--out", str(tmp_path / "out"), "--verify"]
     with pytest.raises(ValueError, match="is not RegDB as published: train identities: 2, not 206") as caught:
-        evaluate.main(cli(evaluate.Options, words))
+        evaluate.main(cli(Evaluation, words))
     assert "\n" not in str(caught.value)
     assert "2 + 2 identities" in capsys.readouterr().out
     assert not (tmp_path / "out").exists()
@@ -240,7 +240,7 @@ def test_verify_is_content_with_the_published_counts(llcm: Path, monkeypatch: py
     monkeypatch.setattr("vireid.datasets.llcm.LLCM.published_identities", (2, 2))
     monkeypatch.setattr("vireid.datasets.llcm.PUBLISHED_TRAIN_IMAGES", (18, 16))
     monkeypatch.setattr("vireid.datasets.llcm.PUBLISHED_TEST_IMAGES", (18, 16))
-    options = evaluate.Options(LlcmEvaluation(root=llcm, verify=True))
+    options = Evaluation(LlcmSource(llcm), verify=True)
     evaluate.main(options)
     monkeypatch.setattr("vireid.datasets.llcm.PUBLISHED_TEST_IMAGES", (18, 15))
     with pytest.raises(ValueError, match="near-infrared test images: 16, not 15"):
