@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.utils.checkpoint
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
+from torch.utils._pytree import tree_flatten, tree_unflatten
 
-from concordant import CAL, CALLoss, DotProductAttention, HorizontalParts, LearnableParts, per_modality
+from concordant import CAL, CALLoss, DotProductAttention, HorizontalParts, LearnableParts, PartScorer, per_modality
 from concordant.layers.mining import to_tokens
 from concordant.matching import invert_matching
 from support import oracles
@@ -319,3 +321,41 @@ def test_same_seed_same_weights_to_the_bit() -> None:
         torch.manual_seed(5)
         states.append(small_cal().state_dict())
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
+def test_outputs_put_together_keep_their_partners() -> None:
+    """Chunks of a batch, as gradient caching has them: the loss of both is that of rows that know their partners."""
+    model, loss = trained_looking(), CALLoss()
+    images, labels, modality = images_for(8), torch.tensor([0, 1, 0, 1, 2, 3, 2, 3]), torch.tensor([0, 0, 1, 1] * 2)
+    chunks = [model(images[rows], labels[rows], modality[rows]) for rows in (slice(0, 4), slice(4, 8))]
+    parts = [tree_flatten(chunk) for chunk in chunks]
+    together = tree_unflatten([torch.cat(x) for x in zip(*(leaves for leaves, _ in parts), strict=True)], parts[0][1])
+    whole = model(images, labels, modality)
+    assert torch.equal(labels[together.partner], labels)
+    assert torch.equal(together.partner, whole.partner)
+    close(loss(together, labels, modality).total, loss(whole, labels, modality).total)
+
+
+def test_numpys_integers_are_integers() -> None:
+    model = CAL(nn.Conv2d(3, 6, 4, stride=4), np.int64(6), np.int32(3), np.uint8(4)).eval()
+    images, modality = torch.randn(2, 3, 16, 8), np.int64(1)
+    assert repr(model.attention.channels) == "6"  # type: ignore[union-attr]
+    close(model.embed(images, modality), model.embed(images, 1))
+    close(model.encode(images, modality).tokens, model.encode(images, 1).tokens)
+    with pytest.raises(ValueError, match=r"CAL: `images` must be a tensor; got ndarray"):
+        model.embed(images.numpy(), 1)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"PartScorer: `feature_map` must be a tensor .*; got ndarray"):
+        PartScorer(6, 3)(images.numpy())
+
+
+def test_a_third_modality_is_seen_where_one_miner_reads_all() -> None:
+    images, labels, modality = paired_batch()
+    with pytest.raises(ValueError, match=r"CAL: `modality` must be 0 or 1; got \[1, 2\]"):
+        small_cal(shared_miner=True)(images, labels, modality + 1)
+
+
+def test_one_row_cannot_train() -> None:
+    images, labels, modality = paired_batch()
+    with pytest.raises(ValueError, match=r"CAL: a batch must have two rows or more in training mode.*; got 1"):
+        small_cal()(images[:1], labels[:1], modality[:1])
+    assert len(small_cal().eval()(images[:1], labels[:1], modality[:1]).logits) == 1

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import io
 import itertools
+from collections.abc import Callable
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from concordant import PartCorrespondence, match_parts
 from concordant.matching import invert_matching
 from support import oracles
-from support.models import close
+from support.models import close, small_cal
 from support.strategies import KINDS, SEEDS, permutation, values
 
 MATCHINGS = st.lists(st.permutations(range(3)), min_size=0, max_size=12)
@@ -123,3 +126,39 @@ def test_forgetting() -> None:
     correspondence.reset_parameters()
     assert correspondence.permutation().tolist() == [0, 1]
     assert correspondence.stability() == 0
+
+
+@pytest.mark.parametrize(
+    "average",
+    [
+        lambda old, new: 0.9 * old + 0.1 * new,  # a hand-written average over `state_dict()`
+        lambda old, new: (old + new) / 2,  # a soup of two checkpoints
+    ],
+)
+def test_averaged_buffers_are_refused_when_they_are_read(average: Callable[[Tensor, Tensor], Tensor]) -> None:
+    """Between matchings there is none: better no order of parts than a wrong one."""
+    old, new = PartCorrespondence(3), PartCorrespondence(3)
+    old.update(torch.tensor([[2, 0, 1]] * 4))
+    new.update(torch.tensor([[0, 2, 1]] * 4))
+    state = {name: average(value.double(), new.state_dict()[name].double()) for name, value in old.state_dict().items()}
+    old.load_state_dict(state)
+    with pytest.raises(ValueError, match=r"PartCorrespondence: its buffers must hold matchings.*; got \["):
+        old.permutation()
+
+
+def test_an_average_of_the_whole_model_with_its_buffers_is_refused_when_it_embeds() -> None:
+    model = small_cal()
+    model.correspondence.update(torch.tensor([[2, 0, 1]] * 4))
+    average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(0.9), use_buffers=True)
+    for order in ([2, 0, 1], [1, 2, 0], [2, 0, 1]):
+        model.correspondence.update(torch.tensor([order]))
+        average.update_parameters(model)
+    with pytest.raises(ValueError, match="averages of weights must leave them out"):
+        average.module.correspondence.permutation()
+
+
+def test_what_is_no_permutation_is_refused_when_it_is_read() -> None:
+    correspondence = PartCorrespondence(3)
+    correspondence.update(torch.tensor([[7, 8, 9]]))
+    with pytest.raises(ValueError, match=r"permutations of the parts.*got \[7, 8, 9\] after 1 matchings"):
+        correspondence.permutation()

@@ -109,7 +109,7 @@ def test_docstrings_have_their_sections(name: str) -> None:
     if is_record(value):
         return
     sections = ["Shape:", "Raises:", ">>>"]
-    if name != "gather":  # no equation of the source
+    if name != "gather":  # no equation of the paper
         sections += ["Equation", "Reference:"]
     for section in sections:
         assert section in text, section

@@ -12,7 +12,7 @@ from typing import Any
 
 from griffe import Docstring, Extension, Function, Object
 
-HEAD = re.compile(r"^(Equation|Shape|Raises|Edge cases|Where the source is silent|FAQ|Reference)([^:\n]*)(::?)", re.M)
+HEAD = re.compile(r"^(Equation|Shape|Raises|Edge cases|Where the paper is silent|FAQ|Reference)([^:\n]*)(::?)", re.M)
 EXAMPLE = re.compile(r"^>>> .*?(?=\n\n|\Z)", re.M | re.S)
 
 

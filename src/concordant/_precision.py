@@ -7,6 +7,8 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 from torch import Tensor
 
+from concordant._checks import require
+
 _AUTOCAST_DEVICES = ("cpu", "cuda", "mps", "xpu")
 
 
@@ -36,3 +38,14 @@ def unit(features: Tensor) -> Tensor:
 def upcast(tensor: Tensor) -> Tensor:
     """Half-precision tensors in float32; others as they are."""
     return tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor
+
+
+def check_types(who: str, **named: Tensor) -> None:
+    """Check that tensors are of one type, but under autocast, which brings them together itself."""
+    (first, reference), *others = named.items()
+    kind = reference.device.type
+    if kind in _AUTOCAST_DEVICES and torch.is_autocast_enabled(kind):
+        return
+    for name, tensor in others:
+        rule = f"`{name}` must be of the type of `{first}`, {reference.dtype}"
+        require(tensor.dtype == reference.dtype, who, rule, tensor.dtype)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from copy import deepcopy
-from typing import Literal, NamedTuple, Protocol, cast
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, cast
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -42,10 +42,15 @@ class CALOutput(NamedTuple):
     """`f_i^{m',m}`: each row's parts on its partner's tokens."""
     cross_logits: Float[Tensor, "n p k"]
     """Identity logits of the cross-refined parts."""
-    partner: Int[Tensor, "n"]
-    """j of each row: a row of the same identity in the other modality."""
+    partner_offset: Int[Tensor, "n"]
+    """j − i of each row i: outputs of several batches, one after another, keep their partners."""
     paired: Bool[Tensor, "n"]
     """False where the batch has no such row; the row is its own partner then."""
+
+    @property
+    def partner(self) -> Int[Tensor, "n"]:
+        """j of each row: a row of the same identity in the other modality."""
+        return torch.arange(len(self.partner_offset), device=self.partner_offset.device) + self.partner_offset
 
 
 class Matched(Protocol):
@@ -82,9 +87,11 @@ class CAL(nn.Module):
         backbone_takes_modality: call `backbone(images, modality)`, for modality-specific first stages: see
             `per_modality`.
 
-    Shape: images (n, …), labels (n,), modality (n,) in {0, 1} → `CALOutput`.
+    Shape: images (n, …), labels (n,), modality (n,) in {0, 1} → `CALOutput`. `generator`, a keyword, is where partners
+    are drawn from.
 
-    Raises: ValueError for bad settings, shapes or types that do not fit.
+    Raises: ValueError for bad settings, shapes or types that do not fit, or one row in training mode. A modality beyond
+    1 is seen on a CPU, and where each modality has its own miner; in compiled graphs it is not.
 
     Where the paper is silent: batch normalisation before each identity classifier (a BNNeck); the scorers of both
     modalities start equal. The embedding is the normalised global feature
@@ -176,6 +183,17 @@ class CAL(nn.Module):
         for miner in self.miners[1:]:
             miner.load_state_dict(self.miners[0].state_dict())
 
+    if TYPE_CHECKING:  # `nn.Module` says Any
+
+        def __call__(
+            self,
+            images: Tensor,
+            labels: Int[Tensor, "n"],
+            modality: Int[Tensor, "n"],
+            *,
+            generator: torch.Generator | None = None,
+        ) -> CALOutput: ...
+
     @checked()
     def forward(
         self,
@@ -185,6 +203,8 @@ class CAL(nn.Module):
         *,
         generator: torch.Generator | None = None,
     ) -> CALOutput:
+        enough = not self.training or len(labels) > 1
+        require(enough, "CAL", "a batch must have two rows or more in training mode, for its batch norms", len(labels))
         tokens, mined = self._mine(images, modality)
         check_shapes("CAL", tokens=(tokens, "n t c"), labels=(labels, "n"))
         own = self._refine(tokens, mined)
@@ -201,7 +221,7 @@ class CAL(nn.Module):
             own_logits=self._classify(own, tokens),
             cross=cross,
             cross_logits=self._classify(cross, partner_tokens),
-            partner=partner,
+            partner_offset=partner - torch.arange(len(partner), device=partner.device),
             paired=paired,
         )
 
@@ -219,6 +239,8 @@ class CAL(nn.Module):
             modality: (n,).
         """
         check_shapes("CAL.observe", modality=(modality, "n"), matching=(terms.matching, "n p"))
+        kind = output.paired.dtype
+        require(kind == torch.bool, "CAL.observe", "`output.paired` must be boolean", kind)
         matching, own_modality, paired = gather(terms.matching, modality, output.paired)
         forward = torch.where((own_modality == 0)[:, None], matching, invert_matching(matching))
         self.correspondence.update(forward[paired])
@@ -282,8 +304,13 @@ class CAL(nn.Module):
 
     def _mine(self, images: Tensor, modality: int | Tensor) -> tuple[Tensor, MinedParts]:
         """Tokens (n, t, c) and parts, each row's by the DRM of its modality."""
-        if not isinstance(modality, Tensor) and as_integer(modality) is not None:
-            modality = int(modality)
+        require(isinstance(images, Tensor), "CAL", "`images` must be a tensor", type(images).__name__)
+        if not isinstance(modality, Tensor):
+            modality = int(modality) if as_integer(modality) is not None else modality
+        elif len(self.miners) == 1 and modality.device.type == "cpu" and not torch.compiler.is_compiling():
+            # One miner reads rows of any modality, and M̂ would be counted wrongly. (On a GPU a look would wait for it.)
+            fits = bool(((modality == 0) | (modality == 1)).all())
+            require(fits, "CAL", "`modality` must be 0 or 1", sorted(set(modality.tolist())))
         feature_map = self.feature_map(images, modality)
         mined = per_modality(self.miners, feature_map, modality)
         parts = mined.features.shape[1]

@@ -75,11 +75,15 @@ def invert_matching(matching: Int[Tensor, "b p"]) -> Int[Tensor, "b p"]:
 def _most_frequent(history: Tensor, seen: Tensor) -> Tensor:
     """The most frequent row of those seen: its sizes depend on values, so it is an operator of its own."""
     rows = history[: min(int(seen), len(history))]
+    identity = torch.arange(history.shape[1], device=history.device)
     if len(rows) == 0:
-        return torch.arange(history.shape[1], device=history.device)
+        return identity
     matchings, counts = torch.unique(rows, dim=0, return_counts=True)
-    best: Tensor = matchings[counts.argmax()]
-    return best.long()
+    best: Tensor = matchings[counts.argmax()].long()
+    if int(seen) < 0 or not torch.equal(best.sort().values, identity):
+        rule = "its buffers must hold matchings, permutations of the parts; averages of weights must leave them out"
+        raise ValueError(f"PartCorrespondence: {rule}; got {best.tolist()} after {int(seen)} matchings")
+    return best
 
 
 @_most_frequent.register_fake
@@ -102,7 +106,8 @@ class PartCorrespondence(nn.Module):
 
     Shape: update: matching (b, p); permutation: → (p,).
 
-    Raises: ValueError for bad settings, or a matching of another shape or type.
+    Raises: ValueError for bad settings, or a matching of another shape or type; and, from `permutation`, where the most
+    frequent matching is no permutation: a wrong one was counted, or an average of weights has taken the buffers along.
 
     Where the paper is silent: when training "ends" (the window) and ties.
 

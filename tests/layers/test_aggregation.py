@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from fractions import Fraction
 
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -92,3 +93,21 @@ def test_gradient_reaches_scores_only_where_selected() -> None:
     assert scores.grad is not None
     assert bool((scores.grad[mined.selection == 0] == 0).all())
     assert bool((scores.grad[mined.selection > 0] != 0).all())
+
+
+def test_weights_may_be_of_either_sign() -> None:
+    """The equation divides by their sum, whatever its sign."""
+    tokens, scores = torch.tensor([[[1.0], [2.0], [4.0]]]), torch.tensor([[[-3.0, 1.0, 0.0]]])
+    mined = TopKAggregator(alpha=3.0)(tokens, scores)
+    assert mined.features.item() == pytest.approx((-3 * 1 + 1 * 2) / (-3 + 1))
+    assert functional.aggregate_tokens(tokens, torch.tensor([[[1.0, -1.0, 0.0]]])).item() == 0
+
+
+def test_a_score_of_minus_infinity_is_no_score() -> None:
+    scores = torch.tensor([[[0.5, -torch.inf, 0.25]]], requires_grad=True)
+    mined = TopKAggregator(alpha=3.0)(torch.tensor([[[1.0], [2.0], [4.0]]]), scores)
+    assert mined.selection.tolist() == [[[0.5, 0.0, 0.25]]]
+    assert mined.features.item() == 2.0
+    mined.features.sum().backward()
+    assert scores.grad is not None
+    assert bool(scores.grad.isfinite().all())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -50,3 +51,14 @@ def test_source_is_taken_and_not_used() -> None:
 def test_refine_gates_channel_by_channel() -> None:
     tokens, attention = torch.tensor([[[1.0, 2.0], [3.0, 4.0]]]), torch.tensor([[[0.25, 0.75]]])
     assert functional.refine(tokens, attention, torch.tensor([[[2.0, 0.0]]])).tolist() == [[[5.0, 0.0]]]
+
+
+@pytest.mark.parametrize("autocast", [False, True])
+def test_half_precision_does_not_overflow(autocast: bool) -> None:
+    """300 · 300 · √256 is beyond float16."""
+    queries, keys = torch.full((1, 1, 256), 300.0), torch.full((1, 2, 256), 300.0)
+    keys[:, 1] *= 0.5
+    with torch.autocast("cpu", dtype=torch.float16, enabled=autocast):
+        dtype = torch.float32 if autocast else torch.float16
+        attention = functional.spatial_similarity(queries.to(dtype), keys.to(dtype))
+    assert attention.tolist() == [[[1.0, 0.0]]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -56,3 +57,8 @@ def test_one_token_is_zero_with_finite_gradients() -> None:
     normed.sum().backward()
     assert features.grad is not None
     assert bool(features.grad.isfinite().all())
+
+
+def test_statistics_of_no_token_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"instance_norm: `norm_source` must have tokens; got none"):
+        functional.instance_norm(torch.randn(1, 2, 3), torch.randn(1, 0, 3))

@@ -8,9 +8,10 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch import nn
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
-from concordant import PartMiner, functional, per_modality
+from concordant import PartMiner, draw_partners, functional, per_modality
 from support import oracles
 from support.models import close
 from support.strategies import SEEDS, Batch, batches, values
@@ -79,3 +80,45 @@ def test_gradient_reaches_only_the_modality_present() -> None:
 def test_a_modality_without_a_module_is_refused_not_dropped() -> None:
     with pytest.raises(ValueError, match=r"^per_modality: .*; got "):
         per_modality([nn.Identity(), nn.Identity()], torch.zeros(3, 1), torch.tensor([0, 2, 1]))
+
+
+@pytest.mark.parametrize("reentrant", [False, True])
+def test_a_forward_pass_that_is_computed_again_draws_the_same(reentrant: bool) -> None:
+    """Activation checkpointing brings back torch's own generators only. Two batches, then two backward passes."""
+
+    def weights(labels: Tensor, scale: Tensor, generator: torch.Generator) -> Tensor:
+        partner, _ = draw_partners(labels, modality, generator=generator)
+        return (scale.square() * partner).sum()
+
+    modality = torch.arange(40) % 2
+    gradients, generators = [], [torch.Generator().manual_seed(3) for _ in range(2)]
+    batches = [torch.arange(40) // 10, torch.arange(40) // 20]
+    for again, generator in zip((False, True), generators, strict=True):
+        scale = torch.ones(40, requires_grad=True)
+        if again:
+            losses = [checkpoint(weights, y, scale, generator, use_reentrant=reentrant) for y in batches]
+        else:
+            losses = [weights(y, scale, generator) for y in batches]
+        torch.stack(losses).sum().backward()
+        gradients.append(scale.grad)
+    assert torch.equal(gradients[0], gradients[1])
+    assert torch.equal(generators[0].get_state(), generators[1].get_state())
+
+
+def test_draws_for_other_tensors_are_refused_in_a_backward_pass() -> None:
+    def weights(scale: Tensor, generator: torch.Generator) -> Tensor:
+        partner, _ = draw_partners(torch.zeros(4, dtype=torch.int64), torch.arange(4) % 2, generator=generator)
+        kept.append(partner)
+        return (scale * partner).sin().sum()
+
+    kept: list[Tensor] = []
+    loss = checkpoint(weights, torch.ones(4, requires_grad=True), torch.Generator(), use_reentrant=False)
+    kept.append(torch.zeros(64))  # so that the labels of the second pass lie elsewhere
+    with pytest.raises(ValueError, match="must be given the tensors of the first"):
+        loss.backward()
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int16, torch.uint16, torch.uint32, torch.int64])
+def test_labels_of_any_integer_type(dtype: torch.dtype) -> None:
+    labels, modality = torch.tensor([3, 1, 3], dtype=dtype), torch.tensor([0, 0, 1], dtype=dtype)
+    assert draw_partners(labels, modality)[0].tolist() == [2, 1, 0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -45,3 +46,10 @@ def test_sure_and_right_is_zero_sure_and_wrong_is_large() -> None:
     logits = 100 * torch.eye(2)[None]
     assert float(functional.discriminative_loss(logits[:, :1], torch.tensor([0]))) == 0
     assert float(functional.discriminative_loss(logits[:, :1], torch.tensor([1]))) == 100
+
+
+@pytest.mark.parametrize("label", [-100, -1, 5])
+def test_a_label_that_is_none_is_an_error(label: int) -> None:
+    """Also the one that torch's cross-entropy leaves out, though means would count its row."""
+    with pytest.raises(IndexError, match="out of bounds"):
+        DiscriminativeLoss()(torch.zeros(2, 3, 5), torch.tensor([0, label]))

@@ -1,4 +1,4 @@
-"""L_pcl: the double sum, the source's five terms, and the edge cases of a batch."""
+"""L_pcl: the double sum, the paper's five terms, and the edge cases of a batch."""
 
 from __future__ import annotations
 

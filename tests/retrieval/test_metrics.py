@@ -182,3 +182,22 @@ def test_no_loop_over_queries() -> None:
             rank_metrics(r.similarity, r.query_ids, r.gallery_ids, exclude=r.exclude, cmc_over="identities")
         counts.append(calls.count)
     assert counts[1] < counts[0] + 10 < 200
+
+
+@pytest.mark.parametrize("dtype", [torch.uint16, torch.uint32, torch.int16])
+def test_identities_of_any_integer_type(dtype: torch.dtype) -> None:
+    similarity, ids = torch.tensor([[0.9, 0.8, 0.1]]), torch.tensor([3, 7, 7])
+    found = rank_metrics(similarity, ids[1:2].to(dtype), ids.to(dtype), ranks=2)
+    assert found.cmc.tolist() == [0.0, 1.0]
+
+
+def test_half_precision_is_widened_group_by_group(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics, "_CELLS", 1 << 10)
+    widened: list[int] = []
+    upcast = metrics.upcast
+    monkeypatch.setattr(metrics, "upcast", lambda x: widened.append(x.numel()) or upcast(x))
+    similarity, ids = torch.rand(50, 100, dtype=torch.float16), torch.arange(100) % 5
+    found = rank_metrics(similarity, ids[:50], ids)
+    assert max(widened) <= 1 << 10
+    expected = rank_metrics(similarity.float(), ids[:50], ids)
+    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))

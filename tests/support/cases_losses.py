@@ -103,7 +103,7 @@ CASES: dict[str, Case] = {
         + ({"attention_div": 0.37}, {"triplet": 0.37}, {"part_triplet": 0.37})
         + ({"metric": PartCenterLoss(margin=1.23)}, {"match_distill": MatchDistill(detach_cross=True)})
         + ({"identity": DiscriminativeLoss()}, {"discriminative": DiscriminativeLoss(label_smoothing=0.37)})
-        + ({"diversity": DiversityLoss()},),
+        + ({"diversity": DiversityLoss()}, {"across_processes": False}),
         refused={
             "weight below zero": lambda: CALLoss(kd1=-0.1),
             "weight not a number": lambda: CALLoss(dis=float("nan")),

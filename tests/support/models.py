@@ -86,7 +86,7 @@ def cal_output(
         own_logits=draw(n, p, k),
         cross=refined(),
         cross_logits=draw(n, p, k),
-        partner=partner,
+        partner_offset=partner - torch.arange(n),
         paired=paired,
     )
 

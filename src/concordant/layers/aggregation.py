@@ -37,7 +37,7 @@ def select_top_k(scores: Float[Tensor, "b p t"], alpha: float = 1.0) -> Float[Te
 
     Equation: `Ŝ = top-k(S, N_k)`, `N_k = ceil(α·t / p)`, at most t, by the floating-point value of `α·t / p`.
 
-    Among equal scores the earlier token is kept.
+    Among equal scores the earlier token is kept. A score of −∞ counts as zero.
 
     Args:
         scores: (b, p, t), of t tokens for p parts.
@@ -58,14 +58,15 @@ def select_top_k(scores: Float[Tensor, "b p t"], alpha: float = 1.0) -> Float[Te
         return scores
     # A stable sort, for torch.topk leaves open which of equal scores it takes.
     order = scores.argsort(dim=2, descending=True, stable=True)[:, :, : num_selected(tokens, parts, alpha)]
-    return scores * torch.zeros_like(scores).scatter(2, order, 1.0)
+    kept = torch.zeros_like(scores, dtype=torch.bool).scatter(2, order, True)
+    return scores.where(kept & (scores > float("-inf")), 0.0)
 
 
 @checked()
 def aggregate_tokens(tokens: Float[Tensor, "b t c"], selection: Float[Tensor, "b p t"]) -> Float[Tensor, "b p c"]:
     """Average the tokens with the weights of a selection.
 
-    Equation: `P = Ŝ T / Σ_j Ŝ_j`. A part with no weight at all gets zeros.
+    Equation: `P = Ŝ T / Σ_j Ŝ_j`. A part whose weights add up to zero gets zeros.
 
     Shape: tokens (b, t, c), selection (b, p, t) → features (b, p, c).
 
@@ -79,7 +80,8 @@ def aggregate_tokens(tokens: Float[Tensor, "b t c"], selection: Float[Tensor, "b
     """
     with full_precision(tokens):
         selection = upcast(selection)
-        weights = selection / selection.sum(dim=2, keepdim=True).clamp_min(torch.finfo(selection.dtype).tiny)
+        total = selection.sum(dim=2, keepdim=True)
+        weights = torch.where(total != 0, selection / torch.where(total != 0, total, 1.0), 0.0)
     return weights.to(tokens.dtype) @ tokens
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from concordant._checks import checked
-from concordant._precision import upcast
+from concordant._precision import check_types, full_precision, upcast
 
 
 class PartQueries(NamedTuple):
@@ -46,13 +47,15 @@ def spatial_similarity(queries: Float[Tensor, "b p d"], keys: Float[Tensor, "b t
 
     Reference: CAL (ICCV 2023), the similarity S(T, P) of TSAA.
 
-    >>> import torch
     >>> spatial_similarity(torch.zeros(1, 1, 4), torch.randn(1, 2, 4)).tolist()
     [[[0.5, 0.5]]]
     """
-    # Divided before the product: in float16 a product over d would overflow first.
-    logits = (queries / math.sqrt(queries.shape[2])) @ keys.transpose(1, 2)
-    return upcast(logits).softmax(dim=2)
+    check_types("spatial_similarity", queries=queries, keys=keys)
+    with full_precision(queries):
+        if not queries.dtype == keys.dtype == torch.bfloat16:  # in float16 moderate numbers overflow
+            queries, keys = upcast(queries), upcast(keys)
+        logits = (queries / math.sqrt(queries.shape[2])) @ keys.transpose(1, 2)
+        return upcast(logits).softmax(dim=2)
 
 
 @checked()
@@ -69,7 +72,6 @@ def refine(
 
     Reference: CAL (ICCV 2023), the refinement A(T; P) of TSAA.
 
-    >>> import torch
     >>> tokens, attention = torch.tensor([[[2.0], [4.0]]]), torch.tensor([[[0.5, 0.5]]])
     >>> refine(tokens, attention, torch.tensor([[[10.0]]])).tolist()
     [[[30.0]]]
@@ -92,7 +94,6 @@ class PartAttention(nn.Module):
 
     Reference: CAL (ICCV 2023), TSAA.
 
-    >>> import torch
     >>> class Halves(PartAttention):
     ...     def encode_tokens(self, tokens):
     ...         return tokens

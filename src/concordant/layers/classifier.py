@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from concordant._checks import as_sizes, checked
+from concordant._precision import check_types
 
 
 @checked()
@@ -28,6 +29,7 @@ def classify_parts(
     >>> classify_parts(torch.ones(1, 2, 3), torch.stack([torch.ones(4, 3), torch.zeros(4, 3)]))[0].tolist()
     [[3.0, 3.0, 3.0, 3.0], [0.0, 0.0, 0.0, 0.0]]
     """
+    check_types("classify_parts", weight=weight, features=features)
     logits = (features.transpose(0, 1) @ weight.transpose(1, 2)).transpose(0, 1)
     return logits if bias is None else logits + bias.to(logits.dtype)
 

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from concordant._checks import check_number, checked
+from concordant._checks import check_number, checked, require
 from concordant._precision import upcast
 
 
@@ -36,6 +36,8 @@ def instance_norm(
     check_number("instance_norm", eps=eps, above=0)
     features = upcast(features)
     source = features if norm_source is None else upcast(norm_source)
+    enough = source.shape[1] > 0 or features.shape[1] == 0
+    require(enough, "instance_norm", "`norm_source` must have tokens", "none")
     # Two means: `torch.var_mean` over an axis that is not the last one takes ten times as long on a CPU.
     mean = source.mean(dim=1, keepdim=True)
     variance = (source - mean).square().mean(dim=1, keepdim=True)

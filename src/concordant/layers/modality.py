@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from jaxtyping import Bool, Int
@@ -88,18 +89,48 @@ def draw_partners(
 
     Raises: ValueError for shapes or types that do not fit.
 
+    Where autograd computes a forward pass again (activation checkpointing), the draws for the same tensors come again.
+
     Reference: CAL (ICCV 2023), cross-modal refinement: "T_j drawn at random".
 
     >>> partner, paired = draw_partners(torch.tensor([0, 1, 0]), torch.tensor([0, 0, 1]))
     >>> partner.tolist(), paired.tolist()
     ([2, 1, 0], [True, False, True])
     """
+    source = _replayed(generator, labels, modality)
+    labels, modality = labels.long(), modality.long()
     n, device = len(labels), labels.device
     if n == 0:
-        return labels.long(), labels.bool()
+        return labels, labels.bool()
     candidates = (labels[:, None] == labels) & (modality[:, None] != modality)
     # Uniform marks in [0, 1): the highest among the candidates wins.
     # (`torch.rand` with a generator takes no symbolic sizes.)
-    marks = torch.empty(n, n, device=device).uniform_(generator=generator).masked_fill(~candidates, -1.0)
+    marks = torch.empty(n, n, device=device).uniform_(generator=source).masked_fill(~candidates, -1.0)
     paired = candidates.any(dim=1)
     return torch.where(paired, marks.argmax(dim=1), torch.arange(n, device=device)), paired
+
+
+_STATES: WeakKeyDictionary[torch.Generator, dict[tuple[int, ...], Tensor]] = WeakKeyDictionary()
+"""How each generator stood before it drew for some inputs, by where these lie in memory; the last `_KEPT`."""
+_KEPT = 256
+
+
+def _replayed(generator: torch.Generator | None, *inputs: Tensor) -> torch.Generator | None:
+    """The generator to draw from for these inputs: in a backward pass, as it stood when it drew for them forward.
+
+    `torch.utils.checkpoint` brings back the states of torch's own generators only, and its inputs as they were.
+    """
+    if generator is None or torch.compiler.is_compiling():
+        return generator
+    states, key = _STATES.setdefault(generator, {}), tuple(x.data_ptr() for x in inputs)
+    if torch._C._current_graph_task_id() == -1:  # no backward pass
+        states.pop(key, None)
+        states[key] = generator.get_state()
+        if len(states) > _KEPT:
+            del states[next(iter(states))]
+        return generator
+    rule = "a forward pass that is computed again must be given the tensors of the first, or no `generator`"
+    require(key in states, "draw_partners", rule, "other tensors")
+    again = torch.Generator(generator.device)
+    again.set_state(states[key])
+    return again

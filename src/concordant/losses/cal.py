@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from jaxtyping import Float, Int
@@ -77,6 +77,8 @@ class CALLoss(nn.Module):
         match_distill: by default `MatchDistill(cosine=True)`.
         discriminative: by default `DiscriminativeLoss()`.
         diversity: of selections and of attention maps; by default `DiversityLoss(cosine=True)`.
+        across_processes: with False, the loss of the rows of this process alone. With True each process must call the
+            loss: one that does not is waited for.
 
     Shape: CALOutput, labels (n,), modality (n,) → `LossTerms`.
 
@@ -117,6 +119,7 @@ class CALLoss(nn.Module):
         match_distill: nn.Module | None = None,
         discriminative: nn.Module | None = None,
         diversity: nn.Module | None = None,
+        across_processes: bool = True,
     ) -> None:
         super().__init__()
         weights = {"part_id": part_id, "pcl": pcl, "triplet": triplet, "part_triplet": part_triplet}
@@ -129,6 +132,7 @@ class CALLoss(nn.Module):
         self.discriminative = DiscriminativeLoss() if discriminative is None else discriminative
         self.diversity = DiversityLoss(cosine=True) if diversity is None else diversity
         self.weighted_triplet = WeightedTripletLoss()
+        self.across_processes = across_processes
 
     @classmethod
     def paper(
@@ -153,6 +157,10 @@ class CALLoss(nn.Module):
             diversity=DiversityLoss(reduction="sum"),
         )
 
+    if TYPE_CHECKING:  # `nn.Module` says Any
+
+        def __call__(self, output: CALOutput, labels: Int[Tensor, "n"], modality: Int[Tensor, "n"]) -> LossTerms: ...
+
     @checked()
     def forward(self, output: CALOutput, labels: Int[Tensor, "n"], modality: Int[Tensor, "n"]) -> LossTerms:
         check_shapes("CALLoss", logits=(output.logits, "n k"), labels=(labels, "n"))
@@ -166,30 +174,33 @@ class CALLoss(nn.Module):
                 paired=output.paired,
             )
             refined_logits = torch.cat([output.own_logits, output.cross_logits])
-            features, *batch = gather(output.features, own.features, cross.features, labels, modality)
+            whole = output.features, own.features, cross.features, labels, modality
+            features, *batch = gather(*whole) if self.across_processes else whole
             rows, paired = torch.ones_like(output.paired).sum(), output.paired.sum()
             terms = {
-                "id": _share(self.identity, self.identity(output.logits[:, None], labels), rows),
-                "part_id": _share(self.identity, self.identity(refined_logits, labels.repeat(2)), rows),
+                "id": self._share(self.identity, self.identity(output.logits[:, None], labels), rows),
+                "part_id": self._share(self.identity, self.identity(refined_logits, labels.repeat(2)), rows),
                 "pcl": self.metric(*batch),
                 "triplet": self.weighted_triplet(features, batch[2]),
                 "part_triplet": self.weighted_triplet(batch[0].flatten(1), batch[2]),
-                "kd1": _share(self.match_distill, distilled.kd1, paired),
-                "kd2": _share(self.match_distill, distilled.kd2, paired),
-                "dis": _share(self.discriminative, self.discriminative(output.mined_logits, labels), rows),
-                "div": _share(self.diversity, self.diversity(output.mined.selection), rows),
-                "attention_div": _share(self.diversity, self.diversity(own.attention), rows),
+                "kd1": self._share(self.match_distill, distilled.kd1, paired),
+                "kd2": self._share(self.match_distill, distilled.kd2, paired),
+                "dis": self._share(self.discriminative, self.discriminative(output.mined_logits, labels), rows),
+                "div": self._share(self.diversity, self.diversity(output.mined.selection), rows),
+                "attention_div": self._share(self.diversity, self.diversity(own.attention), rows),
             }
             total = torch.stack([self.weights[name] * term for name, term in terms.items()]).sum()
         return LossTerms(total=total, matching=distilled.matching, **terms)
 
     def extra_repr(self) -> str:
-        return ", ".join(f"{name}={weight}" for name, weight in self.weights.items() if name != "id")
+        weights = ", ".join(f"{name}={weight}" for name, weight in self.weights.items() if name != "id")
+        return f"{weights}, across_processes={self.across_processes}"
 
-
-def _share(loss: nn.Module, value: Tensor, count: Tensor) -> Tensor:
-    """The share that a process has in a loss of its own rows, `count` of them: the mean of the shares is the loss of
-    all rows."""
-    if getattr(loss, "reduction", "mean") == "sum":
-        return value * world_size()
-    return value if world_size() == 1 else value * (count / mean_count(count.to(value.dtype)).clamp_min(1))
+    def _share(self, loss: nn.Module, value: Tensor, count: Tensor) -> Tensor:
+        """The share that a process has in a loss of its own rows, `count` of them: the mean of the shares is the loss
+        of all rows."""
+        if world_size() == 1 or not self.across_processes:
+            return value
+        if getattr(loss, "reduction", "mean") == "sum":
+            return value * world_size()
+        return value * (count / mean_count(count.to(value.dtype)).clamp_min(1))

@@ -10,6 +10,9 @@ from concordant._checks import check_number, checked
 from concordant._precision import full_precision, upcast
 from concordant._reduce import Reduction, check_reduction, reduce
 
+_NO_LABEL = -(1 << 62)
+"""torch leaves out rows of one label, −100 unless told otherwise: here that is an error as any other negative one."""
+
 
 @checked()
 def discriminative_loss(
@@ -44,7 +47,11 @@ def discriminative_loss(
     with full_precision(logits):
         targets = labels.long()[:, None].expand(logits.shape[:2])
         terms = F.cross_entropy(
-            upcast(logits).flatten(0, 1), targets.flatten(), label_smoothing=label_smoothing, reduction="none"
+            upcast(logits).flatten(0, 1),
+            targets.flatten(),
+            ignore_index=_NO_LABEL,
+            label_smoothing=label_smoothing,
+            reduction="none",
         )
         return reduce(terms.view(targets.shape), reduction)
 

@@ -49,6 +49,7 @@ def hetero_center_loss(
     check_reduction("hetero_center_loss", reduction)
     with full_precision(features):
         x = unit(features) if l2_normalize else upcast(features)
+        labels, modality = labels.long(), modality.long()
         same = labels[:, None] == labels
         sides = [(same & (modality == kind)).to(x.dtype) for kind in (0, 1)]
         counts = [side.sum(dim=1) for side in sides]

@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from concordant._checks import checked
-from concordant._precision import full_precision, unit, upcast
+from concordant._precision import check_types, full_precision, unit, upcast
 from concordant._reduce import Reduction, check_reduction, reduce
 from concordant.matching import match_parts
 
@@ -73,6 +73,8 @@ def match_distill(
     (-2.0, 0.0, [[1, 0]])
     """
     check_reduction("match_distill", reduction)
+    check_types("match_distill", own_attention=own_attention, cross_attention=cross_attention)
+    check_types("match_distill", own_logits=own_logits, cross_logits=cross_logits)
     if detach_cross:
         cross_attention, cross_logits = cross_attention.detach(), cross_logits.detach()
     with full_precision(own_attention):

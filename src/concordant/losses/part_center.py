@@ -6,9 +6,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from concordant._checks import check_number, checked
+from concordant._checks import check_number, checked, require
 from concordant._distance import pairwise_distances
-from concordant._precision import full_precision, lengths, unit, upcast
+from concordant._precision import check_types, full_precision, lengths, unit, upcast
 from concordant._reduce import Reduction, check_reduction, reduce
 
 
@@ -62,6 +62,9 @@ def part_center_loss(
     """
     check_reduction("part_center_loss", reduction)
     check_number("part_center_loss", margin=margin, at_least=0)
+    check_types("part_center_loss", own=own, cross=cross)
+    require(own.shape[1] > 0, "part_center_loss", "`own` must have parts", "none")
+    labels, modality = labels.long(), modality.long()
     with full_precision(own):
         own, cross = (unit(x) if l2_normalize else upcast(x) for x in (own, cross))
         same = labels[:, None] == labels

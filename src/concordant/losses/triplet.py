@@ -46,6 +46,7 @@ def weighted_triplet_loss(
     [0.1269, 0.3133, 0.0984, 0.0984]
     """
     check_reduction("weighted_triplet_loss", reduction)
+    labels = labels.long()
     with full_precision(features):
         distance = pairwise_distances(upcast(features))
         same = labels[:, None] == labels

@@ -73,12 +73,12 @@ def rank_metrics(
     require(queries > 0 and images > 0, who, "`similarity` must have queries and a gallery", tuple(similarity.shape))
     if bool(similarity.amax().isnan()):  # many times as fast as looking at each of them
         require(False, who, "`similarity` must not hold NaN", f"{int(similarity.isnan().sum())} values")
-    values = upcast(similarity.detach()).contiguous()
+    similarity, query_ids, gallery_ids = similarity.detach(), query_ids.long(), gallery_ids.long()
     step = max(_CELLS // images, 1)
     gallery = _by_identity(gallery_ids)
     groups = [
         _rank(
-            values[start : start + step],
+            upcast(similarity[start : start + step]).contiguous(),
             query_ids[start : start + step],
             gallery,
             None if exclude is None else exclude[start : start + step],
