@@ -24,6 +24,7 @@ from torchvision import transforms
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
 
+from vireid.config import AugmentSettings
 from vireid.datasets.augment import Augment
 from vireid.datasets.cache import cache_images
 
@@ -51,7 +52,7 @@ def mapped(paths: list[Path]) -> np.ndarray:
 
 def augmented(images: np.ndarray) -> Iterator[Tensor]:
     """Ours: rows of the mapped cache, augmented together."""
-    augment, generator = Augment(), torch.Generator().manual_seed(0)
+    augment, generator = Augment(AugmentSettings()), torch.Generator().manual_seed(0)
     order = np.random.default_rng(0).permutation(len(images))
     modality = torch.arange(2).repeat_interleave(BATCH // 2)
     for start in range(0, len(order), BATCH):

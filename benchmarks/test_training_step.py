@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
 
-from vireid.config import SYSU, LossSettings
-from vireid.training.loop import build_model
-from vireid.training.objective import Objective
+from vireid.config import LossSettings
+from vireid.models.build import build_model
+from vireid.recipes import SYSU
 
 ROW, SHAPE = "a training step, ResNet-50", "64 images of 288×144, forward and backward"
 PLAIN = replace(SYSU, model=replace(SYSU.model, pretrained=False))
@@ -25,8 +25,7 @@ METHODS = {
 
 
 def step(model: nn.Module, objective: nn.Module, images: Tensor, labels: Tensor, modality: Tensor) -> None:
-    terms, _ = objective(model(images, labels, modality), labels, modality)
-    terms["total"].backward()
+    objective(model(images, labels, modality), labels, modality).total.backward()
     model.zero_grad()
 
 
@@ -34,7 +33,7 @@ def step(model: nn.Module, objective: nn.Module, images: Tensor, labels: Tensor,
 def test_step(measure, role: str) -> None:
     torch.manual_seed(0)
     settings = METHODS[role]
-    model = build_model(settings, 395).to(memory_format=torch.channels_last).train()
+    model = build_model(settings.model_config(395)).to(memory_format=torch.channels_last).train()
     images = torch.randn(64, 3, 288, 144).contiguous(memory_format=torch.channels_last)
     labels, modality = torch.arange(8).repeat_interleave(4).repeat(2), torch.arange(2).repeat_interleave(32)
-    measure(ROW, role, step, model, Objective(settings), images, labels, modality, shape=SHAPE, rounds=3)
+    measure(ROW, role, step, model, model.objective(settings.loss), images, labels, modality, shape=SHAPE, rounds=3)

@@ -12,12 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import tyro
-from rich.console import Console
-
-from vireid.command import one_line
-from vireid.models.export import export_onnx
-from vireid.models.hub import HubCAL
+from vireid.command import cli, one_line
 
 
 @dataclass(frozen=True)
@@ -29,6 +24,11 @@ class Options:
 
 
 def main(options: Options) -> None:
+    from rich.console import Console
+
+    from vireid.models.export import export_onnx
+    from vireid.models.hub import HubCAL
+
     console = Console()
     model = HubCAL.from_run(options.run)
     out = options.out or options.run / "onnx"
@@ -38,4 +38,4 @@ def main(options: Options) -> None:
 
 if __name__ == "__main__":
     with one_line("export"):
-        main(tyro.cli(Options, description=__doc__))
+        main(cli(Options, description=__doc__))

@@ -16,11 +16,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import tyro
 from rich.console import Console
+from tyro.conf import OmitArgPrefixes
 
-from vireid.command import one_line
-from vireid.people.dataset import RenderConfig, render_dataset
+from vireid.command import cli, one_line
+from vireid.people.config import RenderConfig
+from vireid.people.dataset import render_dataset
 from vireid.people.sheet import contact_sheet
 
 
@@ -34,7 +35,7 @@ class Options:
     """Write the semantic part of every pixel, too, as PNG files under parts/."""
     workers: int | None = None
     """Processes; by default one a core. Their number does not change a byte."""
-    config: tyro.conf.OmitArgPrefixes[RenderConfig] = field(default_factory=RenderConfig)
+    config: OmitArgPrefixes[RenderConfig] = field(default_factory=RenderConfig)
 
 
 def main(options: Options) -> None:
@@ -47,4 +48,4 @@ def main(options: Options) -> None:
 
 if __name__ == "__main__":
     with one_line("render"):
-        main(tyro.cli(Options, description=__doc__))
+        main(cli(Options, description=__doc__))

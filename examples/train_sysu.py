@@ -4,8 +4,7 @@
     python examples/train_sysu.py                           # no data at hand: rendered, a small network, minutes
     python examples/train_sysu.py --from runs/sysu/run.json --out runs/again   # a run's settings once more
     torchrun --nproc-per-node 4 examples/train_sysu.py --root SYSU-MM01        # several processes, on GPUs or CPUs
-    python examples/train_sysu.py --root SYSU-MM01 --verify # only compare the tree with the published counts
-    python examples/train_sysu.py --root SYSU-MM01 --evaluate runs/sysu/model.safetensors --out runs/again
+    python examples/evaluate.py sysu --root SYSU-MM01 --weights runs/sysu/model.safetensors    # evaluate once more
 
 The run leaves in `--out`: metrics.json (rank-1/10/20, mAP, mINP for all- and indoor-search, single- and multi-shot,
 each the mean of ten gallery draws), model.safetensors, log.jsonl and tensorboard/, run.json (settings, versions,
@@ -16,22 +15,18 @@ Without --root, the rendered data set is made (once) and used.
 from __future__ import annotations
 
 import sys
-from pathlib import Path
-
-from rich.console import Console
 
 from vireid.command import argument, command, parse
-from vireid.config import DEMO, SYSU, SysuSettings
-from vireid.datasets.sysu import read_sysu
-from vireid.people.dataset import RenderConfig, render_dataset
-from vireid.run import run
-
-RENDERED = Path("data/rendered")
+from vireid.config import SysuSettings
+from vireid.recipes import DEMO, SYSU
 
 
 def main(settings: SysuSettings) -> None:
-    root = settings.root or render_dataset(RENDERED, RenderConfig())
-    run(settings, read_sysu(root, draw=settings.gallery, scored=settings.scored), Console())
+    from rich.console import Console
+
+    from vireid.run import read, run
+
+    run(settings, read(settings), Console())
 
 
 def command_line(arguments: list[str]) -> SysuSettings:

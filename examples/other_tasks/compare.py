@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -15,21 +13,12 @@ from rich.table import Table
 from torch import Tensor, nn
 
 from concordant import rank_metrics, target_aware_similarity
+from other_tasks.options import Options
 from vireid.interval import interval
 
 BATCH = 32
 """Pairs a step: an identity in either modality."""
 FIGURES = ("rank-1", "mAP", "mINP")
-
-
-@dataclass(frozen=True)
-class Options:
-    out: Path = Path("runs")
-    """The figure goes into a directory of the example's name in it."""
-    steps: int = 200
-    """Training steps of the parts. Plain pooling has twice as many, for a step costs less than half as much."""
-    seeds: int = 3
-    """How often all is repeated: other numbers held out, other pictures, other weights."""
 
 
 class Views(NamedTuple):

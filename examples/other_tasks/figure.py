@@ -29,7 +29,7 @@ def draw(
     """Draw attention.png into `out`. All maps of a row are those of the *query's* parts."""
     first, second = (views[:: len(views) // ROWS, 0][:ROWS] for views in (test.first, test.second))
     gallery, query = model.encode(first, 0), model.encode(second, 1)
-    own = model.attention.attend(*query).attention
+    own = model.attention.attend(query.tokens, query.keys, query.part_queries).attention
     cross = model.attention.attend(gallery.tokens, gallery.keys, query.part_queries).attention
     figure = plt.figure(figsize=(11, 1.25 * ROWS))
     grid = figure.add_gridspec(ROWS, 3, width_ratios=(2, 2, 1.7), wspace=0.12, hspace=0.15)

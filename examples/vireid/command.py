@@ -1,8 +1,9 @@
-"""From a command line to settings, and from what goes wrong to one line."""
+"""From a command line to settings, and from what goes wrong to one line. Nothing here loads PyTorch."""
 
 from __future__ import annotations
 
 import os
+import re
 import sys
 from argparse import ArgumentParser
 from collections.abc import Callable, Iterator, Sequence
@@ -13,17 +14,30 @@ from typing import Any, TypeVar
 import tyro
 
 from vireid.config import Settings
-from vireid.training.checkpoint import checkpoints
-from vireid.training.record import RECORD, read_settings
+from vireid.recipes import RECIPES, with_recipe
+from vireid.runs import RECORD, checkpoints, read_settings
 
+T = TypeVar("T")
 AnySettings = TypeVar("AnySettings", bound=Settings)
 
 
+def cli(kind: type[T], arguments: Sequence[str] | None = None, **options: Any) -> T:
+    """The options of a command line, by default this process'; `options` are those of `tyro.cli`.
+
+    A path may begin with `~`, also where a shell leaves it as it is, in `--out=~/runs`.
+    """
+    words = sys.argv[1:] if arguments is None else arguments
+    home = rf"\1{Path.home()}"
+    return tyro.cli(kind, args=[re.sub(r"^(--[\w.-]+=)?~(?=/|$)", home, word) for word in words], **options)
+
+
 def parse(arguments: Sequence[str], default: AnySettings, description: str | None) -> AnySettings:
-    """The settings of a command line, on top of those of the record that `--from` names, or else of `default`."""
+    """The settings of a command line, on top of the record's that `--from` names or of `default`, and of `--recipe`."""
     if (record := argument(arguments, "--from")) is not None:
-        default = read_settings(Path(record), type(default))
-    return tyro.cli(type(default), args=arguments, default=default, description=description)
+        default = read_settings(Path(record).expanduser(), type(default))
+    if (recipe := argument(arguments, "--recipe")) in RECIPES:
+        default = with_recipe(default, recipe)
+    return cli(type(default), arguments, default=default, description=description)
 
 
 def argument(arguments: Sequence[str], name: str) -> str | None:

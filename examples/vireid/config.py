@@ -3,18 +3,52 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+import os
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
-from tyro.conf import arg
-
-from vireid.datasets.augment import Augment
-from vireid.datasets.gallery import Draw
-from vireid.datasets.llcm import Reading
-from vireid.datasets.sysu import Split
+from tyro.conf import CascadeSubcommandArgs, OmitArgPrefixes, OmitSubcommandPrefixes, arg, configure, subcommand
 
 WEIGHTS = Path(__file__).resolve().parents[1] / "weights" / "concordant_small.safetensors"
+
+
+Method = Literal["cal", "global"]
+RecipeName = Literal["default", "paper"]
+Draw = Literal["official", "seeded"]
+Reading = Literal["paper", "swapped", "camera-strict"]
+Split = Literal["test", "validation"]
+
+
+def _check(settings: object, name: str, right: bool, rule: str) -> None:
+    if not right:
+        raise ValueError(f"{type(settings).__name__}: `{name}` must {rule}; got {getattr(settings, name)}")
+
+
+@dataclass(frozen=True)
+class AugmentSettings:
+    pad: int = 10
+    """Pixels of black around the image before a crop of its own size is taken anywhere; 0 keeps it in place."""
+    flip: float = 0.5
+    """Probability of a horizontal flip."""
+    exchange: float = 0.5
+    """Probability that a *visible* image loses its colours: red, green, blue or the grey of the three, each as likely,
+    stands in all three channels. Infrared images have no colours to lose."""
+    erase: float = 0.5
+    """Probability that a rectangle is replaced by the mean colour."""
+    erase_area: tuple[float, float] = (0.02, 0.4)
+    """Least and greatest share of the image that a rectangle takes."""
+    erase_ratio: tuple[float, float] = (0.3, 1 / 0.3)
+    """Least and greatest height / width of it, log-uniform; sides are cut to those of the image."""
+
+    def __post_init__(self) -> None:
+        _check(self, "pad", self.pad >= 0, "not be negative")
+        for name in ("flip", "exchange", "erase"):
+            _check(self, name, 0 <= getattr(self, name) <= 1, "be a probability, 0 .. 1")
+        least, greatest = self.erase_area
+        _check(self, "erase_area", 0 < least <= greatest <= 1, "be (least, greatest) in 0 .. 1")
+        least, greatest = self.erase_ratio
+        _check(self, "erase_ratio", 0 < least <= greatest, "be (least, greatest), above 0")
 
 
 @dataclass(frozen=True)
@@ -29,7 +63,7 @@ class DataSettings:
     """K: images of each identity and modality in a batch."""
     cache: Path | None = None
     """Where decoded images are kept; by default `.cache` in the data directory."""
-    augment: Augment = field(default_factory=lambda: Augment(pad=6, exchange=0.8, erase=0.3))
+    augment: AugmentSettings = field(default_factory=lambda: AugmentSettings(pad=6, exchange=0.8, erase=0.3))
 
 
 @dataclass(frozen=True)
@@ -50,7 +84,7 @@ class ModelSettings:
     """d: attention width; by default the channels, at most 256."""
     queries: Literal["mined", "learnable", "stripes"] = "mined"
     """Where part queries come from: the DRM, parameters that are the same for every image, or horizontal stripes.
-    Parameters have not the scale of tokens: give them `statistics` "parts"."""
+    Parameters have not the scale of tokens: give them `norm_source` "parts"."""
     shared_miner: bool = False
     """One DRM for both modalities."""
     equal_scorers: bool = True
@@ -61,11 +95,33 @@ class ModelSettings:
     """TSAA's channel attention."""
     instance_norm: bool = True
     """TSAA's instance normalisation."""
-    statistics: Literal["tokens", "parts"] = "tokens"
+    norm_source: Literal["tokens", "parts"] = "tokens"
     """Whose statistics normalise the parts in TSAA."""
     protect_attention: bool = True
     """Keep the identity loss's gradient from the attention maps. `CAL` does not by default; beside triplet losses it is
     as good, and the maps are sharper: see docs/evidence.md."""
+
+    def __post_init__(self) -> None:
+        _check(self, "parts", self.parts >= 1, "be at least 1")
+        _check(self, "alpha", 0 < self.alpha < math.inf, "be a number above 0")
+        _check(self, "dim", self.dim is None or self.dim >= 1, "be at least 1")
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """A model to build: everything that its weights must fit."""
+
+    model: ModelSettings
+    height: int
+    width: int
+    """Of the input, in pixels."""
+    num_classes: int
+    """k: the identities of training."""
+    method: Method = "cal"
+
+    def __post_init__(self) -> None:
+        for name in ("height", "width", "num_classes"):
+            _check(self, name, getattr(self, name) >= 1, "be at least 1")
 
 
 @dataclass(frozen=True)
@@ -79,15 +135,17 @@ class LossSettings:
     part_id: float = 1.0
     """Identity loss on refined parts."""
     metric: Literal["pcl", "direct", "triplet", "center", "hetero-center"] = "pcl"
-    """L_pcl, or what stands in its place with its weight: see vireid/study/metric_losses.py."""
+    """L_pcl, or what stands in its place with its weight: see vireid/models/metric_losses.py."""
     pcl: float = 1.0
     """L_pcl."""
     margin: float = 0.7
     """σ of L_pcl."""
-    normalize: bool = True
-    """L_pcl on features of norm 1; without, as the source's equation has it."""
+    l2_normalize: bool = True
+    """L_pcl on features of norm 1; without, as in the paper's equation."""
     cosine: bool = True
-    """L_div and L_kd1 by cosines of maps; without, by inner products as in the source's equations."""
+    """L_div and L_kd1 by cosines of maps; without, by inner products as in the paper's equations."""
+    reduction: Literal["mean", "sum"] = "mean"
+    """Means over images, parts and pairs, or sums as in the paper's equations."""
     kd1: float = 0.2
     """λ1."""
     kd2: float = 0.1
@@ -121,17 +179,12 @@ class OptimSettings:
     and saved, with the latest statistics of the batch norms. 0: the weights themselves."""
 
     def __post_init__(self) -> None:
-        if self.accumulate < 1:
-            raise ValueError(f"OptimSettings: `accumulate` must be at least 1; got {self.accumulate}")
+        _check(self, "accumulate", self.accumulate >= 1, "be at least 1")
         for name in ("steps", "lr", "backbone_lr", "weight_decay"):
-            if not 0 <= (value := getattr(self, name)) < math.inf:
-                raise ValueError(f"OptimSettings: `{name}` must be a number of at least 0; got {value}")
-        if not self.clip > 0:
-            raise ValueError(f"OptimSettings: `clip` must be above 0; got {self.clip}")
-        if not 0 <= self.warmup <= 1:
-            raise ValueError(f"OptimSettings: `warmup` must be in [0, 1]; got {self.warmup}")
-        if not 0 <= self.ema < 1:
-            raise ValueError(f"OptimSettings: `ema` must be in [0, 1); got {self.ema}")
+            _check(self, name, 0 <= getattr(self, name) < math.inf, "be a number of at least 0")
+        _check(self, "clip", self.clip > 0, "be above 0")
+        _check(self, "warmup", 0 <= self.warmup <= 1, "be in [0, 1]")
+        _check(self, "ema", 0 <= self.ema < 1, "be in [0, 1)")
 
 
 @dataclass(frozen=True)
@@ -143,28 +196,54 @@ class RetrievalSettings:
 
 
 @dataclass(frozen=True)
-class Settings:
-    """What every data set's trainer shares; the subclasses add what the data set's protocol leaves open."""
+class Source:
+    """The data, and how they are read; the subclasses have what each data set's protocol leaves open."""
 
     root: Path | None = None
     """The data directory."""
+
+
+@dataclass(frozen=True)
+class SysuSource(Source):
+    gallery: Draw = "official"
+    """The gallery draw: rand_perm_cam.mat, or Python's seeded random."""
+    scored: Split = "test"
+    """Whom the results are of. "validation" holds the validation identities out of training: to choose settings by."""
+
+
+@dataclass(frozen=True)
+class RegdbSource(Source):
+    trial: int | Literal["all"] = 1
+    """Which of the ten splits to train and test on; "all" is ten models, in `out`/trial-01 to trial-10."""
+
+
+@dataclass(frozen=True)
+class LlcmSource(Source):
+    reading: Reading = "paper"
+    """Of the protocol: the paper's; query and gallery swapped for visible to near-infrared, as the authors' code has
+    it; or no gallery image of the query's camera at all."""
+
+
+@dataclass(frozen=True)
+class Settings(Source):
+    """A training run, whatever the data set."""
+
     out: Path = Path("runs/demo")
-    """Where everything goes that the run leaves behind."""
-    method: Literal["cal", "global"] = "cal"
+    """Directory of everything that the run leaves behind."""
+    method: Method = "cal"
     """CAL, or the baseline: a global feature with identity and triplet losses."""
+    recipe: RecipeName = "default"
+    """Of settings of the model and the loss: "default" has our additions, "paper" the paper's equations to the letter.
+    Other flags change single settings of either."""
     from_: Annotated[Path | None, arg(name="from")] = None
     """Start again from the record of a run, its run.json: with its settings, except for those given here, and only on
     the data that it was trained on."""
-    verify: bool = False
-    """Compare the data set with its published counts, and do nothing else."""
-    evaluate: Path | None = None
-    """Do not train: evaluate these weights (a former run's model.safetensors, with that run's settings)."""
     resume: bool = False
     """Go on from the last checkpoint in `out`, or from the start if the run was ended before its first."""
     overwrite: bool = False
     """Delete what a former run left in `out`."""
     fast_dev_run: bool = False
-    """Before a long run: go the whole way in a few steps, with a few people, in `out`-fast-dev-run."""
+    """Before a long run: go through all of it in a few steps, with a few people, in `out`-fast-dev-run."""
     save_every: int = 200
     """Steps between checkpoints."""
     precision: Literal["auto", "no", "bf16", "fp16"] = "auto"
@@ -177,62 +256,80 @@ class Settings:
     loss: LossSettings = field(default_factory=LossSettings)
     optim: OptimSettings = field(default_factory=OptimSettings)
     test: RetrievalSettings = field(default_factory=RetrievalSettings)
-    """With any of these, figures are given without them and with them."""
+    """With any of these, results are given without them and with them."""
 
     def __post_init__(self) -> None:
-        if self.save_every < 1:
-            raise ValueError(f"Settings: `save_every` must be at least 1; got {self.save_every}")
-        if not 0 <= self.seed < 1 << 32:
-            raise ValueError(f"Settings: `seed` must be in [0, 2³²); got {self.seed}")
+        _check(self, "save_every", self.save_every >= 1, "be at least 1")
+        _check(self, "seed", 0 <= self.seed < 1 << 32, "be in [0, 2³²)")
+
+    def model_config(self, num_classes: int) -> ModelConfig:
+        """The model that is trained on so many identities."""
+        return ModelConfig(self.model, self.data.height, self.data.width, num_classes, self.method)
 
 
 @dataclass(frozen=True)
-class SysuSettings(Settings):
-    gallery: Draw = "official"
-    """The gallery draw: rand_perm_cam.mat, or Python's seeded random."""
-    scored: Split = "test"
-    """Whom the figures are of. "validation" holds the validation identities out of training: to choose settings by."""
+class SysuSettings(SysuSource, Settings):
+    pass
 
 
 @dataclass(frozen=True)
-class RegdbSettings(Settings):
-    trial: int | Literal["all"] = 1
-    """Which of the ten splits to train and test on; "all" trains ten models, in `out`/trial-01 to trial-10."""
+class RegdbSettings(RegdbSource, Settings):
+    pass
 
 
 @dataclass(frozen=True)
-class LlcmSettings(Settings):
-    reading: Reading = "paper"
-    """Of the protocol: the paper's; query and gallery swapped for visible to near-infrared, as the authors' code has
-    it; or no gallery image of the query's camera at all."""
+class LlcmSettings(LlcmSource, Settings):
+    pass
 
 
-DEMO = SysuSettings()
-"""For the rendered data set: a few minutes on two cores."""
+@configure(CascadeSubcommandArgs, OmitArgPrefixes, OmitSubcommandPrefixes)
+@dataclass(frozen=True)
+class Evaluation:
+    """A trained model on a data set."""
 
-SYSU = SysuSettings(
-    out=Path("runs/sysu"),
-    save_every=1000,
-    data=DataSettings(height=288, width=144, augment=Augment(pad=10, exchange=0.5, erase=0.5)),
-    model=ModelSettings(backbone="resnet50", pretrained=True, weights=None, parts=6),
-    optim=OptimSettings(steps=53_000, lr=3.5e-4),
-)
-"""For the real data set: 100 epochs of 34,167 images in batches of 64."""
+    data: (
+        Annotated[SysuSource, subcommand("sysu")]
+        | Annotated[RegdbSource, subcommand("regdb")]
+        | Annotated[LlcmSource, subcommand("llcm")]
+    )
+    weights: Path | None = None
+    """The model: model.safetensors of a run or of a saved model, with its run.json or config.json beside it. Of
+    `--trial all`, the directory of such a run."""
+    out: Path = Path("runs/evaluation")
+    """Directory of the results."""
+    verify: bool = False
+    """Compare the data set with its published counts, and do nothing else."""
+    overwrite: bool = False
+    """Replace results that are in `out`."""
+    cache: Path | None = None
+    """Where decoded images are kept; by default `.cache` in the data directory."""
+    test: RetrievalSettings = field(default_factory=RetrievalSettings)
+    """With any of these, results are given without them and with them."""
 
-REGDB = RegdbSettings(
-    out=Path("runs/regdb"),
-    save_every=1000,
-    data=SYSU.data,
-    model=SYSU.model,
-    optim=replace(SYSU.optim, steps=6_400),
-)
-"""100 epochs of 4,120 images in batches of 64, for each trial."""
 
-LLCM = LlcmSettings(
-    out=Path("runs/llcm"),
-    save_every=1000,
-    data=SYSU.data,
-    model=SYSU.model,
-    optim=replace(SYSU.optim, steps=48_000),
-)
-"""100 epochs of 30,921 images in batches of 64."""
+@dataclass(frozen=True)
+class PretrainSettings:
+    """How the demo's backbone is pretrained on rendered attributes."""
+
+    output: Path = Path("examples/weights/concordant_small.safetensors")
+    """Where the weights go; a model card README.md is written beside them."""
+    cache: Path = Path("data/pretraining")
+    """Where the rendered people are kept between runs."""
+    people: int = 8_000
+    """People to learn from, in two visible and two infrared pictures each."""
+    held_out: int = 1_000
+    """Other people, on whom the accuracies are measured."""
+    epochs: int = 5
+    """Passes over the pictures."""
+    batch_size: int = 96
+    """Pictures a step, of both modalities mixed."""
+    lr: float = 4e-3
+    """The highest learning rate of the one-cycle schedule."""
+    weight_decay: float = 0.02
+    """AdamW's weight decay."""
+    compile: bool = True
+    """Compile the network with torch.compile (needs a C++ compiler): 1.7 times the speed."""
+    threads: int = os.cpu_count() or 1
+    """Threads of the network, and processes that render."""
+    seed: int = 0
+    """Of the people, the network's initialisation, the order and the augmentation."""

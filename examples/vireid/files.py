@@ -1,10 +1,14 @@
-"""Files that are whole or not there, whatever ends the process or the machine while they are written."""
+"""Files that are complete or absent, whatever ends the process meanwhile; and settings as JSON has them."""
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
+from dataclasses import MISSING, asdict, fields, is_dataclass
 from pathlib import Path
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from safetensors import SafetensorError
 
@@ -22,9 +26,69 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
         os.replace(temporary, path)
     except (OSError, RuntimeError, SafetensorError) as error:  # torch and safetensors have errors of their own
         temporary.unlink(missing_ok=True)
-        reason = " ".join(str(error).split())
-        raise OSError(f"replace_file: {path} cannot be written; {reason[:300]}") from error
+        raise OSError(f"replace_file: {path} cannot be written; {reason_of(error)}") from error
     to_disk(path.parent)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write a JSON file under a temporary name, then rename it: nobody ever reads half of it."""
+    replace_file(path, lambda temporary: temporary.write_text(json.dumps(content, indent=2, default=str) + "\n"))
+
+
+def read_json(path: Path) -> Any:
+    return json.loads(path.read_text())
+
+
+def plain(settings: Any) -> dict[str, Any]:
+    """The settings as JSON has them."""
+    return json.loads(json.dumps(asdict(settings), default=str))
+
+
+def revive(kind: Any, value: Any) -> Any:
+    """The value that an annotation describes, from what JSON has of it: the way back from `plain`.
+
+    Fields that are not there take their defaults: a file may be older than a setting.
+
+    Raises:
+        ValueError: it is of another type or out of range, has fields that the dataclass has not, or lacks one that has
+            no default.
+    """
+    origin, inner = get_origin(kind), get_args(kind)
+    if is_dataclass(kind):
+        return _revive_fields(kind, value)
+    if origin in (Union, UnionType):
+        for one in inner:
+            try:
+                return revive(one, value)
+            except ValueError:
+                continue
+    elif origin is tuple and isinstance(value, list) and len(value) == len(inner):
+        return tuple(revive(one, content) for one, content in zip(inner, value, strict=True))
+    elif (origin is Literal and value in inner) or (isinstance(kind, type) and type(value) is kind):
+        return value
+    elif kind is Path and isinstance(value, str):
+        return Path(value)
+    elif kind is float and type(value) is int:
+        return float(value)
+    raise ValueError(f"{value!r} is no {getattr(kind, '__name__', kind)}")
+
+
+def _revive_fields(kind: Any, value: Any) -> Any:
+    hints = get_type_hints(kind)
+    if not isinstance(value, dict):
+        raise ValueError(f"{value!r} is no {kind.__name__}")
+    if unknown := sorted(value.keys() - hints.keys()):
+        raise ValueError(f"{kind.__name__} has no {', '.join(unknown)}")
+    needed = {field.name for field in fields(kind) if field.default is field.default_factory is MISSING}
+    if missing := sorted(needed - value.keys()):
+        raise ValueError(f"{kind.__name__} needs {', '.join(missing)}")
+    found = {}
+    for name, content in value.items():
+        try:
+            found[name] = revive(hints[name], content)
+        except ValueError as error:
+            raise ValueError(f"`{name}`: {error}") from None
+    return kind(**found)
 
 
 def is_unfinished(path: Path) -> bool:
@@ -41,3 +105,9 @@ def to_disk(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def reason_of(error: Exception) -> str:
+    """Another package's message for one of ours: on one line, and no longer than people read."""
+    reason = " ".join(str(error).split())
+    return reason if len(reason) <= 300 else f"{reason[:300]}…"

@@ -1,33 +1,52 @@
-"""What every `train_*.py` does with its data set: check it, train or load a model, evaluate and draw."""
+"""From a command's settings to a run: read and check the data set, train or load a model, evaluate, draw."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from rich.console import Console
-from safetensors import SafetensorError
 
-from concordant import CAL
-from vireid.config import Settings
-from vireid.datasets.cache import cache_images
+from vireid.config import DataSettings, Evaluation, LlcmSource, RegdbSource, Settings, Source, SysuSource
+from vireid.datasets.cache import Images, cache_images
 from vireid.datasets.counts import counts_table, describe, verify_published
 from vireid.datasets.dataset import DataSet
 from vireid.datasets.items import Items
+from vireid.datasets.llcm import read_llcm
+from vireid.datasets.regdb import read_regdb
+from vireid.datasets.sysu import read_sysu
 from vireid.evaluation.protocol import check_tasks
-from vireid.evaluation.report import Images, report
-from vireid.models.baseline import GlobalBaseline
-from vireid.training.checkpoint import load_weights, read_metadata
-from vireid.training.loop import build_model, train
+from vireid.evaluation.report import report
+from vireid.models.weights import load_model, read_metadata
+from vireid.people.dataset import RenderConfig, render_dataset
+from vireid.training.loop import train
 from vireid.training.processes import join_processes
 from vireid.training.record import fingerprint
 from vireid.training.rehearsal import few, rehearsal
 
+RENDERED = Path("data/rendered")
+
+
+def read(source: Source) -> DataSet:
+    """The data set that the settings name; for SYSU-MM01 without a root the rendered one, which is made first.
+
+    Raises:
+        ValueError, OSError: what is wrong with it, in one line.
+    """
+    if isinstance(source, SysuSource):
+        root = source.root or render_dataset(RENDERED, RenderConfig())
+        return read_sysu(root, draw=source.gallery, scored=source.scored)
+    if source.root is None:
+        raise ValueError("`--root` must name the data directory; got none")
+    if isinstance(source, RegdbSource):
+        return read_regdb(source.root, source.trial)
+    assert isinstance(source, LlcmSource)
+    return read_llcm(source.root, reading=source.reading)
+
 
 def run(settings: Settings, data: DataSet, console: Console) -> None:
-    """Train on a data set and evaluate; or, as the settings say, only compare its counts, or only evaluate.
+    """Train on a data set, and evaluate.
 
     Raises:
         ValueError, OSError, FloatingPointError: whatever is wrong with the data, the settings or the run.
@@ -35,40 +54,53 @@ def run(settings: Settings, data: DataSet, console: Console) -> None:
     console.quiet = not join_processes().is_main_process
     console.print(counts_table(data))
     check_tasks(data)
-    if settings.verify:
-        verify_published(data)
-    elif settings.evaluate is not None:
-        out, weights = settings.out, settings.evaluate
-        if (out / "metrics.json").exists() and not settings.overwrite:
-            raise ValueError(f"evaluate: {out} holds figures already: --overwrite replaces them")
-        model = load_model(settings, data, weights)
-        out.mkdir(parents=True, exist_ok=True)
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    described = identify(data)
+    if settings.fast_dev_run:
+        settings, data = rehearsal(settings), few(data, settings.data.identities)
+    # The test images too: one that is broken is better found now than after training.
+    images, test = (decode(settings.data, data, *some) for some in ((data.train, "train"), (data.test, "test")))
+    model, accelerator, seconds = train(settings, data.train, images, data=described, console=console, split=data.split)
+    if accelerator.is_main_process:
+        origin = {"train_seconds": round(seconds, 1)}
         report(
-            settings,
-            data,
-            model.to(device),
-            decode(settings, data, data.test, "test"),
-            origin={"weights": str(weights)},
-            device=device,
-            console=console,
+            model, data, test, settings.test, settings.out, origin=origin, device=accelerator.device, console=console
         )
-    else:
-        whole = identify(data)
-        if settings.fast_dev_run:
-            settings, data = rehearsal(settings), few(data, settings.data.identities)
-        # The test images too: one that is broken is better found now than after training.
-        images, test = (decode(settings, data, *some) for some in ((data.train, "train"), (data.test, "test")))
-        model, accelerator, seconds = train(settings, data.train, images, data=whole, console=console, split=data.split)
-        if accelerator.is_main_process:
-            report(
-                settings,
-                data,
-                model,
-                test,
-                origin={"train_seconds": round(seconds, 1)},
-                device=accelerator.device,
-                console=console,
+
+
+def evaluate(options: Evaluation, data: DataSet, console: Console) -> None:
+    """Evaluate a trained model on a data set; or, with `verify`, only compare its counts with the published ones.
+
+    Raises:
+        ValueError, OSError: whatever is wrong with the data, the options or the weights.
+    """
+    console.print(counts_table(data))
+    check_tasks(data)
+    if options.verify:
+        verify_published(data)
+        return
+    out, weights = options.out, options.weights
+    if weights is None:
+        raise ValueError("`--weights` must name the weights of a trained model; got none")
+    if (out / "metrics.json").exists() and not options.overwrite:
+        raise ValueError(f"evaluate: {out} holds results already: --overwrite replaces them")
+    model = load_model(weights)
+    check_split(weights, data)
+    out.mkdir(parents=True, exist_ok=True)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    size = DataSettings(height=model.config.height, width=model.config.width, cache=options.cache)
+    images = decode(size, data, data.test, "test")
+    origin = {"weights": str(weights)}
+    report(model.to(device), data, images, options.test, out, origin=origin, device=device, console=console)
+
+
+def check_split(weights: Path, data: DataSet) -> None:
+    """Refuse weights that may know the people whom they are to be tested on."""
+    words = read_metadata(weights)
+    for name, value in data.split.items():
+        if words.get(name) != value:
+            raise ValueError(
+                f"evaluate: {weights} must be trained on {name} {value} to be tested on it, or it may know the people; "
+                f"it was trained on {name} {words.get(name, 'unknown')}"
             )
 
 
@@ -77,36 +109,7 @@ def identify(data: DataSet) -> dict[str, Any]:
     return describe(data) | {"fingerprint": fingerprint(data.root, [*data.train.paths, *data.test.paths])}
 
 
-def decode(settings: Settings, data: DataSet, items: Items, name: str) -> Images:
+def decode(settings: DataSettings, data: DataSet, items: Items, name: str) -> Images:
     """The decoded images of some of a data set's items."""
-    size = (settings.data.height, settings.data.width)
-    return cache_images(items.paths, size, root=data.root, cache_dir=settings.data.cache, name=name)
-
-
-def load_model(settings: Settings, data: DataSet, weights: Path) -> CAL | GlobalBaseline:
-    """The model of the settings with weights that were trained on this data set, in evaluation mode, on the CPU.
-
-    Raises:
-        FileNotFoundError: there are no such weights.
-        ValueError: they are of another model or of another split.
-    """
-    if not weights.is_file():
-        raise FileNotFoundError(f"evaluate: no weights at {weights.absolute()}")
-    plain = replace(settings, model=replace(settings.model, pretrained=False, weights=None))
-    model = build_model(plain, len(data.train.identities))
-    try:
-        words = read_metadata(weights)
-        load_weights(model, weights)
-    except (SafetensorError, RuntimeError) as error:
-        reason = " ".join(str(error).split())
-        raise ValueError(
-            f"evaluate: {weights} must hold the weights of the settings' model (--method {settings.method}, "
-            f"{len(data.train.identities)} identities); {reason[:300]}{'…' if len(reason) > 300 else ''}"
-        ) from None
-    for name, value in data.split.items():
-        if words.get(name) != value:
-            raise ValueError(
-                f"evaluate: {weights} must be trained on {name} {value} to be tested on it, or it may know the people; "
-                f"it was trained on {name} {words.get(name, 'unknown')}"
-            )
-    return model.eval()
+    size = (settings.height, settings.width)
+    return cache_images(items.paths, size, root=data.root, cache_dir=settings.cache, name=name)

@@ -108,7 +108,11 @@ def settings_of(script: str) -> type:
 
 
 def flags_of(parser: ArgumentParser) -> set[str]:
-    return {flag for action in parser._actions for flag in action.option_strings}
+    """Its flags, and those of its subcommands."""
+    below = [
+        choice for action in parser._actions if isinstance(action.choices, dict) for choice in action.choices.values()
+    ]
+    return {flag for action in parser._actions for flag in action.option_strings}.union(*map(flags_of, below))
 
 
 @cache

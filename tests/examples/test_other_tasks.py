@@ -9,10 +9,10 @@ import torch
 from PIL import Image
 from rich.console import Console
 
-import digits
-import words
-from other_tasks.compare import Options, Views, fit
+from other_tasks import digits, words
+from other_tasks.compare import Views, fit
 from other_tasks.numbers import LETTERS, handwriting, spell, write
+from other_tasks.options import Options
 
 
 def _generator(seed: int = 0) -> torch.Generator:
@@ -68,11 +68,11 @@ def test_no_number_of_the_test_is_learnt() -> None:
 
 @pytest.mark.parametrize("example", [digits, words])
 def test_a_short_run_measures_both_and_draws(example: object, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    example.main(Options(tmp_path, steps=3, seeds=1))
+    example.run(Options(tmp_path, steps=3, seeds=1))
     printed = capsys.readouterr().out
     for name in ("pooling", "target-aware", "rank-1", "mAP", "mINP"):
         assert name in printed
-    with Image.open(tmp_path / example.__name__ / "attention.png") as figure:
+    with Image.open(tmp_path / example.__name__.split(".")[-1] / "attention.png") as figure:
         assert figure.width > 800
         assert len(figure.convert("RGB").getcolors(figure.width * figure.height)) > 100
 
@@ -83,12 +83,12 @@ def test_parts_learn_everything_and_attend_on_either_modality(example: object) -
     model, some = example.Parts(), torch.arange(10)
     model.loss(train.first[:10, 0], train.second[:10, 1], some).backward()
     assert [name for name, weight in model.named_parameters() if weight.grad is None] == []
+    model.eval()
     query, gallery = model.encode(train.second[:10, 0], 1), model.encode(train.first[:10, 0], 0)
     attention = model.attention.attend(gallery.tokens, gallery.keys, query.part_queries).attention
     assert attention.shape == (10, example.PARTS, gallery.tokens.shape[1])
     if example is words:
         assert query.tokens.shape[1] == LETTERS
-    model.eval()
     norms = model.embed(train.first[:10, 0], 0).norm(dim=1)
     torch.testing.assert_close(norms, norms[:1].expand(10))
 

@@ -21,6 +21,7 @@ from rich.console import Console
 from vireid import files
 from vireid.config import DataSettings, ModelSettings, OptimSettings, Settings
 from vireid.datasets.items import Item, Items
+from vireid.models import weights
 from vireid.training import checkpoint, record
 from vireid.training import loop as engine
 
@@ -78,7 +79,7 @@ def arm(moment: int) -> list[str]:
     def half_a_line(log: record.RunLog, *_: Any) -> None:
         log._file.write('{"step": ')
 
-    checkpoint.save_file = watched("save_file", checkpoint.save_file, cut(checkpoint.save_file, 1))
+    weights.save_file = watched("save_file", weights.save_file, cut(weights.save_file, 1))
     checkpoint.torch.save = watched("torch.save", torch.save, cut(torch.save, 1))
     checkpoint.shutil.rmtree = watched("rmtree", shutil.rmtree, half_a_tree)
     files.os.replace = watched("replace", os.replace)

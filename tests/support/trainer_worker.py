@@ -19,24 +19,24 @@ from rich.console import Console
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from vireid.config import DataSettings, LossSettings, ModelSettings, OptimSettings, Settings
+from concordant import CALOutput, LossTerms
+from vireid.config import DataSettings, LossSettings, ModelConfig, ModelSettings, OptimSettings, Settings
 from vireid.datasets.items import Item, Items
+from vireid.models import build
+from vireid.models.build import build_model
+from vireid.models.objective import CALObjective
 from vireid.training import loop as engine
-from vireid.training.objective import Objective
 from vireid.training.processes import join_processes
 
 STEPS = 3
 WIDTH = 16
 
 
-def build_model(settings: Settings, num_classes: int) -> nn.Module:
+def build_double(config: ModelConfig) -> nn.Module:
     """The model of the settings in float64, in which sums in another order are the same but for a few last bits."""
-    model = BUILD(settings, num_classes).double()
+    model = build_model(config).double()
     model.backbone.register_forward_pre_hook(lambda _, inputs: (inputs[0].double(), *inputs[1:]))
     return model
-
-
-BUILD = engine.build_model
 
 
 def run(out: Path, **changes: Any) -> nn.Module:
@@ -53,21 +53,21 @@ def run(out: Path, **changes: Any) -> nn.Module:
         **changes,
     )
     frozen = patch.object(_BatchNorm, "train", lambda self, mode=True: nn.Module.train(self, False))
-    with frozen, patch.object(engine, "build_model", build_model):
+    with frozen, patch.object(engine, "build_model", build_double):
         return engine.train(settings, items, images, data={}, console=Console(quiet=True))[0]
 
 
-class NotFinite(Objective):
+class NotFinite(CALObjective):
     """Finite on the first process only, from the second batch on."""
 
     batches = 0
 
-    def forward(self, output: Any, labels: Tensor, modality: Tensor) -> tuple[dict[str, Tensor], Tensor | None]:
-        terms, matching = super().forward(output, labels, modality)
+    def forward(self, output: CALOutput, labels: Tensor, modality: Tensor) -> LossTerms:
+        terms = super().forward(output, labels, modality)
         self.batches += 1
         if self.batches > 1 and PartialState().process_index == 1:
-            terms["total"] = terms["total"] * torch.inf
-        return terms, matching
+            return terms._replace(total=terms.total * torch.inf)
+        return terms
 
 
 def what_is_raised(out: Path, **changes: Any) -> str:
@@ -87,7 +87,7 @@ def main(folder: Path) -> None:
         "occupied": what_is_raised(folder / "two"),
         "resumed": what_is_raised(folder / "two", resume=True),
     }
-    with patch.object(engine, "Objective", NotFinite):
+    with patch.object(build, "CALObjective", NotFinite):
         found["not finite"] = what_is_raised(folder / "broken")
     (folder / f"{state.process_index}.json").write_text(json.dumps(found))
     if state.process_index == 1:

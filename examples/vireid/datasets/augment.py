@@ -12,11 +12,11 @@ transposed, and are floats in the last pass alone.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from vireid.config import AugmentSettings
 from vireid.datasets.items import VISIBLE
 
 MEAN = (0.485, 0.456, 0.406)  # ImageNet's, of pixels in 0 .. 1, as pretrained backbones expect
@@ -28,48 +28,23 @@ _NEAR = 1 << 18  # floats
 DRAWS = 10  # uniform numbers an image: 3 for crop and flip, 2 for the channels, 5 for erasing
 
 
-@dataclass(frozen=True)
 class Augment:
     """Pad and crop, flip, exchange channels, normalise, erase: uint8 images to what a backbone trains on.
 
     forward(images [n 3 h w] or [n h w 3] uint8, modality [n], generator) -> [n 3 h w] float32
 
-    Args:
-        pad: pixels of black around the image before a crop of its own size is taken anywhere; 0 keeps it in place.
-        flip: probability of a horizontal flip.
-        exchange: probability that a *visible* image loses its colours: red, green, blue or the grey of the three, each
-            as likely, stands in all three channels. Infrared images have no colours to lose.
-        erase: probability that a rectangle is replaced by the mean colour.
-        erase_area: least and greatest share of the image that a rectangle takes.
-        erase_ratio: least and greatest height / width of it, log-uniform; sides are cut to those of the image.
-
     Raises:
-        ValueError: for settings or shapes out of range.
+        ValueError: for shapes that do not fit.
     """
 
-    pad: int = 10
-    flip: float = 0.5
-    exchange: float = 0.5
-    erase: float = 0.5
-    erase_area: tuple[float, float] = (0.02, 0.4)
-    erase_ratio: tuple[float, float] = (0.3, 1 / 0.3)
-
-    def __post_init__(self) -> None:
-        if self.pad < 0:
-            raise ValueError(f"Augment: `pad` must not be negative; got {self.pad}")
-        for name in ("flip", "exchange", "erase"):
-            if not 0 <= (value := getattr(self, name)) <= 1:
-                raise ValueError(f"Augment: `{name}` must be a probability, 0 .. 1; got {value}")
-        if not 0 < self.erase_area[0] <= self.erase_area[1] <= 1:
-            raise ValueError(f"Augment: `erase_area` must be (least, greatest) in 0 .. 1; got {self.erase_area}")
-        if not 0 < self.erase_ratio[0] <= self.erase_ratio[1]:
-            raise ValueError(f"Augment: `erase_ratio` must be (least, greatest), above 0; got {self.erase_ratio}")
+    def __init__(self, settings: AugmentSettings) -> None:
+        self.settings = settings
 
     def __call__(
         self, images: Tensor, modality: Tensor, generator: torch.Generator | None = None, *, draws: Tensor | None = None
     ) -> Tensor:
         """Augment a batch, into channels-last memory; `draws` [n 10] in 0 .. 1 stand in for `generator`'s."""
-        pixels = _channels_last(images, "Augment")
+        settings, pixels = self.settings, _channels_last(images, "Augment")
         n, height, width, _ = pixels.shape
         if modality.shape != (n,):
             raise ValueError(f"Augment: `modality` must be (n,) = ({n},); got {tuple(modality.shape)}")
@@ -78,11 +53,11 @@ class Augment:
         if draws.shape != (n, DRAWS):
             raise ValueError(f"Augment: `draws` must be (n, {DRAWS}) = ({n}, {DRAWS}); got {tuple(draws.shape)}")
         draws, modality = draws.cpu(), modality.cpu()  # slices need numbers
-        moved = crop_and_flip(pixels, draws[:, 0:3], pad=self.pad, flip=self.flip)
-        exchange_channels_(moved, draws[:, 4], (draws[:, 3] < self.exchange) & (modality == VISIBLE))
+        moved = crop_and_flip(pixels, draws[:, 0:3], pad=settings.pad, flip=settings.flip)
+        exchange_channels_(moved, draws[:, 4], (draws[:, 3] < settings.exchange) & (modality == VISIBLE))
         x = _standardise(moved)
-        boxes = erasing_boxes(draws[:, 6:10], height, width, area=self.erase_area, ratio=self.erase_ratio)
-        erased = (draws[:, 5] < self.erase).nonzero().squeeze(1)
+        boxes = erasing_boxes(draws[:, 6:10], height, width, area=settings.erase_area, ratio=settings.erase_ratio)
+        erased = (draws[:, 5] < settings.erase).nonzero().squeeze(1)
         for image, (top, left, bottom, right) in zip(erased.tolist(), boxes[erased].tolist(), strict=True):
             x[image, :, top:bottom, left:right] = 0.0
         return x

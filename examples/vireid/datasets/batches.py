@@ -10,8 +10,9 @@ from accelerate import Accelerator
 from numpy.typing import NDArray
 from torch import Tensor
 
-from concordant.distributed import gather
 from vireid.config import Settings
+from vireid.datasets.augment import Augment
+from vireid.datasets.cache import Images
 from vireid.datasets.items import Items
 from vireid.datasets.sampler import CrossModalSampler
 
@@ -35,7 +36,7 @@ class Batches:
     has any), is each process' own.
     """
 
-    def __init__(self, settings: Settings, items: Items, images: NDArray[np.uint8], accelerator: Accelerator) -> None:
+    def __init__(self, settings: Settings, items: Items, images: Images, accelerator: Accelerator) -> None:
         self.settings, self.images = settings, images
         self.device, self.rank = accelerator.device, accelerator.process_index
         self.sampler = CrossModalSampler(
@@ -48,18 +49,19 @@ class Batches:
             world_size=accelerator.num_processes,
         )
         self.labels, self.modality = (torch.from_numpy(x.copy()) for x in (items.labels, items.modality))
+        self.augment = Augment(settings.data.augment)
         self.generator = torch.Generator(self.device)
         self.share = torch.from_numpy(self.sampler.share).to(self.device)
-        self.order = gather(self.share).argsort()
-        """[n of all processes]: their rows one after the other, in the order that one process has them in."""
+        self.size = 2 * settings.data.identities * settings.data.images
+        """Rows of a batch, over all processes."""
 
     def draw(self, index: int) -> Batch:
         """This process' share of a batch, any number from 0; leaves the generators as that batch is to find them."""
         seed, rows = self.settings.seed + 1_000_003 * (index + 1), self.sampler.batch(index)
         labels, modality = (x[rows].to(self.device) for x in (self.labels, self.modality))
-        augment, pixels = self.settings.data.augment, torch.from_numpy(self.images[rows]).to(self.device)
-        draws = augment.draw(len(self.order), self.generator.manual_seed(seed))[self.share]
-        images = augment(pixels, modality, draws=draws)
+        pixels = torch.from_numpy(self.images[rows]).to(self.device)
+        draws = self.augment.draw(self.size, self.generator.manual_seed(seed))[self.share]
+        images = self.augment(pixels, modality, draws=draws)
         if self.rank:
             self.generator.manual_seed(seed + self.rank)
         torch.manual_seed(seed + self.rank)

@@ -22,6 +22,9 @@ try:
 except ImportError:  # no such locks on Windows: there, two processes may both decode; the file is whole all the same
     fcntl = None  # type: ignore[assignment]
 
+Images = NDArray[np.uint8]
+"""Decoded images [n h w 3]."""
+
 VERSION = 2  # to be raised whenever the same files would give other pixels
 CHUNK = 256  # images decoded before they are written: bounds the memory that a build takes
 
@@ -35,7 +38,7 @@ def cache_images(
     workers: int | None = None,
     progress: bool = True,
     name: str = "images",
-) -> NDArray[np.uint8]:
+) -> Images:
     """The images at `paths`, resized, as a read-only memory-mapped array [n h w 3] of uint8 RGB in their order.
 
     The file is made at the first call and found again afterwards. Its name is a digest of what it was made from: each
@@ -106,7 +109,7 @@ def _digest(paths: Sequence[Path], root: Path, size: tuple[int, int]) -> str:
     return digest.hexdigest()[:32]
 
 
-def _open(file: Path, shape: tuple[int, ...]) -> NDArray[np.uint8] | None:
+def _open(file: Path, shape: tuple[int, ...]) -> Images | None:
     try:
         array = np.load(file, mmap_mode="r")
     except (OSError, ValueError, EOFError):  # not there, or cut short by something else than this code: made again
@@ -162,7 +165,7 @@ def _build(file: Path, paths: list[Path], shape: tuple[int, ...], workers: int, 
         Path(temporary).unlink(missing_ok=True)
 
 
-def _decode(path: Path, size: tuple[int, ...]) -> NDArray[np.uint8] | str:
+def _decode(path: Path, size: tuple[int, ...]) -> Images | str:
     """The pixels [h w 3], or what is wrong with the file."""
     height, width = size
     try:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.io import loadmat
 
+from vireid.config import Draw
 from vireid.datasets.items import VISIBLE, Items
 from vireid.datasets.tree import number_of, shown
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from vireid.datasets.sysu import Sysu
 
 Search = Literal["all", "indoor"]
-Draw = Literal["official", "seeded"]
 Groups = dict[tuple[int, int], list[int]]
 """The rows of each (identity, camera), in the order in which an evaluation draws from them."""
 

@@ -11,13 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vireid.config import Reading
 from vireid.datasets.counts import verify
 from vireid.datasets.dataset import Count, DataSet, Rows, Task, Trial
 from vireid.datasets.gallery import TRIALS, group_rows, seeded_draw
 from vireid.datasets.items import INFRARED, VISIBLE, Item, Items
 from vireid.datasets.tree import check_labels, check_tree, person_of, read_folders, read_identities, read_labelled
-
-Reading = Literal["paper", "swapped", "camera-strict"]
 
 CAMERAS = {VISIBLE: (1, 2, 3, 4, 5, 6, 7, 8, 9), INFRARED: (1, 2, 4, 5, 6, 7, 8, 9)}
 FOLDERS = ("vis", "nir")  # of modality 0 and 1

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
+from vireid.config import Split
 from vireid.datasets.counts import verify
 from vireid.datasets.dataset import Count, DataSet, Task, Trial
 from vireid.datasets.gallery import TRIALS, Draw, Search, gallery_draw
@@ -23,7 +24,6 @@ INFRARED_CAMERAS = (3, 6)
 MODALITY = dict.fromkeys(VISIBLE_CAMERAS, VISIBLE) | dict.fromkeys(INFRARED_CAMERAS, INFRARED)
 CAMERAS = tuple(sorted(MODALITY))
 LISTS = ("train_id.txt", "val_id.txt", "test_id.txt")
-Split = Literal["test", "validation"]
 
 # The published counts, by which a copy of the real set can be told from a part of one.
 PUBLISHED_TRAIN_IMAGES = (22258, 11909)

@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 from rich.progress import Progress
 from torch import Tensor
 
-from vireid.files import replace_file
-from vireid.training.record import read_json, write_json
+from vireid.files import read_json, replace_file, write_json
 
 Kind = Literal["exact", "ivfpq"]
 

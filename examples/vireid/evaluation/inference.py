@@ -10,6 +10,7 @@ from torch import Tensor
 
 from concordant import CAL, Encoded, PartQueries, per_modality
 from vireid.datasets.augment import normalise
+from vireid.datasets.cache import Images
 from vireid.datasets.items import INFRARED, VISIBLE
 from vireid.models.baseline import GlobalBaseline
 
@@ -18,7 +19,7 @@ def batches(rows: NDArray[np.int64], size: int = 128) -> list[NDArray[np.int64]]
     return [rows[start : start + size] for start in range(0, len(rows), size)]
 
 
-def read(images: NDArray[np.uint8], rows: NDArray[np.int64], device: torch.device) -> Tensor:
+def read(images: Images, rows: NDArray[np.int64], device: torch.device) -> Tensor:
     """Normalised images [n 3 h w] of the given rows of a cache [N h w 3]."""
     return normalise(torch.from_numpy(np.ascontiguousarray(images[rows])).to(device))
 
@@ -26,7 +27,7 @@ def read(images: NDArray[np.uint8], rows: NDArray[np.int64], device: torch.devic
 @torch.inference_mode()
 def extract(
     model: CAL | GlobalBaseline,
-    images: NDArray[np.uint8],
+    images: Images,
     modality: NDArray[np.int64],
     *,
     device: torch.device,
@@ -51,7 +52,7 @@ def extract(
 @torch.inference_mode()
 def encode(
     model: CAL,
-    images: NDArray[np.uint8],
+    images: Images,
     modality: NDArray[np.int64],
     *,
     device: torch.device,
@@ -65,8 +66,8 @@ def encode(
     whole: list[Tensor] = []
     work = [(m, rows) for m in (VISIBLE, INFRARED) for rows in batches(np.flatnonzero(modality == m))]
     for m, rows in track(work, description="encoding images", disable=not progress):
-        tokens, keys, part_queries = model.encode(read(images, rows, device), m)
-        parts = [tensor.float() for tensor in (tokens, keys, *part_queries)]
+        some = model.encode(read(images, rows, device), m)
+        parts = [tensor.float() for tensor in (some.tokens, some.keys, *some.part_queries)]
         whole = whole or [part.new_empty(len(images), *part.shape[1:]) for part in parts]
         for tensor, part in zip(whole, parts, strict=True):
             tensor[rows] = part
@@ -77,25 +78,25 @@ def encode(
 
 
 @torch.inference_mode()
-def attend(model: CAL, images: NDArray[np.uint8], modality: int, *, device: torch.device) -> Tensor:
+def attend(model: CAL, images: Images, modality: int, *, device: torch.device) -> Tensor:
     """The own attention maps [n p gh gw] of images [n h w 3] of one modality, in the order of that modality's parts."""
     model.eval()
     maps = []
     for rows in batches(np.arange(len(images))):
         pixels = read(images, rows, device)
-        encoded = model.encode(pixels, modality)
-        maps.append(model.attention.attend(*encoded).attention.float().cpu())
+        some = model.encode(pixels, modality)
+        maps.append(model.attention.attend(some.tokens, some.keys, some.part_queries).attention.float().cpu())
     grid = model.feature_map(read(images, np.arange(1), device), modality).shape[-2:]
     return torch.cat(maps).unflatten(2, grid)
 
 
 @torch.inference_mode()
-def select(model: CAL, images: NDArray[np.uint8], modality: int, *, device: torch.device) -> Tensor:
+def select(model: CAL, images: Images, modality: int, *, device: torch.device) -> Tensor:
     """Which tokens each part was made of, [n p gh gw] of booleans, of images [n h w 3] of one modality."""
     model.eval()
     masks = []
     for rows in batches(np.arange(len(images))):
         feature_map = model.feature_map(read(images, rows, device), modality)
         selection = per_modality(model.miners, feature_map, modality).selection
-        masks.append((selection > 0).mT.unflatten(2, feature_map.shape[-2:]).cpu())
+        masks.append((selection > 0).unflatten(2, feature_map.shape[-2:]).cpu())
     return torch.cat(masks)

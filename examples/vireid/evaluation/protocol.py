@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,6 +16,8 @@ from vireid.datasets.dataset import DataSet, Task
 from vireid.evaluation.similarity import Similarity
 
 FIGURES = ("rank1", "rank10", "rank20", "mAP", "mINP")
+OPTIONS = ("flip", "rerank", "flip+rerank")
+"""What figures with test-time options go by in metrics.json."""
 
 
 class Results(dict[str, dict[str, float]]):
@@ -97,6 +100,11 @@ def table(results: Results, options: Mapping[str, Results] | None = None) -> Tab
             figures = (f"{means[f]:.2f}" + (f"±{std[f]:.2f}" if some.trials > 1 else "") for f in FIGURES)
             out.add_row(name.replace("_to_", " → ").replace("_", ", "), *figures)
     return out
+
+
+def as_metrics(results: Results, options: dict[str, Results]) -> dict[str, Any]:
+    """The figures as metrics.json has them: plain ones by task, those of options by the options' names."""
+    return dict(results) | {"std": results.std} | {name: {**some, "std": some.std} for name, some in options.items()}
 
 
 def _named(figures: ArrayLike) -> dict[str, float]:

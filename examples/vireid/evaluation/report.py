@@ -7,27 +7,22 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from rich.console import Console
 
-from concordant import CAL
-from vireid.config import RetrievalSettings, Settings
+from concordant import CAL, attention_statistics
+from vireid.config import RetrievalSettings
+from vireid.datasets.cache import Images
 from vireid.datasets.dataset import DataSet
 from vireid.datasets.items import INFRARED, VISIBLE
-from vireid.diagnostics import attention_health
 from vireid.evaluation.inference import attend, extract
-from vireid.evaluation.protocol import Results, evaluate, table
+from vireid.evaluation.protocol import as_metrics, evaluate, table
 from vireid.evaluation.rerank import reranked
 from vireid.evaluation.similarity import Similarity, cosine
 from vireid.figures import draw_attention, draw_curves, draw_rankings
-from vireid.models.baseline import GlobalBaseline
-from vireid.training.record import read_log, write_json
+from vireid.files import write_json
+from vireid.models.build import Built
+from vireid.runs import read_log
 
-Images = NDArray[np.uint8]
-"""Decoded images [n h w 3]."""
-
-OPTIONS = ("flip", "rerank", "flip+rerank")
-"""What figures with test-time options go by in metrics.json."""
 PEOPLE = 6
 """How many people the figures show."""
 SAMPLE = 256
@@ -35,26 +30,26 @@ SAMPLE = 256
 
 
 def report(
-    settings: Settings,
+    model: Built,
     data: DataSet,
-    model: CAL | GlobalBaseline,
     images: Images,
+    options: RetrievalSettings,
+    out: Path,
     *,
     origin: dict[str, Any],
     device: torch.device,
     console: Console,
 ) -> None:
-    """Evaluate by the protocol, write metrics.json and draw the figures into the run's directory.
+    """Evaluate by the protocol, write metrics.json and draw the figures into `out`.
 
     `images` are the decoded images of `data.test`; `origin` says in metrics.json where the model is from.
     """
-    out = settings.out
-    similarities = compare(model, data, images, settings.test, device)
+    similarities = compare(model, data, images, options, device)
     results, *more = (evaluate(data, similarity) for similarity in similarities.values())
-    options = dict(zip(list(similarities)[1:], more, strict=True))
-    console.print(table(results, options))
-    metrics = as_metrics(results, options) | data.reading | origin
-    if isinstance(model, CAL):
+    others = dict(zip(list(similarities)[1:], more, strict=True))
+    console.print(table(results, others))
+    metrics = as_metrics(results, others) | data.reading | origin
+    if model.num_parts:
         metrics |= describe_attention(model, data, images, device, console)
         picture_attention(model, data, images, device, out / "attention.png")
     if rows := read_log(out):
@@ -67,7 +62,7 @@ def report(
 
 
 def compare(
-    model: CAL | GlobalBaseline, data: DataSet, images: Images, options: RetrievalSettings, device: torch.device
+    model: Built, data: DataSet, images: Images, options: RetrievalSettings, device: torch.device
 ) -> dict[str, Similarity]:
     """The plain similarity under "", and the one with all options that are on under their names."""
     embeddings = extract(model, images, data.test.modality, device=device)
@@ -77,11 +72,6 @@ def compare(
     if names := [name for name in ("flip", "rerank") if getattr(options, name)]:
         similarities["+".join(names)] = (reranked if options.rerank else cosine)(embeddings, data.test)
     return similarities
-
-
-def as_metrics(results: Results, options: dict[str, Results]) -> dict[str, Any]:
-    """The figures as metrics.json has them: plain ones by task, those of options by the options' names."""
-    return dict(results) | {"std": results.std} | {name: {**some, "std": some.std} for name, some in options.items()}
 
 
 def describe_attention(
@@ -94,7 +84,8 @@ def describe_attention(
         rows = np.flatnonzero(data.test.modality == modality)
         sample = images[np.sort(rng.permutation(rows)[:SAMPLE])]
         maps.append(attend(model, sample, modality, device=device))
-    health, order = attention_health(torch.cat(maps)), model.correspondence.permutation().tolist()
+    statistics, order = attention_statistics(torch.cat(maps).flatten(2)), model.correspondence.permutation().tolist()
+    health = {name: float(value) for name, value in statistics._asdict().items()}
     share = model.correspondence.stability()
     console.print(
         f"attention on test images: entropy {health['entropy']:.2f} of ln t, overlap of parts {health['overlap']:.2f}; "

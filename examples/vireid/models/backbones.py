@@ -18,6 +18,7 @@ from timm.models.resnet import BasicBlock, ResNet
 from torch import Tensor, nn
 
 from concordant import per_modality
+from vireid.files import reason_of
 
 STEM = ("conv1", "bn1", "act1", "maxpool")
 TRUNK = ("layer1", "layer2", "layer3", "layer4")
@@ -111,9 +112,8 @@ def create_backbone(
     except (OSError, RuntimeError) as error:
         if not pretrained:
             raise
-        reason = " ".join(str(error).split())
         raise OSError(
-            f"create_backbone: timm must have the pretrained weights of {name}, or fetch them; {reason[:300]} "
+            f"create_backbone: timm must have the pretrained weights of {name}, or fetch them; {reason_of(error)} "
             f"(`weights` reads them from a file)"
         ) from None
     if weights is not None:
@@ -122,8 +122,9 @@ def create_backbone(
         try:
             model.load_state_dict(load_file(weights))
         except (RuntimeError, SafetensorError) as error:
-            reason = " ".join(str(error).split())
-            raise ValueError(f"create_backbone: {weights} must hold the weights of {name}; {reason[:300]}") from None
+            raise ValueError(
+                f"create_backbone: {weights} must hold the weights of {name}; {reason_of(error)}"
+            ) from None
     backbone: nn.Module
     if not issubclass(kind, ResNet):
         backbone = FeatureGrid(model)
@@ -136,9 +137,9 @@ def create_backbone(
         with torch.no_grad():
             features = backbone.eval()(*(images, 0) if isinstance(backbone, StemmedBackbone) else (images,))
     except (RuntimeError, AssertionError, AttributeError) as error:
-        reason = " ".join(str(error).split())
         raise ValueError(
-            f"create_backbone: {name} must turn images of {height} × {width} into a grid of features; {reason[:300]}"
+            f"create_backbone: {name} must turn images of {height} × {width} into a grid of features; "
+            f"{reason_of(error)}"
         ) from None
     return backbone.train(), features.shape[1]
 

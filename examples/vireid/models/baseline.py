@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import NamedTuple
 
 from torch import Tensor, nn
@@ -22,10 +21,11 @@ class GlobalBaseline(nn.Module):
     forward(images, labels, modality) -> GlobalOutput; embed(images, modality) -> embeddings [n c] of norm 1.
     """
 
-    def __init__(self, backbone: nn.Module, channels: int, num_classes: int) -> None:
+    def __init__(
+        self, backbone: nn.Module, channels: int, num_classes: int, *, backbone_takes_modality: bool = False
+    ) -> None:
         super().__init__()
-        self.backbone = backbone
-        self._by_modality = "modality" in inspect.signature(backbone.forward).parameters
+        self.backbone, self.backbone_takes_modality = backbone, backbone_takes_modality
         self.norm = nn.BatchNorm1d(channels)
         self.classifier = nn.Linear(channels, num_classes, bias=False)
 
@@ -37,5 +37,6 @@ class GlobalBaseline(nn.Module):
         return normalize(self.norm(self._features(images, modality)).float(), dim=1)
 
     def _features(self, images: Tensor, modality: int | Tensor) -> Tensor:
-        feature_map = self.backbone(images, modality) if self._by_modality else self.backbone(images)
+        feature_map: Tensor
+        feature_map = self.backbone(images, modality) if self.backbone_takes_modality else self.backbone(images)
         return feature_map.flatten(2).mean(dim=2)

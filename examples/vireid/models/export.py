@@ -15,8 +15,9 @@ from torch.export import Dim, ExportedProgram
 from concordant import CAL
 from vireid.datasets.augment import MEAN, STD
 from vireid.datasets.items import INFRARED, VISIBLE
-from vireid.models.hub import HubCAL
-from vireid.training.record import write_json
+from vireid.files import write_json
+from vireid.models.build import BuiltCAL
+from vireid.models.weights import as_json
 
 MODALITIES = {"visible": VISIBLE, "infrared": INFRARED}
 TOLERANCE = 1e-4
@@ -75,7 +76,7 @@ def export_program(model: CAL, modality: int, *, height: int, width: int) -> Exp
     return torch.export.export(Embedder(model, modality), (example,), dynamic_shapes=({0: Dim("n", min=1)},))
 
 
-def export_onnx(model: HubCAL, out: Path) -> dict[str, float]:
+def export_onnx(model: BuiltCAL, out: Path) -> dict[str, float]:
     """Write visible.onnx, infrared.onnx, and embedding.json: what a program must know to use them.
 
     Each file takes `images` [n 3 h w] and gives `embeddings` [n e], for any n ≥ 1. It is compared with PyTorch before
@@ -97,7 +98,7 @@ def export_onnx(model: HubCAL, out: Path) -> dict[str, float]:
             "files": {name: f"{name}.onnx" for name in MODALITIES},
             "input": {
                 "name": "images",
-                "shape": ["n", 3, model.height, model.width],
+                "shape": ["n", 3, model.config.height, model.config.width],
                 "channels": "RGB",
                 "range": [0, 1],
                 "mean": MEAN,
@@ -106,14 +107,14 @@ def export_onnx(model: HubCAL, out: Path) -> dict[str, float]:
             "output": {"name": "embeddings", "shape": ["n", model.channels * (model.num_parts + 1)]},
             "compare": "dot product",
             "largest_difference": differences,
-            "config": model.config,
+            "config": as_json(model.config),
         },
     )
     return differences
 
 
-def _export_one(model: HubCAL, modality: int, path: Path) -> float:
-    program = export_program(model, modality, height=model.height, width=model.width)
+def _export_one(model: BuiltCAL, modality: int, path: Path) -> float:
+    program = export_program(model, modality, height=model.config.height, width=model.config.width)
     converted = torch.onnx.export(
         program,
         input_names=["images"],
@@ -134,14 +135,14 @@ def _export_one(model: HubCAL, modality: int, path: Path) -> float:
 
 
 @torch.no_grad()
-def largest_difference(model: HubCAL, modality: int, path: Path) -> float:
+def largest_difference(model: BuiltCAL, modality: int, path: Path) -> float:
     """How far the embeddings of an ONNX file are from the model's, over random images in batches of several sizes."""
     from onnxruntime import InferenceSession
 
     session, generator = InferenceSession(path, providers=["CPUExecutionProvider"]), torch.Generator().manual_seed(0)
     eager, differences = deepcopy(model).cpu().eval(), []
     for n in BATCHES:
-        images = torch.randn(n, 3, model.height, model.width, generator=generator)
+        images = torch.randn(n, 3, model.config.height, model.config.width, generator=generator)
         (embeddings,) = session.run(["embeddings"], {"images": images.numpy()})
         differences.append((torch.from_numpy(embeddings) - eager.embed(images, modality)).abs().max())
     return float(torch.stack(differences).max())  # not a number, if any of them is

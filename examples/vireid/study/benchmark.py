@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from vireid.config import DEMO, SysuSettings
+from vireid.config import SysuSettings
 from vireid.people.config import RenderConfig
+from vireid.recipes import DEMO
 
 ROOT = Path("data/benchmark")
 

@@ -32,9 +32,9 @@ class Configuration:
 FULL = Configuration("CAL", "the whole, with the source's objective and diversity of attention maps", target_aware=True)
 
 PLAIN = {
-    "model.statistics": "parts",
+    "model.norm_source": "parts",
     "loss.attention_div": 0.0,
-    "loss.normalize": False,
+    "loss.l2_normalize": False,
     "loss.cosine": False,
 }
 """What is ours, left out: see "What is ours" in docs/paper.md."""
@@ -59,7 +59,7 @@ COMPARISON = (
     Configuration(
         "learnable",
         "mined parts beat learnable vectors (which have not the scale of tokens, hence the seed's own statistics)",
-        {"model.queries": "learnable", "model.statistics": "parts"},
+        {"model.queries": "learnable", "model.norm_source": "parts"},
     ),
     Configuration("no L_dis", "L_dis helps", {"loss.dis": 0.0}),
     Configuration("no L_div", "L_div helps", {"loss.div": 0.0}),
@@ -72,7 +72,7 @@ COMPARISON = (
     Configuration("dot product", "TSAA beats dot-product attention", {"model.attention": "dot-product"}),
     Configuration("no channel gate", "query-guided channel attention helps", {"model.channel_gate": False}),
     Configuration("no IN", "instance normalisation helps", {"model.instance_norm": False}),
-    Configuration("IN over parts", "the seed's statistics T_P, not the tokens'", {"model.statistics": "parts"}),
+    Configuration("IN over parts", "the seed's statistics T_P, not the tokens'", {"model.norm_source": "parts"}),
     Configuration("protected", "ours: identity loss kept from attention maps", {"model.protect_attention": True}),
     Configuration("no L_pcl", "L_pcl helps", {"loss.pcl": 0.0}),
     Configuration(

@@ -8,16 +8,16 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from concordant import CAL
 from vireid.datasets.items import INFRARED, VISIBLE
-from vireid.datasets.sysu import read_sysu
 from vireid.evaluation.inference import attend
 from vireid.evaluation.semantics import pair_people
 from vireid.figures import draw_composites, draw_contrasts
-from vireid.run import decode, load_model
+from vireid.models.build import BuiltCAL
+from vireid.models.weights import WEIGHTS, load_model
+from vireid.run import decode, read
+from vireid.runs import read_log
 from vireid.study.configurations import FULL, Configuration
 from vireid.study.study import Job
-from vireid.training.record import read_log
 
 PEOPLE = 3
 HEALTH = ("no attention diversity", "protected")
@@ -45,15 +45,14 @@ def picture_parts(jobs: Sequence[Job], path: Path) -> Path | None:
     if not first:
         return None
     settings = first[0].settings
-    data = read_sysu(settings.root or "", draw=settings.gallery, scored=settings.scored)
-    images = decode(settings, data, data.test, settings.scored)
+    data = read(settings)
+    images = decode(settings.data, data, data.test, settings.scored)
     pairs = pair_people(data.test)
     some = np.linspace(0, len(pairs.visible) - 1, PEOPLE).astype(int)
     shown = [images[rows[some]] for rows in pairs]
     maps = {}
     for job in first:
-        model = load_model(job.settings, data, job.settings.out / "model.safetensors")
-        assert isinstance(model, CAL)
+        model = load_model(job.settings.out / WEIGHTS, BuiltCAL)
         own = [attend(model, x, m, device=torch.device("cpu")) for m, x in zip((VISIBLE, INFRARED), shown, strict=True)]
         own[INFRARED] = own[INFRARED][:, model.correspondence.permutation()]
         maps[job.configuration.name] = [x for pair in zip(*own, strict=True) for x in pair]

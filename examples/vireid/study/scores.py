@@ -11,14 +11,13 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from concordant import CAL
+from concordant import CAL, attention_statistics, target_aware_similarity
+from vireid.datasets.cache import Images
 from vireid.datasets.dataset import Rows
 from vireid.datasets.items import INFRARED, VISIBLE
 from vireid.datasets.sysu import Sysu
-from vireid.diagnostics import attention_health
 from vireid.evaluation.inference import attend, encode, extract, select
 from vireid.evaluation.protocol import evaluate
-from vireid.evaluation.report import Images
 from vireid.evaluation.search import target_aware
 from vireid.evaluation.semantics import pair_people, profiles, read_parts, semantic_scores
 from vireid.evaluation.similarity import Similarity, cosine
@@ -64,15 +63,16 @@ def score(
     if with_target_aware:
         encoded = encode(model, images, data.test.modality, device=device, progress=False)
         numbers = sum(kept[0].numel() for kept in (encoded.tokens, encoded.keys, *encoded.part_queries))
-        pairs = partial(target_aware, encoded, data.test, model.attention, progress=False)
-        by_parts, by_whole = measure("target-aware", numbers, partial(pairs, norm=model.part_norm)), cosines["global"]
+        pairs = partial(target_aware, encoded, data.test, progress=False)
+        by_parts, by_whole = measure("target-aware", numbers, partial(pairs, model.similarity)), cosines["global"]
 
         def both(query: Rows, gallery: Rows) -> Tensor:
             return (by_parts(query, gallery) + by_whole(query, gallery)) / 2
 
         figures["target-aware and global"] = evaluate(data, both, tasks=[TASK])[TASK]
-        measure("target-aware without norm", numbers, pairs)
-        plain = normalize(model.attention.attend(*encoded).features, dim=2)
+        without_norm = partial(target_aware_similarity, attention=model.attention)
+        measure("target-aware without norm", numbers, partial(pairs, without_norm))
+        plain = normalize(model.attention.attend(encoded.tokens, encoded.keys, encoded.part_queries).features, dim=2)
         plain = torch.where(infrared[:, None, None], plain[:, order], plain).flatten(1)
         measure("parts without norm", plain.shape[1], partial(cosine, plain, data.test))
     return {"retrieval": figures} | describe_parts(model, data, images, order, device)
@@ -96,8 +96,9 @@ def describe_parts(model: CAL, data: Sysu, images: Images, order: Tensor, device
         profiles(attention, read_parts(data.root, [paths[row] for row in rows]))
         for attention, rows in zip(maps, pairs, strict=True)
     ]
+    statistics = attention_statistics(torch.cat(maps).flatten(2))
     return {
-        "attention": attention_health(torch.cat(maps))
+        "attention": {name: float(value) for name, value in statistics._asdict().items()}
         | {
             "own": float((torch.cat(maps) * made_of).sum(dim=(2, 3)).mean()),
             "own_chance": float(made_of.float().mean()),

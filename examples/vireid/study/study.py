@@ -16,14 +16,15 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from vireid.config import SysuSettings
-from vireid.datasets.sysu import read_sysu
+from vireid.files import read_json, write_json
 from vireid.people.dataset import render_dataset
-from vireid.run import decode, identify
+from vireid.run import decode, identify, read
+from vireid.runs import RECORD, read_log
 from vireid.study.benchmark import PEOPLE
 from vireid.study.configurations import Configuration, Study
 from vireid.study.scores import score
-from vireid.training.loop import prepare_out, train
-from vireid.training.record import RECORD, read_json, read_log, write_json
+from vireid.training.directory import prepare_out
+from vireid.training.loop import train
 
 SCORES = "scores.json"
 
@@ -72,16 +73,16 @@ def perform(job: Job, threads: int) -> None:
     """Train and score one run, or go on with it; its figures are in its directory's scores.json."""
     torch.set_num_threads(threads)
     settings = replace(job.settings, resume=(job.settings.out / RECORD).exists())
-    data = read_sysu(settings.root or "", draw=settings.gallery, scored=settings.scored)
+    data = read(settings)
     console = Console(quiet=True)
-    images = decode(settings, data, data.train, f"train-{settings.scored}")
+    images = decode(settings.data, data, data.train, f"train-{settings.scored}")
     model, accelerator, seconds = train(
         settings, data.train, images, data=identify(data), console=console, split=data.split
     )
     scores = score(
         model,
         data,
-        decode(settings, data, data.test, settings.scored),
+        decode(settings.data, data, data.test, settings.scored),
         with_target_aware=job.configuration.target_aware,
         device=accelerator.device,
     )

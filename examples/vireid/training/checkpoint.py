@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
 from torch import nn
 
 from vireid.files import replace_file, to_disk
-
-STEP = re.compile(r"step-(\d{8})$")
+from vireid.models.weights import load_weights, save_weights
+from vireid.runs import checkpoints
 
 
 class Stateful(Protocol):
@@ -25,25 +22,6 @@ class Stateful(Protocol):
     def state_dict(self) -> dict[str, Any]: ...
 
     def load_state_dict(self, state: dict[str, Any], /) -> Any: ...
-
-
-def save_weights(model: nn.Module, path: Path, *, metadata: dict[str, str] | None = None) -> None:
-    """Write a model's parameters and buffers, and words about them, under a temporary name first."""
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    replace_file(path, lambda temporary: save_file(tensors, temporary, metadata))
-
-
-def read_metadata(path: Path) -> dict[str, str]:
-    """The words that `save_weights` wrote beside the weights; none if it was given none."""
-    with safe_open(path, "pt") as file:
-        return file.metadata() or {}
-
-
-def load_weights(model: nn.Module, path: Path) -> None:
-    """Read what `save_weights` wrote; every tensor must fit."""
-    if not path.is_file():
-        raise FileNotFoundError(f"load_weights: no weights at {path}")
-    model.load_state_dict(load_file(path))
 
 
 def save_checkpoint(
@@ -84,9 +62,3 @@ def load_checkpoint(out: Path, model: nn.Module, others: Mapping[str, Stateful])
     for name, other in others.items():
         other.load_state_dict(state[name])
     return step
-
-
-def checkpoints(out: Path) -> list[tuple[int, Path]]:
-    """The run's checkpoints by their steps, the newest last."""
-    paths = (out / "checkpoints").glob("step-*")
-    return sorted((int(match[1]), path) for path in paths if (match := STEP.match(path.name)))

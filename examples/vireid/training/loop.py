@@ -1,12 +1,10 @@
-"""One training run from start to end: the loop that every `train_*.py` shares."""
+"""One training run from start to end: `train` is what every `train_*.py` shares; a step is `train_step`."""
 
 from __future__ import annotations
 
 import math
-import shutil
-import tempfile
 import time
-from dataclasses import fields
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,113 +14,65 @@ from accelerate.utils import DistributedDataParallelKwargs, set_seed
 from numpy.typing import NDArray
 from rich.console import Console
 from timm.layers import convert_sync_batchnorm
+from torch import nn
+from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from concordant import CAL, TSAA, DotProductAttention, HorizontalParts, LearnableParts, PartMiner
 from concordant.distributed import gather
 from vireid.config import Settings
 from vireid.datasets.batches import Batches
+from vireid.datasets.cache import Images
 from vireid.datasets.items import Items
-from vireid.diagnostics import attention_health
-from vireid.files import is_unfinished
-from vireid.models.backbones import create_backbone
-from vireid.models.baseline import GlobalBaseline
-from vireid.training.checkpoint import Stateful, checkpoints, load_checkpoint, save_checkpoint, save_weights, tidy
-from vireid.training.objective import Objective
+from vireid.files import write_json
+from vireid.models.build import Built, build_model
+from vireid.models.weights import WEIGHTS, save_weights
+from vireid.runs import RECORD
+from vireid.training.checkpoint import Stateful, load_checkpoint, save_checkpoint
+from vireid.training.directory import begin
 from vireid.training.processes import join_processes, mean, together
 from vireid.training.progress import progress_bar
-from vireid.training.record import FREE, RECORD, RunLog, compare_records, describe_run, read_settings, write_json
+from vireid.training.record import RunLog, describe_run
 from vireid.training.schedule import learning_rate, parameter_groups
 
 
-def build_model(settings: Settings, num_classes: int) -> CAL | GlobalBaseline:
-    """The model that the settings describe, on the CPU."""
-    model, data = settings.model, settings.data
-    backbone, channels = create_backbone(
-        model.backbone,
-        image_size=(data.height, data.width),
-        pretrained=model.pretrained,
-        weights=model.weights,
-        specific_stems=model.specific_stems,
-    )
-    if settings.method == "global":
-        return GlobalBaseline(backbone, channels, num_classes)
-    sources = {
-        "mined": lambda: PartMiner(channels, model.parts, alpha=model.alpha),
-        "learnable": lambda: LearnableParts(channels, model.parts),
-        "stripes": lambda: HorizontalParts(model.parts),
-    }
-    attentions = {
-        "tsaa": lambda: TSAA(channels, model.dim, channel_gate=model.channel_gate, normalize=model.instance_norm),
-        "dot-product": DotProductAttention,
-    }
-    cal = CAL(
-        backbone,
-        channels,
-        num_classes,
-        model.parts,
-        miner=sources[model.queries](),
-        attention=attentions[model.attention](),
-        shared_miner=model.shared_miner,
-        statistics=model.statistics,
-        protect_attention=model.protect_attention,
-    )
-    if not model.equal_scorers:
-        for miner in cal.miners[1:]:
-            miner.reset_parameters()
-    return cal
+@dataclass
+class State:
+    """Everything that a step reads and changes."""
 
+    settings: Settings
+    accelerator: Accelerator
+    items: Items
+    batches: Batches
+    model: Built
+    wrapped: nn.Module
+    """The model as several processes call it."""
+    objective: nn.Module
+    optimizer: torch.optim.Optimizer
+    schedule: LambdaLR
+    average: AveragedModel | None
+    """Of the weights over the steps, if that is what comes out."""
 
-def prepare_out(settings: Settings) -> None:
-    """Make the run's directory and see that it can be written; never write over another run unasked."""
-    out = settings.out
-    record, weights = out / RECORD, out / "model.safetensors"
-    if settings.resume:
-        if not record.exists():
-            raise FileNotFoundError(f"train: nothing to resume in {out}: there is no {record.name}")
-        if settings.optim.steps and weights.exists() and not checkpoints(out):
-            raise FileNotFoundError(f"train: {out} holds a finished run; its checkpoint, to resume from, was deleted")
-        former = read_settings(record, type(settings))
-        names = [field.name for field in fields(settings) if field.name not in FREE]
-        if changed := sorted(name for name in names if getattr(former, name) != getattr(settings, name)):
-            raise ValueError(
-                f"train: --resume goes on with the settings of {record}; these differ: {', '.join(changed)}"
-            )
-        tidy(out)
-    elif out.is_dir() and (held := [path for path in out.iterdir() if not is_unfinished(path)]):
-        if not settings.overwrite:
-            raise ValueError(f"train: {out} holds a run already: --resume goes on with it, --overwrite deletes it")
-        if not record.exists():
-            raise ValueError(f"train: --overwrite deletes runs only; {out} holds files but no {record.name}")
-        for path in sorted(held, key=lambda path: path == record):  # last, as it is what makes this a run
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=out).close()
-    except OSError as error:
-        raise OSError(f"train: `out` must be a directory that can be written; got {out} ({error})") from None
-
-
-def begin(settings: Settings, record: dict[str, Any], console: Console) -> None:
-    """Make the run's directory, and say how this run's surroundings differ from its record's or its model's."""
-    # Before --overwrite may delete the record; for --resume, after it is known that there is one.
-    notes = compare_records(settings.from_, record) if settings.from_ and not settings.resume else []
-    prepare_out(settings)
-    if settings.resume:
-        notes = compare_records(settings.out / RECORD, record)
-    for note in notes:
-        console.print(f"note: {note}", soft_wrap=True, highlight=False)
+    @property
+    def kept(self) -> dict[str, Stateful]:
+        """What a checkpoint has beside the model."""
+        every = {
+            "optimizer": self.optimizer,
+            "schedule": self.schedule,
+            "scaler": self.accelerator.scaler,
+            "average": self.average,
+        }
+        return {name: one for name, one in every.items() if one is not None}
 
 
 def train(
     settings: Settings,
     items: Items,
-    images: NDArray[np.uint8],
+    images: Images,
     *,
     data: dict[str, Any],
     console: Console,
     split: dict[str, str] | None = None,
-) -> tuple[CAL | GlobalBaseline, Accelerator, float]:
+) -> tuple[Built, Accelerator, float]:
     """Train on `items`, whose decoded images [n h w 3] are `images`; `data` describes them for the run's record.
 
     `split` is kept with the weights: what they were trained on and must be tested on.
@@ -138,95 +88,108 @@ def train(
     """
     join_processes()
     has_bf16 = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
-    precision = ("bf16" if has_bf16 else "no") if settings.precision == "auto" else settings.precision
-    optim = settings.optim
     accelerator = Accelerator(
-        mixed_precision=precision,
-        gradient_accumulation_steps=optim.accumulate,
+        mixed_precision=("bf16" if has_bf16 else "no") if settings.precision == "auto" else settings.precision,
+        gradient_accumulation_steps=settings.optim.accumulate,
         kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
     )
-    device, main = accelerator.device, accelerator.is_main_process
     record = describe_run(settings, data=data, accelerator=accelerator)
     together(lambda: begin(settings, record, console))
+    state = setup(settings, items, images, accelerator)
+    seconds = fit(state, record, console, split)
+    final = state.model if state.average is None else state.average.module
+    if accelerator.is_main_process:
+        save_weights(final, settings.out / WEIGHTS, metadata=split)
+    accelerator.wait_for_everyone()
+    return final.eval(), accelerator, seconds
+
+
+def setup(settings: Settings, items: Items, images: Images, accelerator: Accelerator) -> State:
+    """The state before the first step."""
     set_seed(settings.seed)
-    model = build_model(settings, len(items.identities)).to(memory_format=torch.channels_last)
+    device, optim = accelerator.device, settings.optim
+    model = build_model(settings.model_config(len(items.identities))).to(memory_format=torch.channels_last)
     if accelerator.num_processes > 1 and device.type == "cuda":
         model = convert_sync_batchnorm(model)
     if settings.compile:  # not the stems: a compiled graph would show each all rows, and its batch norm with them
         getattr(model.backbone, "trunk", model.backbone).compile()
     optimizer = torch.optim.AdamW(parameter_groups(model, settings), weight_decay=optim.weight_decay)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: learning_rate(step, settings))
+    schedule = LambdaLR(optimizer, lambda step: learning_rate(step, settings))
     average = AveragedModel(model, device, multi_avg_fn=get_ema_multi_avg_fn(optim.ema)) if optim.ema else None
     wrapped, optimizer = accelerator.prepare(model, optimizer)
-    others: dict[str, Stateful | None] = {
-        "optimizer": optimizer,
-        "schedule": schedule,
-        "scaler": accelerator.scaler,
-        "average": average,
-    }
-    state = {name: other for name, other in others.items() if other is not None}
-    first = load_checkpoint(settings.out, model, state) if settings.resume else 0
-    objective = Objective(settings)
-    batches = Batches(settings, items, images, accelerator)
+    objective, batches = model.objective(settings.loss), Batches(settings, items, images, accelerator)
+    return State(settings, accelerator, items, batches, model, wrapped, objective, optimizer, schedule, average)
+
+
+def fit(state: State, record: dict[str, Any], console: Console, split: dict[str, str] | None) -> float:
+    """Every step that is left, each in the log, and checkpoints. Returns the seconds since the run's first step."""
+    settings, main = state.settings, state.accelerator.is_main_process
+    steps, rows = settings.optim.steps, state.batches.size * settings.optim.accumulate
+    first = load_checkpoint(settings.out, state.model, state.kept) if settings.resume else 0
     if main and not settings.resume:
         write_json(settings.out / RECORD, record)
     log = RunLog(settings.out, step=first) if main else None
     seconds = log.rows[-1]["seconds"] if log and log.rows else 0.0
-    wrapped.train()
-    with progress_bar(console, optim.steps, first, enabled=main) as advance:
+    state.wrapped.train()
+    with progress_bar(console, steps, first, enabled=main) as advance:
         clock = time.perf_counter()
-        for step in range(first + 1, optim.steps + 1):
-            rows: list[NDArray[np.int64]] = []
-            sums: dict[str, float] = {}
-            for index in range((step - 1) * optim.accumulate, step * optim.accumulate):
-                batch = batches.draw(index)
-                rows.append(batch.rows)
-                with accelerator.accumulate(wrapped):
-                    with accelerator.autocast():
-                        output = wrapped(batch.images, batch.labels, batch.modality, generator=batches.generator)
-                    largest = mean(accelerator, {"output": output.logits.detach().abs().max()})
-                    check_finite(largest, step, items, batch.rows)  # the losses refuse it, but name no file
-                    terms, matching = objective(output, batch.labels, batch.modality)
-                    health = {} if matching is None else attention_health(output.own.attention)
-                    figures = mean(accelerator, terms | health)
-                    check_finite(figures, step, items, batch.rows)
-                    accelerator.backward(terms["total"])
-                if matching is not None:
-                    model.observe(*(gather(x)[batches.order] for x in (matching, batch.modality, output.paired)))
-                sums = {name: sums.get(name, 0.0) + value for name, value in figures.items()}
-            figures = {name: value / optim.accumulate for name, value in sums.items()}
-            figures["gradient"] = float(accelerator.clip_grad_norm_(wrapped.parameters(), optim.clip))
-            if accelerator.scaler is None:  # a scaler looks for such gradients itself, and passes over the step
-                check_finite(figures, step, items, np.concatenate(rows))
-            optimizer.step()
-            optimizer.zero_grad()
-            if average is not None:
-                average.update_parameters(model)
-            figures["lr"] = schedule.get_last_lr()[0]
-            schedule.step()
+        for step in range(first + 1, steps + 1):
+            figures = train_step(state, step)
             seconds, clock = seconds + time.perf_counter() - clock, time.perf_counter()
             if log:
                 log.write(step, figures | {"seconds": seconds})
-                advance(step, figures, seconds, len(batches.order) * optim.accumulate)
-                if step % settings.save_every == 0 or step == optim.steps:
+                advance(step, figures, seconds, rows)
+                if step % settings.save_every == 0 or step == steps:
                     log.sync()
-                    save_checkpoint(settings.out, step, model, state, metadata=split)
-    final = model if average is None else average.module
+                    save_checkpoint(settings.out, step, state.model, state.kept, metadata=split)
     if log:
         log.close()
-        save_weights(final, settings.out / "model.safetensors", metadata=split)
-    accelerator.wait_for_everyone()
-    return final.eval(), accelerator, seconds
+    return seconds
 
 
-def check_finite(figures: dict[str, float], step: int, items: Items, rows: NDArray[np.int64]) -> None:
+def train_step(state: State, step: int) -> dict[str, float]:
+    """One step of the optimiser. Returns every term of the loss, the gradient's norm and the learning rate.
+
+    Raises:
+        FloatingPointError: see `check_finite`.
+    """
+    accelerator, optim = state.accelerator, state.settings.optim
+    rows: list[NDArray[np.int64]] = []
+    found: list[dict[str, torch.Tensor | float]] = []
+    for index in range((step - 1) * optim.accumulate, step * optim.accumulate):
+        batch = state.batches.draw(index)
+        with accelerator.accumulate(state.wrapped):
+            with accelerator.autocast():
+                output = state.wrapped(batch.images, batch.labels, batch.modality, generator=state.batches.generator)
+            terms = state.objective(output, batch.labels, batch.modality)
+            accelerator.backward(terms.total)
+        state.model.observe(output, terms, batch.modality)
+        found.append(terms.named() | state.model.statistics(output) | {"output": output.logits.detach().abs().max()})
+        rows.append(batch.rows)
+    gradient = accelerator.clip_grad_norm_(state.wrapped.parameters(), optim.clip)
+    figures = mean(accelerator, [one | {"gradient": gradient} for one in found])
+    check_finite(figures, step, state, np.concatenate(rows))
+    state.optimizer.step()
+    state.optimizer.zero_grad()
+    if state.average is not None:
+        state.average.update_parameters(state.model)
+    figures["lr"] = state.schedule.get_last_lr()[0]
+    state.schedule.step()
+    del figures["output"]
+    return figures
+
+
+def check_finite(figures: dict[str, float], step: int, state: State, rows: NDArray[np.int64]) -> None:
     """Stop at an output, a loss or a gradient that is not finite, naming the step, the terms and the batch's files.
 
-    The figures must be those of all processes, so that all stop here or none.
+    The figures are those of all processes, so that all stop here or none.
     """
-    for what, name in (("output", "output"), ("loss", "total"), ("gradient", "gradient")):
-        if not math.isfinite(figures.get(name, 0.0)):
+    looked_at = {"output": "output", "loss": "total", "gradient": "gradient"}
+    if state.accelerator.scaler is not None:  # it looks for such gradients itself, and passes over the step
+        del looked_at["gradient"]
+    for what, name in looked_at.items():
+        if not math.isfinite(figures[name]):
             values = ", ".join(f"{term} = {value:.4g}" for term, value in figures.items())
             every = gather(torch.from_numpy(rows).to(PartialState().device))
-            files = "\n  ".join(str(items[row].path) for row in every.tolist())
+            files = "\n  ".join(str(state.items[row].path) for row in every.tolist())
             raise FloatingPointError(f"train: the {what} of step {step} is not finite: {values}. Its batch:\n  {files}")

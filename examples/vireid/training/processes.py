@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from accelerate import Accelerator, PartialState
@@ -37,9 +37,10 @@ def together(do: Callable[[], object]) -> None:
         raise failed[0]
 
 
-def mean(accelerator: Accelerator, figures: Mapping[str, torch.Tensor | float]) -> dict[str, float]:
-    """The mean over processes of every figure: the same on all of them, and not finite where one is not."""
+def mean(accelerator: Accelerator, figures: Sequence[Mapping[str, torch.Tensor | float]]) -> dict[str, float]:
+    """The mean of each figure over batches and processes: the same on all of them, and not finite where one is not."""
     device = accelerator.device
-    values = [torch.as_tensor(value, dtype=torch.float32, device=device).detach() for value in figures.values()]
-    total: torch.Tensor = accelerator.reduce(torch.stack(values), reduction="mean")
-    return dict(zip(figures, total.tolist(), strict=True))
+    values = [[torch.as_tensor(value, device=device).detach().float() for value in one.values()] for one in figures]
+    batches = torch.stack([torch.stack(one) for one in values])
+    total: torch.Tensor = accelerator.reduce(batches.mean(dim=0), reduction="mean")
+    return dict(zip(figures[0], total.tolist(), strict=True))

@@ -7,91 +7,21 @@ import json
 import platform
 import subprocess
 from collections.abc import Iterable
-from dataclasses import asdict, fields, is_dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from types import UnionType
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any
 
 import torch
 from accelerate import Accelerator
 from torch.utils.tensorboard import SummaryWriter
 
 from vireid.config import Settings
-from vireid.files import replace_file, to_disk
+from vireid.files import plain, read_json, replace_file, to_disk
+from vireid.runs import ERRANDS, read_log
 
-RECORD = "run.json"
 PACKAGES = ("torch", "torchvision", "timm", "numpy", "scipy", "einops", "accelerate", "pillow", "concordant")
-ERRANDS = ("from_", "verify", "evaluate", "resume", "overwrite", "fast_dev_run")
-"""Settings that say what to do with a run: a record's are not taken over."""
 FREE = (*ERRANDS, "save_every", "test")
 """Settings that change nothing about what is trained: a run may go on with others."""
-
-AnySettings = TypeVar("AnySettings", bound=Settings)
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Write a JSON file under a temporary name, then rename it: nobody ever reads half of it."""
-    replace_file(path, lambda temporary: temporary.write_text(json.dumps(content, indent=2, default=str) + "\n"))
-
-
-def read_json(path: Path) -> Any:
-    return json.loads(path.read_text())
-
-
-def plain(settings: Settings) -> dict[str, Any]:
-    """The settings as JSON has them."""
-    return json.loads(json.dumps(asdict(settings), default=str))
-
-
-def revive(kind: Any, value: Any) -> Any:
-    """The value that an annotation describes, from what JSON has of it: the way back from `plain`.
-
-    Fields that are not there take their defaults: a record may be older than a setting.
-
-    Raises:
-        ValueError: it is of another type, or has fields that the dataclass has not.
-    """
-    origin, inner = get_origin(kind), get_args(kind)
-    if is_dataclass(kind):
-        hints = get_type_hints(kind)
-        if not isinstance(value, dict):
-            raise ValueError(f"{value!r} is no {kind.__name__}")
-        if unknown := sorted(value.keys() - hints.keys()):
-            raise ValueError(f"{kind.__name__} has no {', '.join(unknown)}")
-        return kind(**{name: revive(hints[name], content) for name, content in value.items()})
-    if origin in (Union, UnionType):
-        for one in inner:
-            try:
-                return revive(one, value)
-            except ValueError:
-                continue
-    elif origin is tuple and isinstance(value, list) and len(value) == len(inner):
-        return tuple(revive(one, content) for one, content in zip(inner, value, strict=True))
-    elif (origin is Literal and value in inner) or (isinstance(kind, type) and type(value) is kind):
-        return value
-    elif kind is Path and isinstance(value, str):
-        return Path(value)
-    elif kind is float and type(value) is int:
-        return float(value)
-    raise ValueError(f"{value!r} is no {getattr(kind, '__name__', kind)}")
-
-
-def read_settings(path: Path, kind: type[AnySettings]) -> AnySettings:
-    """The settings of a run, from its record; without what was to be done with a directory that was there.
-
-    Raises:
-        FileNotFoundError: there is no such record.
-        ValueError: it is no record of a run with these settings.
-    """
-    if not path.is_file():
-        raise FileNotFoundError(f"read_settings: no record of a run at {path} (it is called {RECORD})")
-    try:
-        settings = revive(kind, read_json(path)["settings"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"read_settings: {path} must be the record of such a run: {error}") from None
-    defaults: dict[str, Any] = {field.name: field.default for field in fields(kind) if field.name in ERRANDS}
-    return replace(settings, **defaults)
 
 
 def describe_run(settings: Settings, *, data: dict[str, Any], accelerator: Accelerator) -> dict[str, Any]:
@@ -197,15 +127,3 @@ class RunLog:
     def close(self) -> None:
         self._file.close()
         self._board.close()
-
-
-def read_log(out: Path) -> list[dict[str, float]]:
-    """The rows of a run's log; a last line that a killed run left unfinished is passed over."""
-    path = out / "log.jsonl"
-    rows = []
-    for line in path.read_text().splitlines() if path.exists() else []:
-        try:
-            rows.append(json.loads(line))
-        except json.JSONDecodeError:
-            break
-    return rows

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from vireid.config import AugmentSettings
 from vireid.datasets.augment import (
     DRAWS,
     LUMA,
@@ -52,7 +53,7 @@ def test_normalise_takes_both_layouts() -> None:
 def test_everything_off_is_the_test_transform() -> None:
     images, modality = _images(), torch.zeros(6, dtype=torch.long)
     before = images.clone()
-    torch.testing.assert_close(Augment(**OFF)(images, modality), normalise(images), rtol=0, atol=0)
+    torch.testing.assert_close(Augment(AugmentSettings(**OFF))(images, modality), normalise(images), rtol=0, atol=0)
     assert torch.equal(images, before)
 
 
@@ -92,7 +93,7 @@ def test_exchange_puts_one_channel_or_grey_in_all(mix: int) -> None:
 
 def test_only_visible_images_lose_their_colours() -> None:
     images, modality = _images(), torch.tensor([0, 1, 0, 1, 1, 0])
-    out = Augment(**{**OFF, "exchange": 1.0})(images, modality, torch.Generator().manual_seed(0))
+    out = Augment(AugmentSettings(**{**OFF, "exchange": 1.0}))(images, modality, torch.Generator().manual_seed(0))
     pixels = out * torch.tensor(STD).view(3, 1, 1) + torch.tensor(MEAN).view(3, 1, 1)
     colourless = (pixels - pixels[:, :1]).abs().amax(dim=(1, 2, 3)) < 1e-5
     assert colourless.tolist() == [True, False, True, False, False, True]
@@ -119,10 +120,11 @@ def test_erasing_keeps_to_area_ratio_and_image() -> None:
 
 def test_erased_pixels_are_the_mean_colour_and_the_others_are_kept() -> None:
     images, modality = _images(200), torch.ones(200, dtype=torch.long)
-    augment = Augment(**{**OFF, "erase": 0.4})
+    augment = Augment(AugmentSettings(**{**OFF, "erase": 0.4}))
     draws = augment.draw(200, torch.Generator().manual_seed(3))
     out, plain = augment(images, modality, draws=draws), normalise(images)
-    boxes = erasing_boxes(draws[:, 6:], 12, 8, area=augment.erase_area, ratio=augment.erase_ratio)
+    area, ratio = augment.settings.erase_area, augment.settings.erase_ratio
+    boxes = erasing_boxes(draws[:, 6:], 12, 8, area=area, ratio=ratio)
     erased = (draws[:, 5] < 0.4)[:, None, None] & _masks(boxes, 12, 8)
     assert 50 < int(erased.any((1, 2)).sum()) < 110
     assert torch.equal(out, plain.masked_fill(erased[:, None], 0.0))
@@ -132,16 +134,16 @@ def test_probabilities() -> None:
     images, modality = _images(2000, 4, 4), torch.zeros(2000, dtype=torch.long)
     generator = torch.Generator().manual_seed(4)
     plain = normalise(images)
-    flipped = Augment(**{**OFF, "flip": 0.3})(images, modality, generator)
+    flipped = Augment(AugmentSettings(**{**OFF, "flip": 0.3}))(images, modality, generator)
     share = (flipped == plain.flip(3)).flatten(1).all(1).float().mean()
     assert abs(float(share) - 0.3) < 0.05
-    grey = Augment(**{**OFF, "exchange": 0.7})(images, modality, generator)
+    grey = Augment(AugmentSettings(**{**OFF, "exchange": 0.7}))(images, modality, generator)
     assert abs(float((grey != plain).flatten(1).any(1).float().mean()) - 0.7) < 0.05
 
 
 def test_the_same_generator_gives_the_same_batch() -> None:
     images, modality = _images(), torch.tensor([0, 0, 0, 1, 1, 1])
-    augment = Augment(pad=2)
+    augment = Augment(AugmentSettings(pad=2))
     first, again, other = (augment(images, modality, torch.Generator().manual_seed(s)) for s in (7, 7, 8))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
@@ -153,7 +155,7 @@ def test_the_same_generator_gives_the_same_batch() -> None:
 
 def test_layout_of_the_input_is_no_matter() -> None:
     images, modality = _images(), torch.tensor([0, 1, 0, 1, 0, 1])
-    augment = Augment(pad=2, erase=0.7)
+    augment = Augment(AugmentSettings(pad=2, erase=0.7))
     draws = augment.draw(6, torch.Generator().manual_seed(10))
     whole = augment(images, modality, draws=draws)
     assert whole.is_contiguous(memory_format=torch.channels_last)
@@ -165,7 +167,7 @@ def test_layout_of_the_input_is_no_matter() -> None:
 
 def test_each_image_depends_on_its_own_draws_alone() -> None:
     images, modality = _images(), torch.tensor([0, 1, 0, 1, 0, 1])
-    augment = Augment(pad=2, erase=0.7)
+    augment = Augment(AugmentSettings(pad=2, erase=0.7))
     draws = augment.draw(6, torch.Generator().manual_seed(9))
     whole = augment(images, modality, draws=draws)
     for part in (slice(0, 3), slice(3, 6)):
@@ -180,11 +182,11 @@ def test_bad_settings_and_shapes() -> None:
         ({"erase_ratio": (0.0, 1.0)}, "`erase_ratio`"),
     ):
         with pytest.raises(ValueError, match=rule):
-            Augment(**settings)
+            AugmentSettings(**settings)
     with pytest.raises(ValueError, match=r"`modality` must be \(n,\) = \(6,\); got \(5,\)"):
-        Augment()(_images(), torch.zeros(5))
+        Augment(AugmentSettings())(_images(), torch.zeros(5))
     with pytest.raises(ValueError, match=r"`draws` must be \(n, 10\)"):
-        Augment()(_images(), torch.zeros(6), draws=torch.rand(6, 3))
+        Augment(AugmentSettings())(_images(), torch.zeros(6), draws=torch.rand(6, 3))
     with pytest.raises(ValueError, match=r"must be uint8; got torch\.float32"):
         normalise(_images().float())
     with pytest.raises(ValueError, match=r"got \(6, 12, 8, 1\)"):

@@ -12,7 +12,8 @@ from vireid.config import RetrievalSettings
 from vireid.datasets.items import INFRARED, VISIBLE, Item, Items
 from vireid.datasets.regdb import RegDB
 from vireid.evaluation.inference import extract
-from vireid.evaluation.report import OPTIONS, compare
+from vireid.evaluation.protocol import OPTIONS
+from vireid.evaluation.report import compare
 from vireid.evaluation.rerank import reranked
 from vireid.evaluation.similarity import cosine
 

@@ -5,29 +5,31 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from concordant import TSAA, Encoded, target_aware_similarity
 from support.models import clusters, randomize
 from vireid.config import DataSettings, ModelSettings, SysuSettings
 from vireid.datasets.items import Item, Items
 from vireid.evaluation.similarity import cosine
-from vireid.training.checkpoint import save_weights
-from vireid.training.loop import build_model
-from vireid.training.record import plain, write_json
+from vireid.files import plain, write_json
+from vireid.models.build import build_model
+from vireid.models.weights import save_weights
 
 pytest.importorskip("faiss", reason="faiss-cpu is not installed: it comes with the extra `examples`")
 
 import search as example
 from vireid.evaluation import search
 from vireid.evaluation.index import EmbeddingIndex, Found
-from vireid.evaluation.search import rescore, short_list_first, target_aware, two_stage, two_staged
+from vireid.evaluation.scale import made_up
+from vireid.evaluation.search import Compare, short_list_first, target_aware, two_stage, two_staged
 
 
 def _encoded(n: int, attention: TSAA, seed: int) -> Encoded:
@@ -35,6 +37,11 @@ def _encoded(n: int, attention: TSAA, seed: int) -> Encoded:
     tokens, parts = (torch.randn(n, size, 8, generator=generator, dtype=torch.float64) for size in (6, 3))
     with torch.no_grad():
         return Encoded(tokens, attention.encode_tokens(tokens), attention.encode_parts(parts))
+
+
+def compare_by(attention: TSAA) -> Compare:
+    """`CAL.similarity` of a model with this attention."""
+    return partial(target_aware_similarity, attention=attention)
 
 
 @pytest.fixture
@@ -48,11 +55,11 @@ def case() -> tuple[Tensor, Encoded, Tensor, Encoded, TSAA]:
 def test_a_list_of_the_whole_gallery_is_exhaustive(case: tuple[Any, ...]) -> None:
     embeddings, query, gallery_embeddings, gallery, attention = case
     index = EmbeddingIndex.build(gallery_embeddings)
-    found = two_stage(index, embeddings, query, gallery, attention, 30)
+    found = two_stage(index, embeddings, query, gallery, compare_by(attention), 30)
     expected, rows = target_aware_similarity(query, gallery, attention).sort(dim=1, descending=True)
     torch.testing.assert_close(found.similarity, expected)
     assert torch.equal(found.rows, rows)
-    both = two_stage(index, embeddings, query, gallery, attention, 30, score="mean")
+    both = two_stage(index, embeddings, query, gallery, compare_by(attention), 30, score="mean")
     mean = (target_aware_similarity(query, gallery, attention) + embeddings @ gallery_embeddings.T) / 2
     assert torch.equal(both.rows, mean.argsort(dim=1, descending=True))
 
@@ -60,7 +67,7 @@ def test_a_list_of_the_whole_gallery_is_exhaustive(case: tuple[Any, ...]) -> Non
 def test_a_list_of_one_keeps_the_distilled_rank_1(case: tuple[Any, ...]) -> None:
     embeddings, query, gallery_embeddings, gallery, attention = case
     index = EmbeddingIndex.build(gallery_embeddings)
-    found = two_stage(index, embeddings, query, gallery, attention, 1)
+    found = two_stage(index, embeddings, query, gallery, compare_by(attention), 1)
     distilled = embeddings @ gallery_embeddings.T
     assert torch.equal(found.rows[:, 0], distilled.argmax(dim=1))
     ranked = short_list_first(distilled, found).argsort(dim=1, descending=True)
@@ -70,7 +77,7 @@ def test_a_list_of_one_keeps_the_distilled_rank_1(case: tuple[Any, ...]) -> None
 def test_the_list_comes_first_in_its_order_and_the_rest_as_it_was(case: tuple[Any, ...]) -> None:
     embeddings, query, gallery_embeddings, gallery, attention = case
     distilled = embeddings @ gallery_embeddings.T
-    found = two_stage(EmbeddingIndex.build(gallery_embeddings), embeddings, query, gallery, attention, 7)
+    found = two_stage(EmbeddingIndex.build(gallery_embeddings), embeddings, query, gallery, compare_by(attention), 7)
     ranked = short_list_first(distilled, found).argsort(dim=1, descending=True)
     plain = distilled.argsort(dim=1, descending=True)
     assert torch.equal(ranked[:, :7], found.rows)
@@ -85,50 +92,10 @@ def test_neighbours_apart_by_less_than_the_shift_can_hold_keep_their_order() -> 
     assert short_list_first(distilled, found).argsort(dim=1, descending=True).tolist() == [[2, 3, 1, 0]]
 
 
-def test_listed_parts_pass_the_normalisation_too(case: tuple[Any, ...]) -> None:
-    embeddings, query, gallery_embeddings, gallery, attention = case
-    norm = nn.BatchNorm1d(3 * 8, dtype=torch.float64)
-    norm(torch.randn(9, 24, dtype=torch.float64, generator=torch.Generator().manual_seed(0)))
-    norm = norm.float().eval()  # as refined parts are compared
-    exhaustive = target_aware_similarity(query, gallery, attention, norm=norm)
-    rows = torch.arange(30).repeat(5, 1)
-    torch.testing.assert_close(rescore(rows, query, gallery, attention, norm=norm), exhaustive, rtol=1e-5, atol=1e-5)
-    assert not torch.allclose(exhaustive, target_aware_similarity(query, gallery, attention), atol=1e-2)
-    found = two_stage(EmbeddingIndex.build(gallery_embeddings), embeddings, query, gallery, attention, 30, norm=norm)
-    torch.testing.assert_close(found.similarity, exhaustive.gather(1, found.rows), rtol=1e-5, atol=1e-5)
-
-
-def test_the_size_of_chunks_does_not_matter(case: tuple[Any, ...], monkeypatch: pytest.MonkeyPatch) -> None:
-    _, query, _, gallery, attention = case
-    rows = torch.stack([torch.randperm(30)[:11] for _ in range(5)])
-    whole = rescore(rows, query, gallery, attention)
-    torch.testing.assert_close(whole, target_aware_similarity(query, gallery, attention).gather(1, rows))
-    monkeypatch.setattr(search, "LISTED", 3)
-    torch.testing.assert_close(rescore(rows, query, gallery, attention), whole)
-
-
-def test_memory_does_not_grow_with_the_list(case: tuple[Any, ...], monkeypatch: pytest.MonkeyPatch) -> None:
-    _, query, _, gallery, attention = case
-    seen: list[tuple[int, int]] = []
-    listed = search._listed
-
-    def spy(queries: Encoded, images: Encoded, *others: Any) -> Tensor:
-        seen.append((len(queries.tokens), len(images.tokens)))
-        return listed(queries, images, *others)
-
-    monkeypatch.setattr(search, "_listed", spy)
-    monkeypatch.setattr(search, "LISTED", 4)
-    rescore(torch.arange(30).repeat(5, 1), query, gallery, attention)
-    assert set(seen) == {(1, 4), (1, 2)}
-    seen.clear()
-    rescore(torch.arange(2).repeat(5, 1), query, gallery, attention)
-    assert seen == [(2, 4), (2, 4), (1, 2)]
-
-
 def test_empty_places_of_a_list_stay_last(case: tuple[Any, ...]) -> None:
     _, query, _, gallery, attention = case
     rows = torch.tensor([[4, 2, -1, -1], [1, -1, -1, -1], [-1, -1, -1, -1], [3, 5, 7, 9], [0, 1, 2, -1]])
-    values = rescore(rows, query, gallery, attention)
+    values = target_aware_similarity(query, gallery, attention, pairs=rows)
     assert torch.equal(values == -torch.inf, rows < 0)
     ranked = short_list_first(torch.zeros(5, 30), Found(values, rows))
     assert ranked.isfinite().all()
@@ -139,11 +106,11 @@ def test_two_stages_must_be_of_the_same_images(case: tuple[Any, ...]) -> None:
     embeddings, query, gallery_embeddings, gallery, attention = case
     index = EmbeddingIndex.build(gallery_embeddings)
     with pytest.raises(ValueError, match="got 4 and 5, 30 and 30"):
-        two_stage(index, embeddings[:4], query, gallery, attention, 3)
+        two_stage(index, embeddings[:4], query, gallery, compare_by(attention), 3)
     with pytest.raises(ValueError, match="got 5 and 5, 30 and 29"):
-        two_stage(index, embeddings, query, gallery.rows(slice(29)), attention, 3)
+        two_stage(index, embeddings, query, gallery[:29], compare_by(attention), 3)
     with pytest.raises(ValueError, match="`score` must be"):
-        two_stage(index, embeddings, query, gallery, attention, 3, score="best")  # type: ignore[arg-type]
+        two_stage(index, embeddings, query, gallery, compare_by(attention), 3, score="best")  # type: ignore[arg-type]
 
 
 def test_similarities_for_the_protocol(case: tuple[Any, ...], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,17 +119,17 @@ def test_similarities_for_the_protocol(case: tuple[Any, ...], monkeypatch: pytes
     # Modalities mixed, so that a row and its place among those of its modality differ.
     test = Items(Item(Path(f"{i}.bmp"), i % 5, 1, int(i % 3 == 0)) for i in range(40))
     query, gallery = np.array([33, 3, 12]), np.array([38, 1, 2, 20, 7, 13, 5])
-    expected = target_aware_similarity(
-        encoded.rows(torch.tensor(query)), encoded.rows(torch.tensor(gallery)), attention
-    )
+    expected = target_aware_similarity(encoded[torch.tensor(query)], encoded[torch.tensor(gallery)], attention)
     monkeypatch.setattr(search, "QUERIES", 4)
-    exhaustive = target_aware(encoded, test, attention, progress=False)
+    exhaustive = target_aware(encoded, test, compare_by(attention), progress=False)
     torch.testing.assert_close(exhaustive(query, gallery), expected)
     torch.testing.assert_close(exhaustive(gallery, query), expected.T)
     for k in (7, 50):  # a gallery may be shorter than the list
-        torch.testing.assert_close(two_staged(embeddings, encoded, test, attention, k)(query, gallery), expected)
+        torch.testing.assert_close(
+            two_staged(embeddings, encoded, test, compare_by(attention), k)(query, gallery), expected
+        )
     distilled = cosine(embeddings, test)(query, gallery)
-    some = two_staged(embeddings, encoded, test, attention, 2)(query, gallery)
+    some = two_staged(embeddings, encoded, test, compare_by(attention), 2)(query, gallery)
     listed = distilled.argsort(dim=1, descending=True)[:, :2]
     torch.testing.assert_close(some.gather(1, listed), expected.gather(1, listed))
     assert torch.equal((some > -2).sum(dim=1), torch.full((3,), 2))
@@ -177,8 +144,8 @@ def run(make_tree: Callable[..., Path], tmp_path: Path) -> Path:
         model=ModelSettings(weights=None, parts=2),
     )
     (tmp_path / "run").mkdir()
-    write_json(tmp_path / "run" / "run.json", {"settings": plain(settings)})
-    save_weights(build_model(settings, 4), tmp_path / "run" / "model.safetensors")
+    write_json(tmp_path / "run" / "run.json", {"settings": plain(settings), "data": {"train": {"identities": 4}}})
+    save_weights(build_model(settings.model_config(4)), tmp_path / "run" / "model.safetensors")
     return tmp_path / "run"
 
 
@@ -214,14 +181,14 @@ def test_the_example_refuses_what_it_cannot_search_with(run: Path, tmp_path: Pat
     record = json.loads((run / "run.json").read_text())
     record["settings"]["method"] = "global"
     (run / "run.json").write_text(json.dumps(record))
-    with pytest.raises(ValueError, match=r"`--run` must be a run with --method cal; .* is of 'global'"):
+    with pytest.raises(ValueError, match=r"run.json must .*`method` must be 'cal'; got 'global'"):
         example.main(example.Options(run=run, out=tmp_path / "out"))
     assert not (tmp_path / "out").exists()
 
 
 def test_made_up_embeddings_are_unit_vectors_about_real_ones() -> None:
     real = clusters(50)
-    made = example.made_up(real, 200, torch.Generator().manual_seed(0))
+    made = made_up(real, 200, torch.Generator().manual_seed(0))
     torch.testing.assert_close(torch.linalg.vector_norm(made, dim=1), torch.ones(200))
     assert (made @ real.T).amax(dim=1).mean() > 0.7
-    assert torch.equal(made, example.made_up(real, 200, torch.Generator().manual_seed(0)))
+    assert torch.equal(made, made_up(real, 200, torch.Generator().manual_seed(0)))

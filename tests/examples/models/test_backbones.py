@@ -9,8 +9,9 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from concordant import CAL
+from vireid.config import ModelConfig, ModelSettings
 from vireid.models.backbones import STEM, TRUNK, FeatureGrid, create_backbone
+from vireid.models.build import build_model
 
 SIZE = (96, 48)
 
@@ -122,9 +123,11 @@ def test_missing_weights_are_an_error_not_a_warning(tmp_path: Path) -> None:
         create_backbone("concordant_small", image_size=SIZE, weights=tmp_path / "none.safetensors")
 
 
-def test_cal_tells_a_backbone_the_modality_only_if_it_asks() -> None:
+def test_the_builder_knows_which_backbone_takes_a_modality() -> None:
     images, labels, modality = torch.randn(4, 3, *SIZE), torch.tensor([0, 1, 0, 1]), torch.tensor([0, 0, 1, 1])
     for specific in (True, False):
-        backbone, channels = create_backbone("concordant_small", image_size=SIZE, specific_stems=specific)
-        output = CAL(backbone, channels, 2, 3)(images, labels, modality)
-        assert output.own.features.shape == (4, 3, channels)
+        for method in ("cal", "global"):
+            settings = ModelSettings(weights=None, specific_stems=specific)
+            model = build_model(ModelConfig(settings, *SIZE, 2, method))
+            assert model.backbone_takes_modality == specific
+            assert model(images, labels, modality).logits.shape == (4, 2)

@@ -14,11 +14,14 @@ import torch
 from rich.console import Console
 
 import ablate
-from vireid.config import DEMO, SysuSettings
+from vireid.config import SysuSettings
 from vireid.datasets.sysu import read_sysu
+from vireid.files import plain
+from vireid.models.build import build_model
 from vireid.people.config import RenderConfig
 from vireid.people.dataset import render_dataset
-from vireid.study import pictures, study
+from vireid.recipes import DEMO
+from vireid.study import pictures, results, study
 from vireid.study.benchmark import BASE, PEOPLE, settings_of
 from vireid.study.configurations import (
     BASELINE,
@@ -36,6 +39,7 @@ from vireid.study.scores import undo_order
 from vireid.study.study import jobs_of, last_losses, perform, run_study
 from vireid.study.summary import (
     LOSSES,
+    MEASURES,
     TARGET_AWARE,
     WAYS,
     by_configuration,
@@ -44,8 +48,6 @@ from vireid.study.summary import (
     paired,
     tables,
 )
-from vireid.training.loop import build_model
-from vireid.training.record import plain
 
 TINY = RenderConfig(
     train_identities=8, val_identities=4, test_identities=4, train_visible=1, train_infrared=2, test_visible=1,
@@ -62,15 +64,15 @@ def test_every_configuration_is_another_model_or_loss(name: study.Study) -> None
 
 @pytest.mark.parametrize("configuration", COMPARISON, ids=lambda one: one.name)
 def test_every_configuration_builds(configuration: Configuration) -> None:
-    assert isinstance(build_model(configuration.settings, 4), torch.nn.Module)
+    assert isinstance(build_model(configuration.settings.model_config(4)), torch.nn.Module)
 
 
 def test_what_a_configuration_changes_is_what_its_model_has() -> None:
-    model = {one.name: build_model(one.settings, 4) for one in COMPARISON}
+    model = {one.name: build_model(one.settings.model_config(4)) for one in COMPARISON}
     assert type(model["dot product"].attention).__name__ == "DotProductAttention"
     assert model["no channel gate"].attention.gate_mlp is None
-    assert not model["no IN"].attention.normalize
-    assert model["IN over parts"].statistics == "parts"
+    assert not model["no IN"].attention.instance_norm
+    assert model["IN over parts"].norm_source == "parts"
     assert len(model["shared DRM"].miners) == 1
     assert type(model["stripes"].miners[0]).__name__ == "HorizontalParts"
     assert type(model["learnable"].miners[1]).__name__ == "LearnableParts"
@@ -125,7 +127,7 @@ def run(name: str, seed: int, value: float) -> dict[str, object]:
 
 def test_differences_are_paired_by_seed() -> None:
     runs = by_configuration([run("a", 0, 10.0), run("a", 1, 20.0), run("b", 1, 21.0), run("b", 2, 99.0)])
-    measure = ablate.MEASURES["mAP"]
+    measure = MEASURES["mAP"]
     assert paired(runs["b"], runs["a"], measure).values == (1.0,)
     assert paired({}, runs["a"], measure) is paired(runs["a"], runs["a"], measure) is None
     row = "| b | 2 | 60.0 ± 495.5 | 60.0 ± 495.5 | 60.0 ± 495.5 | – | – | +1.0 | – |"
@@ -189,7 +191,7 @@ def test_a_study_from_end_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert baseline.keys() & {"attention", "semantics", "profiles"} == set()
     assert np.array(full["profiles"]).sum(axis=2) == pytest.approx(1, abs=1e-4)
     assert "| CAL | 1 |" in tables(scores)
-    assert ablate.draw("comparison", scores, tmp_path).is_file()
+    assert results.draw("comparison", scores, tmp_path).is_file()
     assert picture_parts(jobs, tmp_path / "parts.png").is_file()
     assert picture_parts(jobs[1:], tmp_path / "nothing.png") is None  # the baseline has none
     changed = replace(jobs[0], settings=replace(jobs[0].settings, loss=replace(jobs[0].settings.loss, pcl=9.0)))

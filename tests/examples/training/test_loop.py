@@ -14,13 +14,16 @@ from rich.console import Console
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from concordant import CALOutput, LossTerms
 from vireid.config import DataSettings, ModelSettings, OptimSettings, Settings
 from vireid.datasets.items import Item, Items
 from vireid.evaluation.inference import extract
+from vireid.models import build
+from vireid.models.objective import CALObjective
+from vireid.runs import read_log
 from vireid.training import loop as engine
-from vireid.training.loop import prepare_out, train
-from vireid.training.objective import Objective
-from vireid.training.record import read_log
+from vireid.training.directory import prepare_out
+from vireid.training.loop import train
 
 SIZE = (32, 16)
 SMALL = Settings(
@@ -88,12 +91,12 @@ def test_the_shared_stages_are_compiled(stems: bool, tmp_path: Path, monkeypatch
 
 
 def test_a_gradient_that_is_not_finite_stops_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Cusp(Objective):
-        def forward(self, output: Any, labels: Tensor, modality: Tensor) -> tuple[dict[str, Tensor], Tensor | None]:
-            terms, matching = super().forward(output, labels, modality)
-            return terms | {"total": terms["total"] + (0 * output.features).sum().sqrt()}, matching
+    class Cusp(CALObjective):
+        def forward(self, output: CALOutput, labels: Tensor, modality: Tensor) -> LossTerms:
+            terms = super().forward(output, labels, modality)
+            return terms._replace(total=terms.total + (0 * output.features).sum().sqrt())
 
-    monkeypatch.setattr(engine, "Objective", Cusp)
+    monkeypatch.setattr(build, "CALObjective", Cusp)
     with pytest.raises(FloatingPointError, match=r"the gradient of step 1 is not finite: total = \d.*gradient = nan"):
         run(tmp_path)
     assert not (tmp_path / "checkpoints").exists()
@@ -153,6 +156,7 @@ def test_families_of_timm_are_trained_and_embed(backbone: str, tmp_path: Path) -
 def test_an_output_that_is_not_finite_names_the_batch(tmp_path: Path) -> None:
     """Weights that a step has driven out of range show in the next one's output, before any loss."""
     with pytest.raises(
-        FloatingPointError, match=r"the output of step 2 is not finite: output = (nan|inf)\. Its batch:"
+        FloatingPointError,
+        match=r"the output of step 2 is not finite: total = .*, output = (nan|inf).*\. Its batch:\n  \d+\.jpg",
     ):
         run(tmp_path, OptimSettings(steps=3, lr=1e30, warmup=0.0, clip=1e30))

@@ -16,8 +16,7 @@ import train_regdb
 import train_sysu
 from vireid.command import argument
 from vireid.config import (
-    DEMO,
-    SYSU,
+    AugmentSettings,
     DataSettings,
     LlcmSettings,
     LossSettings,
@@ -27,20 +26,21 @@ from vireid.config import (
     RetrievalSettings,
     SysuSettings,
 )
-from vireid.datasets.augment import Augment
+from vireid.files import plain, read_json, revive, write_json
 from vireid.people.dataset import RenderConfig, render_dataset
-from vireid.training.record import compare_records, fingerprint, plain, read_json, read_settings, revive, write_json
+from vireid.recipes import DEMO, SYSU
+from vireid.runs import read_settings
+from vireid.training.record import compare_records, fingerprint
 
 NUMBERS = [field.name for field in fields(LossSettings) if isinstance(field.default, float)]
 OTHER = SysuSettings(
     root=Path("a/b"),
     out=Path("c"),
     method="global",
+    recipe="paper",
     gallery="seeded",
     scored="validation",
     from_=Path("d/run.json"),
-    verify=True,
-    evaluate=Path("w"),
     resume=True,
     overwrite=True,
     fast_dev_run=True,
@@ -48,7 +48,7 @@ OTHER = SysuSettings(
     precision="bf16",
     compile=True,
     seed=4,
-    data=DataSettings(64, 32, 2, 3, Path("e"), Augment(1, 0.1, 0.2, 0.4, (0.1, 0.2), (0.5, 2.0))),
+    data=DataSettings(64, 32, 2, 3, Path("e"), AugmentSettings(1, 0.1, 0.2, 0.4, (0.1, 0.2), (0.5, 2.0))),
     model=ModelSettings(
         "resnet18",
         True,
@@ -68,15 +68,15 @@ OTHER = SysuSettings(
     ),
     loss=LossSettings(
         metric="direct",
-        normalize=False,
+        l2_normalize=False,
         cosine=False,
+        reduction="sum",
         **{name: 0.011 * i for i, name in enumerate(NUMBERS, 1)},
     ),
     optim=OptimSettings(7, 2, 1e-5, 0.5, 0.03, 0.2, 1.0, 0.9),
     test=RetrievalSettings(True, True),
 )
-NO_ERRAND: dict[str, Any] = {"from_": None, "verify": False, "evaluate": None}
-NO_ERRAND |= {"resume": False, "overwrite": False, "fast_dev_run": False}
+NO_ERRAND: dict[str, Any] = {"from_": None, "resume": False, "overwrite": False, "fast_dev_run": False}
 
 
 def differing(one: Any, other: Any) -> int:

@@ -23,8 +23,8 @@ from support import killed_worker
 from vireid.command import command
 from vireid.config import Settings
 from vireid.people.dataset import RenderConfig, render_dataset
-from vireid.training.checkpoint import checkpoints
-from vireid.training.record import RunLog, read_log
+from vireid.runs import checkpoints, read_log
+from vireid.training.record import RunLog
 
 SMALL = ["--data.height", "32", "--data.width", "16", "--data.identities", "2", "--data.images", "2"]
 SMALL += ["--model.backbone", "concordant_small", "--model.no-pretrained", "--model.parts", "2"]

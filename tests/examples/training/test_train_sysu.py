@@ -1,26 +1,23 @@
 """The whole way on a small rendered set: train, evaluate, draw, resume; and what is refused."""
 
-import inspect
 import itertools
 import json
 import math
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import torch
 from rich.console import Console
 
-from concordant import CALLoss
 from train_sysu import command_line, main
-from vireid.config import DataSettings, LossSettings, ModelSettings, OptimSettings, Settings, SysuSettings
+from vireid.config import DataSettings, ModelSettings, OptimSettings, Settings, SysuSettings
 from vireid.datasets.items import Items
 from vireid.datasets.sysu import read_sysu
 from vireid.people.dataset import RenderConfig, render_dataset
-from vireid.training.loop import build_model, check_finite, train
-from vireid.training.objective import Objective
-from vireid.training.record import read_log
+from vireid.runs import read_log
+from vireid.training.loop import check_finite, train
 from vireid.training.schedule import learning_rate
 
 QUIET = Console(quiet=True)
@@ -83,9 +80,10 @@ def test_another_run_is_never_written_over_unasked(root: Path, tmp_path: Path) -
 
 def test_a_loss_that_is_not_finite_names_the_batch(root: Path) -> None:
     items = read_sysu(root).train
-    terms = {"total": torch.tensor(math.nan), "id": torch.tensor(1.0), "pcl": torch.tensor(math.nan)}
-    with pytest.raises(FloatingPointError, match=r"step 7 is not finite: .*pcl = nan") as caught:
-        check_finite(terms, 7, items, np.array([0, 1]))
+    figures = {"total": math.nan, "id": 1.0, "pcl": math.nan, "output": 1.0, "gradient": 1.0}
+    state = SimpleNamespace(items=items, accelerator=SimpleNamespace(scaler=None))
+    with pytest.raises(FloatingPointError, match=r"the loss of step 7 is not finite: .*pcl = nan") as caught:
+        check_finite(figures, 7, state, np.array([0, 1]))
     assert str(items[1].path) in str(caught.value)
 
 
@@ -96,25 +94,6 @@ def test_the_learning_rate_warms_up_and_falls_to_nothing() -> None:
     assert max(rates) == rates[9] == 1.0
     assert all(late <= early for early, late in itertools.pairwise(rates[10:]))
     assert rates[100] == pytest.approx(0.0)
-
-
-def test_the_baseline_and_cal_are_trained_by_the_same_global_losses(root: Path) -> None:
-    labels, modality = torch.arange(4).repeat(2), torch.arange(2).repeat_interleave(4)
-    images = torch.randn(8, 3, 96, 48)
-    for method in ("cal", "global"):
-        chosen = settings(root, root, method=method)
-        terms, matching = Objective(chosen)(build_model(chosen, 4)(images, labels, modality), labels, modality)
-        assert {"total", "id", "triplet"} <= terms.keys()
-        assert (matching is None) == (method == "global")
-        assert torch.isfinite(terms["total"])
-
-
-def test_the_weights_are_those_of_the_library_unless_said_otherwise() -> None:
-    library = {name: parameter.default for name, parameter in inspect.signature(CALLoss).parameters.items()}
-    ours = {name: value for name, value in asdict(LossSettings()).items() if name in library}
-    assert ours.pop("label_smoothing") == 0.1
-    assert ours.pop("attention_div") == 0.5
-    assert ours == {name: library[name] for name in ours}
 
 
 def test_the_command_line_knows_the_real_set_from_the_rendered_one() -> None:

@@ -1,8 +1,9 @@
-"""The three trainers: short runs on small trees, evaluation without training, and what is refused."""
+"""The three trainers and the evaluation: short runs on small trees, and what is refused."""
 
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,20 +12,26 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file, save_file
 
+import evaluate
 import train_llcm
 import train_regdb
 import train_sysu
-from vireid.command import command
+from vireid import trials
+from vireid.command import cli
 from vireid.config import (
     DataSettings,
+    Evaluation,
     LlcmSettings,
+    LlcmSource,
     ModelSettings,
     OptimSettings,
     RegdbSettings,
+    RegdbSource,
     RetrievalSettings,
     SysuSettings,
+    SysuSource,
 )
-from vireid.training.checkpoint import read_metadata
+from vireid.models.weights import read_metadata
 
 SMALL: dict[str, Any] = {
     "data": DataSettings(height=32, width=16, identities=2, images=2),
@@ -67,20 +74,28 @@ def test_a_regdb_run_evaluates_both_directions_and_remembers_its_trial(third: Re
     assert (third.out / "rankings.png").exists()
 
 
-def test_evaluation_alone_repeats_the_figures(third: RegdbSettings, tmp_path: Path) -> None:
-    weights = third.out / "model.safetensors"
-    again = replace(third, out=tmp_path / "again", evaluate=weights)
-    train_regdb.main(again)
-    first, second = metrics_of(third.out), metrics_of(again.out)
+def evaluated(settings: Evaluation, **changes: Any) -> dict[str, Any]:
+    """The metrics of an evaluation."""
+    options = replace(settings, **changes)
+    evaluate.main(options)
+    return metrics_of(options.out)
+
+
+def of_run(trained: RegdbSettings, out: Path) -> Evaluation:
+    """The evaluation of a run's model."""
+    return Evaluation(RegdbSource(trained.root, trained.trial), weights=trained.out / "model.safetensors", out=out)
+
+
+def test_evaluation_alone_repeats_the_results(third: RegdbSettings, tmp_path: Path) -> None:
+    again = of_run(third, tmp_path / "again")
+    first, second = metrics_of(third.out), evaluated(again)
     assert second["visible_to_thermal"] == first["visible_to_thermal"]
-    assert second["weights"] == str(weights)
+    assert second["weights"] == str(again.weights)
     assert "train_seconds" not in second
     assert not (again.out / "run.json").exists()
-    with pytest.raises(ValueError, match="again holds figures already: --overwrite"):
-        train_regdb.main(again)
-    options = replace(again, overwrite=True, test=RetrievalSettings(flip=True, rerank=True))
-    train_regdb.main(options)
-    both = metrics_of(again.out)
+    with pytest.raises(ValueError, match="again holds results already: --overwrite"):
+        evaluated(again)
+    both = evaluated(again, overwrite=True, test=RetrievalSettings(flip=True, rerank=True))
     assert both["visible_to_thermal"] == first["visible_to_thermal"]
     assert set(both["flip+rerank"]) == {"visible_to_thermal", "thermal_to_visible", "std"}
     assert "flip" not in both
@@ -88,39 +103,41 @@ def test_evaluation_alone_repeats_the_figures(third: RegdbSettings, tmp_path: Pa
 
 
 def test_another_trial_is_refused(third: RegdbSettings, tmp_path: Path) -> None:
-    weights = third.out / "model.safetensors"
+    options = of_run(third, tmp_path / "out")
     (checkpoint,) = third.out.glob("checkpoints/*/model.safetensors")
-    for trained in (weights, checkpoint):
-        other = replace(third, trial=4, out=tmp_path / "out", evaluate=trained)
+    for weights in (options.weights, checkpoint):
         with pytest.raises(ValueError, match=r"must be trained on trial 4 .* it was trained on trial 3"):
-            train_regdb.main(other)
-        assert not other.out.exists()
-    save_file(load_file(weights), tmp_path / "nameless.safetensors")
+            evaluated(options, data=RegdbSource(third.root, 4), weights=weights)
+        assert not options.out.exists()
+    save_file(load_file(checkpoint), tmp_path / "nameless.safetensors")
+    shutil.copy(third.out / "run.json", tmp_path)
     with pytest.raises(ValueError, match="it was trained on trial unknown"):
-        train_regdb.main(replace(third, out=tmp_path / "out", evaluate=tmp_path / "nameless.safetensors"))
+        evaluated(options, weights=tmp_path / "nameless.safetensors")
     with pytest.raises(ValueError, match="these differ: trial"):
         train_regdb.main(replace(third, trial=4, resume=True))
 
 
 def test_missing_or_other_weights_are_refused_in_one_line(third: RegdbSettings, tmp_path: Path) -> None:
+    options = of_run(third, tmp_path / "out")
+
     def refused(error: type[Exception], rule: str, **changes: Any) -> None:
-        settings = replace(third, out=tmp_path / "out", **changes)
         with pytest.raises(error, match=rule) as caught:
-            train_regdb.main(settings)
+            evaluated(options, **changes)
         assert "\n" not in str(caught.value)
 
-    weights = third.out / "model.safetensors"
-    (tmp_path / "cut.safetensors").write_bytes(weights.read_bytes()[:1000])
-    refused(FileNotFoundError, "no weights at .*/gone.safetensors", evaluate=tmp_path / "gone.safetensors")
-    refused(ValueError, "must hold the weights of .*--method cal", evaluate=weights, method="cal")
-    refused(ValueError, "cut.safetensors must hold the weights", evaluate=tmp_path / "cut.safetensors")
-    refused(ValueError, "`--root` must name", root=None)
+    shutil.copy(third.out / "run.json", tmp_path)
+    (tmp_path / "cut.safetensors").write_bytes((third.out / "model.safetensors").read_bytes()[:1000])
+    refused(FileNotFoundError, "no weights at .*/gone.safetensors", weights=tmp_path / "gone.safetensors")
+    refused(ValueError, r"run.json must describe the model of cut.safetensors", weights=tmp_path / "cut.safetensors")
+    refused(ValueError, "`--weights` must name the weights", weights=None)
+    refused(ValueError, "`--root` must name", data=RegdbSource())
 
 
 def test_all_trials_are_averaged_and_finished_ones_are_kept(
     regdb: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trained: list[int] = []
+    whole = trials.run
 
     def stop_after(last: int) -> Callable[..., None]:
         def run(settings: RegdbSettings, data: Any, console: Any) -> None:
@@ -131,15 +148,14 @@ def test_all_trials_are_averaged_and_finished_ones_are_kept(
 
         return run
 
-    whole = train_regdb.run
-    monkeypatch.setattr(train_regdb, "TRIALS", range(1, 4))  # three do as well as ten
+    monkeypatch.setattr(trials, "TRIALS", range(1, 4))  # three do as well as ten
     settings = RegdbSettings(root=regdb, out=tmp_path / "all", trial="all", **SMALL)
-    monkeypatch.setattr(train_regdb, "run", stop_after(2))
+    monkeypatch.setattr(trials, "run", stop_after(2))
     with pytest.raises(KeyboardInterrupt):
         train_regdb.main(settings)
     assert not (settings.out / "metrics.json").exists()
     (settings.out / "trial-02" / "metrics.json").unlink()  # as if it had been killed after training
-    monkeypatch.setattr(train_regdb, "run", stop_after(99))
+    monkeypatch.setattr(trials, "run", stop_after(99))
     with pytest.raises(ValueError, match="trial-01 holds a run already"):
         train_regdb.main(settings)
     trained.clear()
@@ -156,9 +172,8 @@ def test_all_trials_are_averaged_and_finished_ones_are_kept(
         train_regdb.main(settings)
     with pytest.raises(ValueError, match="these differ: seed"):
         train_regdb.main(replace(settings, resume=True, seed=1))
-    again = replace(settings, out=tmp_path / "again", evaluate=settings.out)
-    train_regdb.main(again)
-    assert metrics_of(again.out)["visible_to_thermal"] == metrics["visible_to_thermal"]
+    again = Evaluation(RegdbSource(regdb, "all"), weights=settings.out, out=tmp_path / "again")
+    assert evaluated(again)["visible_to_thermal"] == metrics["visible_to_thermal"]
 
 
 def test_ten_trials_do_not_go_into_a_run_of_one(third: RegdbSettings) -> None:
@@ -175,10 +190,9 @@ def test_an_llcm_run_names_its_reading(llcm: Path, tmp_path: Path) -> None:
     assert metrics["reading"] == "paper"
     assert (settings.out / "attention.png").exists()
     weights = settings.out / "model.safetensors"
-    swapped = replace(settings, out=tmp_path / "swapped", evaluate=weights, reading="swapped", test=RetrievalSettings())
-    train_llcm.main(swapped)
-    assert metrics_of(swapped.out)["reading"] == "swapped"
-    assert metrics_of(swapped.out)["nir_to_visible"] == metrics["nir_to_visible"]
+    swapped = evaluated(Evaluation(LlcmSource(llcm, "swapped"), weights=weights, out=tmp_path / "swapped"))
+    assert swapped["reading"] == "swapped"
+    assert swapped["nir_to_visible"] == metrics["nir_to_visible"]
     with pytest.raises(ValueError, match="`--root` must name"):
         train_llcm.main(replace(settings, root=None))
 
@@ -187,10 +201,10 @@ def test_sysu_is_evaluated_with_either_draw(make_tree: Callable[..., Path], tmp_
     settings = SysuSettings(root=make_tree(pictures=2), out=tmp_path / "run", **SMALL)
     train_sysu.main(settings)
     assert metrics_of(settings.out)["gallery_draw"] == "official"
-    again = replace(settings, out=tmp_path / "again", evaluate=settings.out / "model.safetensors", gallery="seeded")
-    train_sysu.main(again)
-    assert metrics_of(again.out)["gallery_draw"] == "seeded"
-    assert set(metrics_of(again.out)["indoor_multi"]) == FIGURES
+    weights = settings.out / "model.safetensors"
+    again = evaluated(Evaluation(SysuSource(settings.root, "seeded"), weights=weights, out=tmp_path / "again"))
+    assert again["gallery_draw"] == "seeded"
+    assert set(again["indoor_multi"]) == FIGURES
 
 
 def test_bad_data_end_the_run_before_it_trains(
@@ -211,15 +225,13 @@ def test_bad_data_end_the_run_before_it_trains(
         train_sysu.main(settings)
 
 
-def test_verify_prints_the_counts_and_trains_nothing(
+def test_verify_prints_the_counts_and_evaluates_nothing(
     regdb: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arguments = ["--root", str(regdb), "--out", str(tmp_path / "out"), "--verify"]
-    with pytest.raises(SystemExit) as caught:  # with words for a code, Python prints them and exits with status 1
-        command("train_regdb", train_regdb.main, lambda: train_regdb.command_line(arguments))
-    said = str(caught.value)
-    assert said.startswith(f"train_regdb: verify: {regdb} is not RegDB as published: train identities: 2, not 206")
-    assert "\n" not in said
+    words = ["regdb", "--root", str(regdb), "--out", str(tmp_path / "out"), "--verify"]
+    with pytest.raises(ValueError, match="is not RegDB as published: train identities: 2, not 206") as caught:
+        evaluate.main(cli(Evaluation, words))
+    assert "\n" not in str(caught.value)
     assert "2 + 2 identities" in capsys.readouterr().out
     assert not (tmp_path / "out").exists()
 
@@ -228,16 +240,16 @@ def test_verify_is_content_with_the_published_counts(llcm: Path, monkeypatch: py
     monkeypatch.setattr("vireid.datasets.llcm.LLCM.published_identities", (2, 2))
     monkeypatch.setattr("vireid.datasets.llcm.PUBLISHED_TRAIN_IMAGES", (18, 16))
     monkeypatch.setattr("vireid.datasets.llcm.PUBLISHED_TEST_IMAGES", (18, 16))
-    monkeypatch.setattr("vireid.run.train", lambda *_, **__: pytest.fail("trained"))
-    train_llcm.main(LlcmSettings(root=llcm, verify=True))
+    options = Evaluation(LlcmSource(llcm), verify=True)
+    evaluate.main(options)
     monkeypatch.setattr("vireid.datasets.llcm.PUBLISHED_TEST_IMAGES", (18, 15))
     with pytest.raises(ValueError, match="near-infrared test images: 16, not 15"):
-        train_llcm.main(LlcmSettings(root=llcm, verify=True))
+        evaluate.main(options)
 
 
 def test_the_command_lines_have_their_data_sets_defaults() -> None:
     regdb = train_regdb.command_line(["--root", "x", "--trial", "all", "--test.flip"])
     assert (regdb.trial, regdb.model.backbone, regdb.test.flip, regdb.test.rerank) == ("all", "resnet50", True, False)
     assert train_regdb.command_line(["--trial", "3"]).trial == 3
-    assert train_llcm.command_line(["--reading", "camera-strict", "--verify"]).reading == "camera-strict"
+    assert train_llcm.command_line(["--reading", "camera-strict"]).reading == "camera-strict"
     assert train_sysu.command_line(["--gallery", "seeded"]).gallery == "seeded"

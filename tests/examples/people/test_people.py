@@ -1,16 +1,10 @@
-"""The rendered people and their data set: deterministic, complete, and true to what it claims."""
+"""Rendered people and their pictures: what they are drawn from, and what pretraining reads of them."""
 
 from __future__ import annotations
-
-import hashlib
-from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
-from scipy.io import loadmat
 
 from vireid.people import (
     ATTRIBUTES,
@@ -29,31 +23,9 @@ from vireid.people import config as config_module
 from vireid.people import dataset as dataset_module
 from vireid.people import pretraining as attributes
 from vireid.people.camera import Placement
-from vireid.people.dataset import LISTED, RenderConfig, render_dataset
+from vireid.people.dataset import RenderConfig
 from vireid.people.pattern import PATTERNS
 from vireid.people.person import GROUPS, LOWER_PATTERNS, UPPER_PATTERNS, Material, form
-from vireid.people.sheet import contact_sheet
-
-TINY = RenderConfig(
-    train_identities=3,
-    val_identities=1,
-    test_identities=4,
-    train_visible=1,
-    train_infrared=2,
-    test_visible=2,
-    test_infrared=1,
-)
-
-
-def digest(root: Path) -> dict[str, str]:
-    files = sorted(path for path in root.rglob("*") if path.is_file())
-    return {str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("rendered") / "tiny"
-    return render_dataset(root, TINY, workers=1, progress=False, with_parts=True)
 
 
 @pytest.fixture(scope="module")
@@ -69,104 +41,6 @@ def pictures(people):
         for index, person in enumerate(people[:40])
         for number in CAMERAS
     ]
-
-
-def test_the_same_bytes_from_any_number_of_workers(tiny, tmp_path):
-    again = render_dataset(tmp_path / "again", TINY, workers=2, progress=False, with_parts=True)
-    assert digest(again) == digest(tiny)
-
-
-def test_another_seed_gives_other_pictures(tiny, tmp_path):
-    config = replace(TINY, seed=1, train_identities=1, val_identities=0, test_identities=1)
-    other = render_dataset(tmp_path / "other", config, workers=1, progress=False)
-    name = "cam1/0001/0001.jpg"
-    assert (other / name).read_bytes() != (tiny / name).read_bytes()
-
-
-def test_layout_is_complete(tiny):
-    splits = {}
-    for name in ("train", "val", "test"):
-        lines = (tiny / "exp" / f"{name}_id.txt").read_text().splitlines()
-        assert len(lines) == 1
-        splits[name] = [int(identity) for identity in lines[0].split(",")]
-    assert {name: len(identities) for name, identities in splits.items()} == {"train": 3, "val": 1, "test": 4}
-    assert sorted(identity for identities in splits.values() for identity in identities) == list(range(1, 9))
-    for number in CAMERAS:
-        for identity in range(1, 9):
-            files = sorted((tiny / f"cam{number}" / f"{identity:04d}").iterdir())
-            assert [file.name for file in files] == [
-                f"{index:04d}.jpg" for index in range(1, TINY.count(identity, number) + 1)
-            ]
-            with Image.open(files[0]) as image:
-                assert (image.size, image.mode) == ((48, 96), "RGB")
-    assert not list(tiny.parent.glob("*unfinished*"))
-
-
-def test_gallery_draws_read_as_the_official_code_reads_them(tiny):
-    cells = loadmat(tiny / "exp" / "rand_perm_cam.mat")["rand_perm_cam"]
-    assert cells.shape == (6, 1)
-    for number in CAMERAS:
-        lists = cells[number - 1][0].squeeze()
-        assert len(lists) == LISTED[number] == (333 if number in (1, 2, 6) else 533)
-        for identity in range(1, 9):
-            draws = lists[identity - 1]
-            count = TINY.count(identity, number)
-            assert draws.shape == (10, count)
-            assert (np.sort(draws, axis=1) == np.arange(1, count + 1)).all()
-        assert all(lists[identity].size == 0 for identity in range(8, len(lists)))
-
-
-def test_a_second_call_does_nothing(tiny):
-    before = {path: path.stat().st_mtime_ns for path in tiny.rglob("*")}
-    assert render_dataset(tiny, TINY, progress=False) == tiny
-    assert {path: path.stat().st_mtime_ns for path in tiny.rglob("*")} == before
-
-
-def test_a_foreign_directory_is_refused(tiny, tmp_path):
-    (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(ValueError, match=r"render_dataset: `root` must be a data set rendered before.*got"):
-        render_dataset(tmp_path, TINY, progress=False)
-    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
-    with pytest.raises(ValueError, match=r"render_dataset: `root` must hold the data set of this configuration.*seed"):
-        render_dataset(tiny, replace(TINY, seed=3), progress=False)
-    for damaged in ("[]", "{}", '{"version": 1, "config": 3, "parts": true}', "{"):
-        (tmp_path / "render.json").write_text(damaged)
-        with pytest.raises(ValueError, match="render_dataset"):
-            render_dataset(tmp_path, TINY, progress=False)
-
-
-def test_a_failure_leaves_nothing_behind(tmp_path, monkeypatch):
-    def fail(*_):
-        raise RuntimeError("no space")
-
-    monkeypatch.setattr("vireid.people.dataset.write_protocol", fail)
-    config = replace(TINY, train_identities=1, val_identities=0, test_identities=1)
-    with pytest.raises(RuntimeError, match="no space"):
-        render_dataset(tmp_path / "set", config, workers=1, progress=False)
-    assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.parametrize(
-    ("setting", "message"),
-    [
-        ({"train_identities": 0}, "`train_identities` must be at least 1; got 0"),
-        ({"seed": -1}, "`seed` must be at least 0; got -1"),
-        ({"test_identities": 334}, "`test_identities` must be at most 333"),
-        ({"train_identities": 10_000}, "at most 9999"),
-        ({"quality": 101}, "`quality` must be at most 100; got 101"),
-    ],
-)
-def test_bad_settings_are_named(setting, message):
-    with pytest.raises(ValueError, match=message):
-        RenderConfig(**setting)
-
-
-def test_default_configuration_is_the_documented_one():
-    config = RenderConfig()
-    assert (len(config.split("train")), len(config.split("val")), len(config.split("test"))) == (280, 40, 76)
-    assert config.split("test")[-1] <= min(LISTED.values())
-    total = sum(config.count(identity, number) for identity in range(1, config.identities + 1) for number in CAMERAS)
-    assert total == 320 * (4 * 2 + 2 * 4) + 76 * (4 * 10 + 2 * 6)
 
 
 def test_families_lie_within_a_split():
@@ -304,29 +178,6 @@ def test_placement_goes_there_and_back():
     points = np.random.default_rng(0).uniform(-1, 1, (20, 2))
     x, y = place.to_picture(points, (96, 48)).T
     assert np.allclose(np.stack(place.to_body(x, y, (96, 48)), axis=1), points)
-
-
-def test_part_maps_on_disk_are_indices(tiny):
-    files = sorted((tiny / "parts").rglob("*.png"))
-    assert len(files) == len(list(tiny.glob("cam*/*/*.jpg")))
-    labels = np.stack([np.asarray(Image.open(file)) for file in files])
-    assert labels.shape[1:] == (96, 48)
-    assert labels.max() < len(PARTS)
-
-
-def test_infrared_files_have_equal_channels(tiny):
-    for file in (*tiny.glob("cam3/*/*.jpg"), *tiny.glob("cam6/*/*.jpg")):
-        pixels = np.asarray(Image.open(file))
-        assert (pixels == pixels[..., :1]).all()
-
-
-def test_contact_sheet(tiny, tmp_path):
-    path = contact_sheet(tiny, tmp_path / "sheet.png", identities=range(1, 9), infrared=1)
-    with Image.open(path) as sheet:
-        assert sheet.width > 2 * 6 * 2 * 48
-        assert sheet.height > 4 * 2 * 96
-    with pytest.raises(ValueError, match=r"contact_sheet: .* must hold at least 2 pictures of identity 1 in camera 3"):
-        contact_sheet(tiny, path, identities=[1], infrared=2)
 
 
 def test_people_of_pretraining_are_in_no_data_set():

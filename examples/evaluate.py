@@ -1,0 +1,33 @@
+"""Evaluate a trained model on a data set, by the data set's protocol.
+
+    python examples/evaluate.py sysu --root SYSU-MM01 --weights runs/sysu/model.safetensors --out runs/again
+    python examples/evaluate.py regdb --root RegDB --trial 3 --weights runs/regdb/model.safetensors
+    python examples/evaluate.py regdb --root RegDB --trial all --weights runs/regdb     # the ten models of such a run
+    python examples/evaluate.py llcm --root LLCM --weights runs/llcm/model.safetensors --reading swapped
+    python examples/evaluate.py sysu --root SYSU-MM01 --verify      # only compare the tree with the published counts
+
+The settings of the model are in the run.json beside its weights, or in the config.json of a saved model. Results go
+into `--out`: metrics.json, rankings.png and, of CAL, attention.png.
+"""
+
+from __future__ import annotations
+
+from vireid.command import cli, one_line
+from vireid.config import Evaluation, RegdbSource
+
+
+def main(options: Evaluation) -> None:
+    from rich.console import Console
+
+    from vireid.run import evaluate, read
+    from vireid.trials import evaluate_all
+
+    if isinstance(options.data, RegdbSource) and options.data.trial == "all":
+        evaluate_all(options, Console())
+    else:
+        evaluate(options, read(options.data), Console())
+
+
+if __name__ == "__main__":
+    with one_line("evaluate"):
+        main(cli(Evaluation, description=__doc__))

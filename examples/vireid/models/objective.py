@@ -1,0 +1,83 @@
+"""The loss of either method from its settings, with each term by name."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from concordant import (
+    CALLoss,
+    CALOutput,
+    DiscriminativeLoss,
+    DiversityLoss,
+    LossTerms,
+    MatchDistill,
+    PartCenterLoss,
+    WeightedTripletLoss,
+)
+from concordant.distributed import gather
+from vireid.config import LossSettings
+from vireid.models.baseline import GlobalOutput
+from vireid.models.metric_losses import CenterLoss, HardTripletLoss, HeteroCenters
+
+WEIGHTS = ("part_id", "pcl", "triplet", "part_triplet", "kd1", "kd2", "dis", "div", "attention_div")
+
+
+class CALObjective(CALLoss):
+    """`CALLoss` as the settings compose it."""
+
+    def __init__(self, settings: LossSettings) -> None:
+        weights, reduction = {name: getattr(settings, name) for name in WEIGHTS}, settings.reduction
+        self.direct = settings.metric == "direct"
+        if self.direct:  # attention maps of two images are nothing to be made alike
+            weights |= {"kd1": 0.0, "kd2": 0.0}
+        others = {"triplet": HardTripletLoss, "center": CenterLoss, "hetero-center": HeteroCenters}
+        centers = PartCenterLoss(margin=settings.margin, l2_normalize=settings.l2_normalize, reduction=reduction)
+        super().__init__(
+            **weights,
+            identity=DiscriminativeLoss(label_smoothing=settings.label_smoothing, reduction=reduction),
+            metric=others[settings.metric]() if settings.metric in others else centers,
+            match_distill=MatchDistill(cosine=settings.cosine, reduction=reduction),
+            discriminative=DiscriminativeLoss(reduction=reduction),
+            diversity=DiversityLoss(cosine=settings.cosine, reduction=reduction),
+        )
+
+    def forward(self, output: CALOutput, labels: Tensor, modality: Tensor) -> LossTerms:
+        # What is not finite ends the step, by the names of its files; the matching would end it before, without them.
+        own, cross = (x._replace(attention=x.attention.nan_to_num()) for x in (output.own, output.cross))
+        if not self.direct:
+            return super().forward(output._replace(own=own, cross=cross), labels, modality)
+        # Without target awareness: a row's counterpart is its partner as it is, and equal parts have equal numbers.
+        cross = own._replace(features=own.features[output.partner])
+        output = output._replace(own=own, cross=cross, cross_logits=output.own_logits)
+        terms = super().forward(output, labels, modality)
+        parts = torch.arange(terms.matching.shape[1], device=terms.matching.device)
+        return terms._replace(matching=parts.expand_as(terms.matching))
+
+
+class BaselineTerms(NamedTuple):
+    """The total, and its terms before their weights."""
+
+    total: Tensor
+    id: Tensor
+    triplet: Tensor
+
+    def named(self) -> dict[str, Tensor]:
+        return self._asdict()
+
+
+class BaselineObjective(nn.Module):
+    """Identity and triplet losses on the global feature."""
+
+    def __init__(self, settings: LossSettings) -> None:
+        super().__init__()
+        self.weight = settings.triplet
+        self.identity = DiscriminativeLoss(label_smoothing=settings.label_smoothing)
+        self.triplet = WeightedTripletLoss()
+
+    def forward(self, output: GlobalOutput, labels: Tensor, modality: Tensor) -> BaselineTerms:
+        identity = self.identity(output.logits[:, None], labels)
+        triplet = self.triplet(*gather(output.features, labels))
+        return BaselineTerms(identity + self.weight * triplet, identity, triplet)

@@ -1,0 +1,99 @@
+"""A model's weights as a safetensors file, never a pickle; and the model again, from the settings beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from vireid.config import ModelConfig
+from vireid.files import plain, read_json, reason_of, replace_file, revive
+from vireid.models.build import build_model
+from vireid.runs import RECORD
+
+CONFIG, WEIGHTS = "config.json", "model.safetensors"
+START: dict[str, Any] = {"pretrained": False, "weights": None}
+"""Where training started: not needed to build a trained model."""
+Model = TypeVar("Model", bound=nn.Module)
+
+
+def save_weights(model: nn.Module, path: Path, *, metadata: dict[str, str] | None = None) -> None:
+    """Write a model's parameters and buffers, and words about them, under a temporary name first."""
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    replace_file(path, lambda temporary: save_file(tensors, temporary, metadata))
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """The words that `save_weights` wrote beside the weights; none if it was given none."""
+    with safe_open(path, "pt") as file:
+        return file.metadata() or {}
+
+
+def load_weights(model: nn.Module, path: Path) -> None:
+    """Read what `save_weights` wrote; every tensor must fit."""
+    if not path.is_file():
+        raise FileNotFoundError(f"load_weights: no weights at {path}")
+    model.load_state_dict(load_file(path))
+
+
+def as_json(config: ModelConfig) -> dict[str, Any]:
+    """The content of config.json: what a trained model is built from."""
+    content = plain(config)
+    for name in START:
+        del content["model"][name]
+    return content
+
+
+def read_config(path: Path) -> ModelConfig:
+    """The config of a trained model, from the run.json of its run or the config.json that was saved with it.
+
+    Settings that are newer than the file have their defaults.
+
+    Raises:
+        ValueError: a field is missing, unknown, or of a type or range that it cannot have.
+    """
+    content = read_json(path)
+    try:
+        if path.name == RECORD:
+            settings, size = content["settings"], content["settings"]["data"]
+            content = {
+                "model": {name: value for name, value in settings["model"].items() if name not in START},
+                "height": size["height"],
+                "width": size["width"],
+                "num_classes": content["data"]["train"]["identities"],
+                "method": settings["method"],
+            }
+        elif start := sorted(START.keys() & content["model"]):
+            raise ValueError(f"a saved model has no {', '.join(start)}")
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"it has no {error}") from None
+    config = revive(ModelConfig, content)
+    return replace(config, model=replace(config.model, **START))
+
+
+def load_model(weights: Path, build: Callable[[ModelConfig], Model] = build_model) -> Model:
+    """The model whose weights these are, in evaluation mode, on the CPU.
+
+    Its settings are in run.json or config.json beside them, or in the run.json of the run whose checkpoint they are.
+
+    Raises:
+        FileNotFoundError: there are no such weights, or no settings.
+        ValueError: the files are damaged or do not fit each other.
+    """
+    beside, *above = weights.absolute().parents
+    described = [beside / RECORD, beside / CONFIG, *(folder / RECORD for folder in above[1:2])]
+    if not weights.is_file():
+        raise FileNotFoundError(f"load_model: no weights at {weights.absolute()}")
+    if (path := next((file for file in described if file.is_file()), None)) is None:
+        raise FileNotFoundError(f"load_model: {weights} must have {RECORD} or {CONFIG} of its model beside it")
+    try:
+        model = build(read_config(path))
+        load_weights(model, weights)
+    except (SafetensorError, RuntimeError, ValueError) as error:
+        raise ValueError(f"load_model: {path} must describe the model of {weights.name}; {reason_of(error)}") from None
+    return model.eval()

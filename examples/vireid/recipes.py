@@ -1,0 +1,86 @@
+"""Settings by name: the recipe that library and trainers share, the paper's, and those of each data set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from vireid.config import (
+    AugmentSettings,
+    DataSettings,
+    LlcmSettings,
+    LossSettings,
+    ModelSettings,
+    OptimSettings,
+    RecipeName,
+    RegdbSettings,
+    Settings,
+    SysuSettings,
+)
+
+AnySettings = TypeVar("AnySettings", bound=Settings)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a model is trained, whatever its backbone and the data."""
+
+    model: dict[str, Any]
+    """Settings of the model that belong to the recipe."""
+    loss: LossSettings
+
+
+RECIPES: dict[RecipeName, Recipe] = {
+    "default": Recipe({"norm_source": "tokens", "protect_attention": True}, LossSettings()),
+    "paper": Recipe(
+        {"norm_source": "parts", "protect_attention": False},
+        LossSettings(
+            triplet=0.0,
+            part_triplet=0.0,
+            label_smoothing=0.0,
+            attention_div=0.0,
+            l2_normalize=False,
+            cosine=False,
+            reduction="sum",
+        ),
+    ),
+}
+"""`default` is what `CAL` and `CALLoss` are by default, `paper` what `CAL.paper` and `CALLoss.paper` make."""
+
+
+def with_recipe(settings: AnySettings, name: RecipeName) -> AnySettings:
+    """The settings with all that a recipe decides."""
+    recipe = RECIPES[name]
+    return replace(settings, recipe=name, model=replace(settings.model, **recipe.model), loss=recipe.loss)
+
+
+DEMO = SysuSettings()
+"""For the rendered data set: a few minutes on two cores."""
+
+SYSU = SysuSettings(
+    out=Path("runs/sysu"),
+    save_every=1000,
+    data=DataSettings(height=288, width=144, augment=AugmentSettings(pad=10, exchange=0.5, erase=0.5)),
+    model=ModelSettings(backbone="resnet50", pretrained=True, weights=None, parts=6),
+    optim=OptimSettings(steps=53_000, lr=3.5e-4),
+)
+"""For the real data set: 100 epochs of 34,167 images in batches of 64."""
+
+REGDB = RegdbSettings(
+    out=Path("runs/regdb"),
+    save_every=1000,
+    data=SYSU.data,
+    model=SYSU.model,
+    optim=replace(SYSU.optim, steps=6_400),
+)
+"""100 epochs of 4,120 images in batches of 64, for each trial."""
+
+LLCM = LlcmSettings(
+    out=Path("runs/llcm"),
+    save_every=1000,
+    data=SYSU.data,
+    model=SYSU.model,
+    optim=replace(SYSU.optim, steps=48_000),
+)
+"""100 epochs of 30,921 images in batches of 64."""

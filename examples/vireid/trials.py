@@ -1,0 +1,74 @@
+"""All ten trials of RegDB, one after another, and their mean: what is published."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+
+from vireid.config import Evaluation, RegdbSettings
+from vireid.datasets.regdb import TRIALS
+from vireid.evaluation.protocol import FIGURES, OPTIONS, Results, as_metrics, table
+from vireid.files import read_json, write_json
+from vireid.models.weights import WEIGHTS
+from vireid.run import evaluate, read, run
+from vireid.runs import RECORD
+from vireid.training.directory import prepare_out
+from vireid.training.processes import join_processes, together
+
+
+def train_all(settings: RegdbSettings, console: Console) -> None:
+    """Train and evaluate ten models; those that are finished are kept on --resume."""
+    if (settings.out / RECORD).exists():
+        raise ValueError(f"{settings.out} holds a run of one trial: name another `--out` for ten")
+    if (settings.out / "metrics.json").exists() and not settings.resume:
+        if not settings.overwrite:
+            raise ValueError(f"{settings.out} holds a run already: --resume goes on with it, --overwrite deletes it")
+        (settings.out / "metrics.json").unlink(missing_ok=True)  # the mean of models that are about to be replaced
+    # Every split is read before the first is trained on: a list that is missing shows now, not after nine models.
+    for trial, data in {trial: read(replace(settings, trial=trial)) for trial in TRIALS}.items():
+        one = replace(settings, trial=trial, out=settings.out / folder(trial))
+        if settings.resume and (one.out / "metrics.json").exists():
+            together(lambda one=one: prepare_out(one))  # refuses other settings
+            console.print(f"[bold]{one.out}[/bold] is finished")
+        else:
+            begun = (one.out / RECORD).exists()
+            run(replace(one, resume=settings.resume and begun), data, console)
+    if join_processes().is_main_process:
+        summarise(settings.out, console)
+
+
+def evaluate_all(options: Evaluation, console: Console) -> None:
+    """Evaluate the ten models of a run of all trials, or verify all splits."""
+    for trial, data in {trial: read(replace(options.data, trial=trial)) for trial in TRIALS}.items():
+        weights = None if options.weights is None else options.weights / folder(trial) / WEIGHTS
+        evaluate(replace(options, out=options.out / folder(trial), weights=weights), data, console)
+    if not options.verify:
+        summarise(options.out, console)
+
+
+def summarise(out: Path, console: Console) -> None:
+    """Print the mean of the trials' results and write it to metrics.json, with those of every trial."""
+    trials = {str(trial): read_json(out / folder(trial) / "metrics.json") for trial in TRIALS}
+    plain = mean(list(trials.values()))
+    options = {
+        name: mean([found[name] for found in trials.values()])
+        for name in OPTIONS
+        if all(name in found for found in trials.values())
+    }
+    console.print(table(plain, options))
+    write_json(out / "metrics.json", as_metrics(plain, options) | {"trial": "all", "trials": trials})
+    console.print(f"[bold]{out}[/bold] holds {folder(TRIALS[0])} to {folder(TRIALS[-1])} and metrics.json")
+
+
+def mean(trials: list[dict[str, dict[str, float]]]) -> Results:
+    """The mean of the trials' results."""
+    tasks = ("visible_to_thermal", "thermal_to_visible")
+    scores = {task: np.array([[trial[task][figure] for figure in FIGURES] for trial in trials]) for task in tasks}
+    return Results(scores, f"RegDB, %: mean of {len(trials)} trials, a model each")
+
+
+def folder(trial: int) -> str:
+    return f"trial-{trial:02d}"

@@ -1,0 +1,116 @@
+"""One builder: whatever a model was built with, it comes back as it was."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import timm
+import torch
+from torch import nn
+
+from support.trained import images_of, looks_trained
+from vireid.config import WEIGHTS, DataSettings, ModelConfig, ModelSettings, Settings
+from vireid.datasets.items import INFRARED, VISIBLE
+from vireid.files import plain, write_json
+from vireid.models.build import BuiltBaseline, build_model
+from vireid.models.export import export_program
+from vireid.models.hub import HubCAL
+from vireid.models.weights import START, load_model, save_weights
+
+SIZE = {"height": 64, "width": 32}
+PLAIN = ModelSettings(weights=None)
+OTHERS: dict[str, tuple[Any, ...]] = {
+    "backbone": ("resnet18",),
+    "pretrained": (True,),
+    "weights": (WEIGHTS,),
+    "specific_stems": (False,),
+    "parts": (3,),
+    "alpha": (0.5,),
+    "dim": (8,),
+    "queries": ("learnable", "stripes"),
+    "shared_miner": (True,),
+    "equal_scorers": (False,),
+    "attention": ("dot-product",),
+    "channel_gate": (False,),
+    "instance_norm": (False,),
+    "norm_source": ("parts",),
+    "protect_attention": (False,),
+}
+"""Of each setting, values that are not its default."""
+VARIED = [(name, value) for name, values in OTHERS.items() for value in values]
+
+
+@pytest.fixture(autouse=True)
+def _offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """timm's pretrained weights stay at timm's."""
+    create = timm.create_model
+
+    def create_model(name: str, *, pretrained: bool = False, **options: Any) -> nn.Module:
+        return create(name, **options)
+
+    monkeypatch.setattr(timm, "create_model", create_model)
+
+
+def save_run(model: nn.Module, settings: Settings, out: Path) -> Path:
+    """What a run leaves that a model is loaded from."""
+    out.mkdir()
+    save_weights(model, out / "model.safetensors")
+    write_json(out / "run.json", {"settings": plain(settings), "data": {"train": {"identities": 5}}})
+    return out
+
+
+def test_every_setting_is_varied() -> None:
+    assert OTHERS.keys() == {field.name for field in fields(ModelSettings)}
+    for name, value in VARIED:
+        assert value != getattr(PLAIN, name), name
+
+
+@pytest.mark.parametrize(("name", "value"), VARIED)
+def test_a_model_comes_back_as_it_was_built(name: str, value: Any, tmp_path: Path) -> None:
+    settings = Settings(data=DataSettings(**SIZE), model=replace(PLAIN, **{name: value}))
+    config = settings.model_config(5)
+    model = HubCAL(config)
+    looks_trained(model)
+    model.save_pretrained(tmp_path / "saved")
+    run = save_run(model, settings, tmp_path / "run")
+    loaded = [HubCAL.from_pretrained(tmp_path / "saved"), HubCAL.from_run(run), load_model(run / "model.safetensors")]
+    for one in loaded:
+        assert one.config == replace(config, model=replace(config.model, **START))
+        assert str(one).split("(", 1)[1] == str(model).split("(", 1)[1]
+        for modality in (VISIBLE, INFRARED):
+            images = images_of(2, **SIZE)
+            assert torch.equal(one.embed(images, modality), model.embed(images, modality))
+    program = export_program(loaded[0], INFRARED, **SIZE)
+    images = images_of(3, **SIZE)
+    torch.testing.assert_close(program.module()(images), model.embed(images, INFRARED), rtol=0, atol=1e-5)
+
+
+def test_the_baseline_comes_back_too(tmp_path: Path) -> None:
+    settings = Settings(data=DataSettings(**SIZE), model=PLAIN, method="global")
+    model = build_model(settings.model_config(5))
+    looks_trained(model)
+    run = save_run(model, settings, tmp_path / "run")
+    loaded = load_model(run / "model.safetensors")
+    assert isinstance(loaded, BuiltBaseline)
+    assert torch.equal(loaded.embed(images_of(2, **SIZE), VISIBLE), model.embed(images_of(2, **SIZE), VISIBLE))
+    checkpoint = run / "checkpoints" / "step-00000001"
+    checkpoint.mkdir(parents=True)
+    save_weights(model, checkpoint / "model.safetensors")
+    assert isinstance(load_model(checkpoint / "model.safetensors"), BuiltBaseline)
+
+
+def test_weights_without_settings_are_refused(tmp_path: Path) -> None:
+    save_weights(build_model(ModelConfig(PLAIN, **SIZE, num_classes=5)), tmp_path / "model.safetensors")
+    with pytest.raises(FileNotFoundError, match=r"must have run.json or config.json of its model beside it"):
+        load_model(tmp_path / "model.safetensors")
+    with pytest.raises(FileNotFoundError, match=r"no weights at .*gone.safetensors"):
+        load_model(tmp_path / "gone.safetensors")
+
+
+@pytest.mark.parametrize(("name", "value"), [("parts", 0), ("alpha", 0.0), ("dim", 0)])
+def test_settings_out_of_range_are_refused(name: str, value: float) -> None:
+    with pytest.raises(ValueError, match=f"ModelSettings: `{name}` must be .*; got {value}"):
+        replace(PLAIN, **{name: value})

@@ -1,0 +1,184 @@
+"""A trained model saved and loaded whole: in a directory, on the hub, from a run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from huggingface_hub import HfApi
+from safetensors.torch import load_file, save_file
+
+from support.trained import ORDER, images_of
+from vireid.config import ModelConfig, ModelSettings, Settings
+from vireid.datasets.items import INFRARED, VISIBLE
+from vireid.files import plain, write_json
+from vireid.models import hub
+from vireid.models.build import build_model
+from vireid.models.hub import HubCAL
+
+
+def rewrite(path: Path, change: Callable[[dict[str, object]], object]) -> None:
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+
+
+def test_a_model_comes_back_to_the_bit(model: HubCAL, saved: Path) -> None:
+    assert {path.name for path in saved.iterdir()} == {"config.json", "model.safetensors", "README.md"}
+    other = HubCAL.from_pretrained(saved)
+    assert not other.training
+    state, again = model.state_dict(), other.state_dict()
+    assert state.keys() == again.keys()
+    assert all(torch.equal(state[name], again[name]) for name in state)
+    assert other.correspondence.permutation().tolist() == ORDER
+    assert other.config == model.config
+    assert torch.equal(other.embed(images_of(2), INFRARED), model.embed(images_of(2), INFRARED))
+
+
+def test_the_config_names_no_file_of_the_trainer(run: Path, saved: Path) -> None:
+    config = ModelConfig(ModelSettings(), height=96, width=48, num_classes=5)  # started from a weights file
+    HubCAL(config).save_pretrained(saved)
+    assert json.loads((saved / "config.json").read_text())["model"].keys().isdisjoint({"weights", "pretrained"})
+    assert HubCAL.from_pretrained(saved).config.model.weights is None
+
+
+def test_a_run_is_loaded_with_its_settings(model: HubCAL, run: Path) -> None:
+    """The state is that of the model that training builds."""
+    trained = build_model(Settings(model=ModelSettings(weights=None)).model_config(5))
+    trained.load_state_dict(HubCAL.from_run(run).state_dict())
+    assert torch.equal(trained.eval().embed(images_of(2), INFRARED), model.embed(images_of(2), INFRARED))
+
+
+@pytest.mark.parametrize("name", ["model.pt", "model.pth", "pytorch_model.bin"])
+def test_a_pickle_is_refused(model: HubCAL, saved: Path, name: str) -> None:
+    torch.save(model.state_dict(), saved / name)
+    with pytest.raises(ValueError, match=f"never a pickle; got the file .*{name}") as caught:
+        HubCAL.from_pretrained(saved / name)
+    assert "\n" not in str(caught.value)
+    (saved / "model.safetensors").unlink()
+    with pytest.raises(FileNotFoundError, match=r"no model.safetensors in .* \(pickles are not read\)"):
+        HubCAL.from_pretrained(saved)
+    (saved / name).rename(saved / "model.safetensors")
+    with pytest.raises(ValueError, match=r"config.json must describe the model of model.safetensors"):
+        HubCAL.from_pretrained(saved)
+
+
+def test_a_name_that_is_no_directory_is_a_repository_of_the_hub(
+    model: HubCAL, saved: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+
+    def download(name: str, **options: object) -> str:
+        asked.append((name, options))
+        return str(saved)
+
+    monkeypatch.setattr(hub, "snapshot_download", download)
+    other = HubCAL.from_pretrained("somebody/cal", revision="v1")
+    ((name, options),) = asked
+    assert name == "somebody/cal"
+    assert options["allow_patterns"] == ["config.json", "model.safetensors"]
+    assert options["revision"] == "v1"
+    assert torch.equal(other.embed(images_of(1), VISIBLE), model.embed(images_of(1), VISIBLE))
+
+
+def test_what_is_pushed_is_what_is_saved(model: HubCAL, saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pushed: dict[str, bytes] = {}
+
+    def upload(_: HfApi, *, folder_path: Path, **__: object) -> None:
+        pushed.update({path.name: path.read_bytes() for path in folder_path.iterdir()})
+
+    monkeypatch.setattr(HfApi, "create_repo", lambda _, *, repo_id, **__: SimpleNamespace(repo_id=repo_id))
+    monkeypatch.setattr(HfApi, "upload_folder", upload)
+    model.push_to_hub("somebody/cal")
+    assert pushed == {path.name: path.read_bytes() for path in saved.iterdir()}
+
+
+def test_missing_files_are_named(saved: Path, tmp_path: Path) -> None:
+    (saved / "config.json").unlink()
+    with pytest.raises(FileNotFoundError, match=r"no config.json in .*saved"):
+        HubCAL.from_pretrained(saved)
+    for nowhere in (str(tmp_path / "gone"), "nobody/nothing"):
+        with pytest.raises(FileNotFoundError, match=f"no directory and no repository {nowhere}") as caught:
+            HubCAL.from_pretrained(nowhere, local_files_only=True, cache_dir=tmp_path / "cache")
+        assert "\n" not in str(caught.value)
+    with pytest.raises(FileNotFoundError, match=r"gone must be the directory of a finished run: no run.json"):
+        HubCAL.from_run(tmp_path / "gone")
+
+
+def truncate(folder: Path) -> None:
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1000])
+
+
+def drop_a_tensor(folder: Path) -> None:
+    tensors = load_file(folder / "model.safetensors")
+    del tensors["correspondence.history"]
+    save_file(tensors, folder / "model.safetensors")
+
+
+def changed(**values: object) -> Callable[[Path], None]:
+    return lambda folder: rewrite(folder / "config.json", lambda config: config.update(values))
+
+
+def changed_model(**values: object) -> Callable[[Path], None]:
+    return lambda folder: rewrite(folder / "config.json", lambda config: config["model"].update(values))  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (truncate, ""),
+        (drop_a_tensor, "correspondence.history"),
+        (changed(num_classes=6), "size mismatch for classifier"),
+        (changed(num_classes=0), "`num_classes` must be at least 1; got 0"),
+        (changed(num_classes="5"), "`num_classes`: '5' is no int"),
+        (changed(method="global"), "`method` must be 'cal'; got 'global'"),
+        (changed(depth=3), "ModelConfig has no depth"),
+        (changed(model=[]), r"`model`: \[\] is no ModelSettings"),
+        (
+            lambda folder: rewrite(folder / "config.json", lambda config: config.pop("height")),
+            "ModelConfig needs height",
+        ),
+        (changed_model(parts=3), "size mismatch"),
+        (changed_model(parts="four"), "`model`: `parts`: 'four' is no int"),
+        (changed_model(parts=0), "`parts` must be at least 1; got 0"),
+        (changed_model(alpha=float("nan")), "`alpha` must be a number above 0; got nan"),
+        (changed_model(queries="mine"), "`queries`: 'mine' is no"),
+        (changed_model(backbone="resnet18"), "size mismatch|Missing key"),
+        (changed_model(backbone="resnet0"), "must be a model of timm"),
+        (changed_model(weights="elsewhere.safetensors"), "a saved model has no weights"),
+        (lambda folder: (folder / "config.json").write_text('{"model": '), "Expecting value"),
+    ],
+)
+def test_files_that_do_not_fit_are_refused_in_one_line(saved: Path, spoil: Callable[[Path], None], reason: str) -> None:
+    spoil(saved)
+    rule = "load_model: .*config.json must describe the model of model.safetensors; .*"
+    with pytest.raises(ValueError, match=f"{rule}({reason})") as caught:
+        HubCAL.from_pretrained(saved)
+    assert "\n" not in str(caught.value)
+
+
+def test_unknown_options_are_refused_by_name(saved: Path) -> None:
+    for option in ("num_classes", "force_download"):
+        with pytest.raises(TypeError, match=f"unexpected keyword argument '{option}'"):
+            HubCAL.from_pretrained(saved, **{option: 9})
+
+
+def test_a_model_that_is_older_than_a_setting_has_its_default(saved: Path) -> None:
+    rewrite(saved / "config.json", lambda config: config["model"].pop("queries"))  # type: ignore[attr-defined]
+    assert HubCAL.from_pretrained(saved).config.model.queries == "mined"
+
+
+def test_a_run_of_another_method_is_refused(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors").write_bytes((run / "model.safetensors").read_bytes())
+    record = {"settings": plain(Settings(method="global")), "data": {"train": {"identities": 5}}}
+    write_json(tmp_path / "run.json", record)
+    with pytest.raises(ValueError, match=r"run.json must .*; BuiltCAL: `method` must be 'cal'; got 'global'"):
+        HubCAL.from_run(tmp_path)
+    (tmp_path / "run.json").write_text("{}")
+    with pytest.raises(ValueError, match=r"it has no 'settings'"):
+        HubCAL.from_run(tmp_path)

@@ -1,0 +1,63 @@
+"""The objectives: the recipes are those of the library, and both methods share their global losses."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+from concordant import CAL, CALLoss
+from vireid.config import LossSettings, ModelConfig, ModelSettings
+from vireid.models.build import BuiltCAL, build_model
+from vireid.models.objective import BaselineObjective, CALObjective
+from vireid.recipes import RECIPES
+
+LIBRARY = {"default": (CAL, CALLoss), "paper": (CAL.paper, CALLoss.paper)}
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_is_the_librarys(name: str) -> None:
+    recipe, (make_model, make_loss) = RECIPES[name], LIBRARY[name]
+    loss, expected = CALObjective(recipe.loss), make_loss()
+    assert str(loss).replace("CALObjective", "CALLoss", 1) == str(expected)
+    settings = ModelSettings(weights=None, **recipe.model)
+    model = BuiltCAL(ModelConfig(settings, 32, 16, 5))
+    again = make_model(model.backbone, 128, settings.parts, 5, backbone_takes_modality=True)
+    assert str(model).replace("BuiltCAL", "CAL", 1) == str(again)
+
+
+def test_defaults_are_the_default_recipe() -> None:
+    assert LossSettings() == RECIPES["default"].loss
+    assert replace(ModelSettings(), **RECIPES["default"].model) == ModelSettings()
+
+
+def test_the_baseline_and_cal_are_trained_by_the_same_global_losses() -> None:
+    labels, modality = torch.arange(4).repeat(2), torch.arange(2).repeat_interleave(4)
+    images = torch.randn(8, 3, 96, 48)
+    for method in ("cal", "global"):
+        model = build_model(ModelConfig(ModelSettings(weights=None), 96, 48, 4, method))
+        output = model(images, labels, modality)
+        terms = model.objective(LossSettings())(output, labels, modality)
+        model.observe(output, terms, modality)
+        assert {"total", "id", "triplet"} <= terms.named().keys()
+        assert (model.statistics(output).keys() >= {"entropy", "overlap"}) == (method == "cal")
+        assert terms.total.isfinite()
+        same = BaselineObjective(LossSettings())(output, labels, modality)
+        torch.testing.assert_close((same.id, same.triplet), (terms.id, terms.triplet))
+
+
+def test_what_is_not_finite_gives_a_loss_that_is_not() -> None:
+    """And no error, which would name no file: the trainer stops at the loss."""
+    model = CAL(nn.Conv2d(3, 8, 4, stride=4), channels=8, num_parts=2, num_classes=4)
+    labels, modality = torch.arange(4).repeat(2), torch.arange(2).repeat_interleave(4)
+    output = model(torch.randn(8, 3, 16, 8) * torch.nan, labels, modality)
+    assert not CALObjective(LossSettings())(output, labels, modality).total.isfinite()
+
+
+def test_every_weight_of_the_library_is_a_setting() -> None:
+    weights = {name for name, one in inspect.signature(CALLoss).parameters.items() if isinstance(one.default, float)}
+    assert weights == CALObjective(LossSettings()).weights.keys() - {"id"}
+    assert weights <= vars(LossSettings()).keys()

@@ -1,0 +1,68 @@
+"""Command lines: quick to answer, and exact about paths."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import export
+import train_sysu
+from vireid.command import cli
+from vireid.config import Evaluation, LlcmSource, RegdbSource, SysuSource
+from vireid.recipes import RECIPES, SYSU, with_recipe
+
+PAPER = RECIPES["paper"]
+EXAMPLES = Path(train_sysu.__file__).parent
+SCRIPTS = sorted(EXAMPLES.glob("*.py"))
+WATCHED = """
+import runpy, sys
+sys.argv = sys.argv[1:]
+sys.path.insert(0, sys.argv[0].rpartition("/")[0])
+try:
+    runpy.run_path(sys.argv[0], run_name="__main__")
+finally:
+    print({"torch", "concordant"} & sys.modules.keys())
+"""
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+@pytest.mark.parametrize(("flag", "status"), [("--help", 0), ("--no-such-flag", 2)])
+def test_a_command_line_is_read_before_torch_is_loaded(script: Path, flag: str, status: int) -> None:
+    command = [sys.executable, "-c", WATCHED, str(script), flag]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == status, done.stderr
+    assert done.stdout.splitlines()[-1] == "set()"
+    if flag == "--help":
+        assert "usage: " in done.stdout
+
+
+def test_paths_know_the_home_directory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    settings = train_sysu.command_line(["--out=~/run", "--root", "~/set", "--data.cache", "~", "--model.weights=~/w"])
+    assert settings.out == tmp_path / "run"
+    assert settings.root == tmp_path / "set"
+    assert settings.data.cache == tmp_path
+    assert settings.model.weights == tmp_path / "w"
+    assert cli(export.Options, ["--run=~/run"]).run == tmp_path / "run"
+    with pytest.raises(FileNotFoundError, match=f"no record of a run at {tmp_path}/run.json"):
+        train_sysu.command_line(["--from=~/run.json"])
+
+
+def test_evaluation_names_a_data_set() -> None:
+    for name, kind in {"sysu": SysuSource, "regdb": RegdbSource, "llcm": LlcmSource}.items():
+        options = cli(Evaluation, [name, "--root", "x", "--weights", "y", "--flip"])
+        assert type(options.data) is kind
+        assert options.test.flip
+    assert cli(Evaluation, ["regdb", "--trial", "all"]).data.trial == "all"
+
+
+def test_a_recipe_is_a_start_for_other_flags() -> None:
+    paper = train_sysu.command_line(["--root", "x", "--recipe", "paper", "--loss.margin", "0.5"])
+    assert paper == replace(with_recipe(SYSU, "paper"), root=Path("x"), loss=replace(PAPER.loss, margin=0.5))
+    assert (paper.recipe, paper.model.norm_source, paper.loss.reduction) == ("paper", "parts", "sum")
+    assert paper.model.backbone == SYSU.model.backbone
+    assert train_sysu.command_line(["--root", "x"]) == replace(with_recipe(SYSU, "default"), root=Path("x"))
