@@ -1,4 +1,4 @@
-"""CAL: who reads whom in training, and what the embeddings are."""
+"""CAL: which rows read which in training."""
 
 from __future__ import annotations
 
@@ -16,26 +16,9 @@ from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from concordant import CAL, CALLoss, DotProductAttention, HorizontalParts, LearnableParts, PartScorer, per_modality
 from concordant.layers.mining import to_tokens
-from concordant.matching import invert_matching
 from support import oracles
-from support.case import floats
-from support.models import cal_output, close, paired_batch, randomize, small_cal
+from support.models import close, images_for, paired_batch, small_cal, trained_looking
 from support.strategies import Batch, batches, permutation
-
-
-def trained_looking(**settings: object) -> CAL:
-    """CAL in eval mode with random weights and statistics: scorers differ, and batch norms are not the identity."""
-    model = small_cal(dtype=torch.float64, **settings)
-    randomize(model, 3)
-    generator = torch.Generator().manual_seed(4)
-    for norm in (model.norm, model.part_norm):
-        norm.running_mean.normal_(generator=generator)  # type: ignore[union-attr]
-        norm.running_var.uniform_(0.5, 2, generator=generator)  # type: ignore[union-attr]
-    return model.eval()
-
-
-def images_for(n: int, seed: int = 0) -> Tensor:
-    return torch.randn(n, 3, 16, 8, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 @settings(max_examples=10)
@@ -146,96 +129,6 @@ def test_miners_start_equal_and_are_separate() -> None:
     assert len(small_cal(shared_miner=True).miners) == 1
 
 
-@given(st.lists(st.integers(0, 1), min_size=1, max_size=5), st.permutations(range(3)))
-@settings(max_examples=10)
-def test_embeddings_do_not_depend_on_their_batch(modality: list[int], order: list[int]) -> None:
-    """Row by row, with the modality as an integer, they are what they are in a mixed batch; and their norm is 1."""
-    model, images = trained_looking(), images_for(len(modality))
-    model.correspondence.update(torch.tensor([order]))
-    together = model.embed(images, torch.tensor(modality))
-    assert together.shape == (len(modality), 4 * 6)
-    close(torch.linalg.vector_norm(together, dim=1), torch.ones(len(modality), dtype=torch.float64))
-    for i, kind in enumerate(modality):
-        close(model.embed(images[i : i + 1], kind), together[i : i + 1])
-        close(model.embed(images[i : i + 1], torch.tensor([kind])), together[i : i + 1])
-
-
-def test_the_embedding_is_the_global_feature_and_the_parts() -> None:
-    """Dot products of embeddings are the mean of the global cosine and the parts' mean cosine."""
-    model, images = trained_looking(), images_for(2)
-    a, b = model.embed(images, 0)
-    maps = model.backbone(images)
-    tokens = to_tokens(maps)
-    own = model.attention(tokens, model.miners[0](maps).features, tokens).features
-    parts = model.part_norm(own.flatten(1)).view(2, 3, 6).tolist()
-    whole = model.norm(tokens.mean(dim=1)).tolist()
-    by_part = sum(oracles.cosine(parts[0][u], parts[1][u]) for u in range(3)) / 3
-    expected = (oracles.cosine(whole[0], whole[1]) + by_part) / 2
-    close(a @ b, oracles.tensor(expected))
-
-
-@pytest.mark.parametrize("order", [[0, 1, 2], [1, 2, 0], [2, 0, 1]])
-def test_parts_of_modality_1_are_ordered_by_the_matching(order: list[int]) -> None:
-    """Part u of modality 0 matches part order[u] of modality 1, which therefore stands at place u.
-
-    Cyclic orders are not their own inverse, so the wrong direction does not pass.
-    """
-    model, images = trained_looking(), images_for(2)
-    before = [model.embed(images, kind)[:, 6:].view(2, 3, 6) for kind in (0, 1)]
-    model.correspondence.update(torch.tensor([order]))
-    after = [model.embed(images, kind)[:, 6:].view(2, 3, 6) for kind in (0, 1)]
-    close(after[0], before[0])
-    close(after[1], before[1][:, order])
-
-
-@pytest.mark.parametrize("turn", [[0, 1, 2], [1, 2, 0], [2, 0, 1]])
-def test_matchings_lead_from_modality_0_to_modality_1(turn: list[int]) -> None:
-    """The scorer of modality 1 finds the parts of modality 0 under other names. Both directions of the distillation
-    must agree on which, and the parts then meet at the same places of the embedding."""
-    model = small_cal(dtype=torch.float64).eval()  # at its start, where the parts of an image look at different tokens
-    model.miners[1].load_state_dict(model.miners[0].state_dict())
-    scorer = model.miners[1].scorer
-    with torch.no_grad():
-        scorer.score.weight.copy_(scorer.score.weight.clone()[turn])
-        scorer.score.bias.copy_(scorer.score.bias.clone()[turn])
-    images = images_for(3, 10).repeat(2, 1, 1, 1)
-    labels, modality = torch.tensor([0, 1, 2, 0, 1, 2]), torch.tensor([0, 0, 0, 1, 1, 1])
-    output = model(images, labels, modality)
-    terms = CALLoss()(output, labels, modality)
-    maps = output.own.attention
-    assert float(torch.cdist(maps.detach(), maps.detach())[:, ~torch.eye(3, dtype=torch.bool)].min()) > 1e-3, (
-        "one matching is the best"
-    )
-    # Part v of modality 1 is part turn[v] of modality 0.
-    inverse = invert_matching(torch.tensor([turn]))[0]
-    assert terms.matching[:3].tolist() == [inverse.tolist()] * 3
-    assert terms.matching[3:].tolist() == [turn] * 3
-    model.observe(output, terms, modality)
-    assert model.correspondence.stability() == 1
-    assert model.correspondence.permutation().tolist() == inverse.tolist()
-    close(model.embed(images[:3], 0), model.embed(images[:3], 1))
-
-
-def test_rows_without_partner_are_not_observed() -> None:
-    model, labels, modality = small_cal(), torch.tensor([0, 0]), torch.tensor([0, 0])
-    output = cal_output(labels, modality)._replace(paired=torch.tensor([False, True]))
-    terms = CALLoss()(output, labels, modality)._replace(matching=torch.tensor([[1, 0, 2], [2, 1, 0]]))
-    model.observe(output, terms, modality)
-    assert int(model.correspondence.seen) == 1
-    assert model.correspondence.permutation().tolist() == [2, 1, 0]
-
-
-def test_encode_holds_what_forward_uses() -> None:
-    model, images = trained_looking(), images_for(4)
-    modality = torch.tensor([0, 1, 1, 0])
-    encoded = model.encode(images, modality)
-    own = model.attention.attend(encoded.tokens, encoded.keys, encoded.part_queries)
-    close(own.features, model(images, torch.tensor([0, 0, 1, 1]), modality).own.features)
-    alone = model.encode(images[1:2], 1)
-    for a, b in zip(floats(alone), floats(encoded[1]), strict=True):
-        close(a, b)
-
-
 def test_norm_source_chooses_what_normalises_the_parts() -> None:
     tokens_model, parts_model = trained_looking(), trained_looking(norm_source="parts")
     parts_model.load_state_dict(tokens_model.state_dict())
@@ -309,10 +202,6 @@ def test_the_order_of_rows_does_not_matter() -> None:
     after = CALLoss()(model(images[rows], labels[rows], modality[rows]), labels[rows], modality[rows])
     close(after.total, before.total)
     assert torch.equal(after.matching, before.matching[rows])
-
-
-def test_an_empty_batch_can_be_embedded() -> None:
-    assert trained_looking().embed(images_for(0), 1).shape == (0, 24)
 
 
 def test_same_seed_same_weights_to_the_bit() -> None:

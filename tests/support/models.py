@@ -100,3 +100,18 @@ def clusters(g: int, e: int = 32, seed: int = 0) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
     centres = torch.randn(40, e, generator=generator)
     return normalize(centres[torch.arange(g) % 40] + 0.5 * torch.randn(g, e, generator=generator), dim=1)
+
+
+def trained_looking(**settings: object) -> CAL:
+    """CAL in eval mode with random weights and statistics: scorers differ, and batch norms are not the identity."""
+    model = small_cal(dtype=torch.float64, **settings)
+    randomize(model, 3)
+    generator = torch.Generator().manual_seed(4)
+    for norm in (model.norm, model.part_norm):
+        norm.running_mean.normal_(generator=generator)  # type: ignore[union-attr]
+        norm.running_var.uniform_(0.5, 2, generator=generator)  # type: ignore[union-attr]
+    return model.eval()
+
+
+def images_for(n: int, seed: int = 0) -> Tensor:
+    return torch.randn(n, 3, 16, 8, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)

@@ -236,17 +236,7 @@ def center(own: Sequence[Mat], labels: Sequence[int], modality: Sequence[int], l
 
 def part_center_double_sum(own: Tensor, cross: Tensor, labels: Tensor, modality: Tensor, margin: float) -> float:
     """The design's form: gathered within a modality, separated where m_i >= m_j."""
-    f, g, y, m = own.tolist(), cross.tolist(), labels.tolist(), modality.tolist()
-    n = len(y)
-    centers = [center(f, y, m, y[i], m[i]) for i in range(n)]
-    terms = []
-    for i in range(n):
-        for j in range(n):
-            if y[i] == y[j] and m[i] == m[j]:
-                terms.append(part_distance(g[i], centers[j]))
-            if y[i] != y[j] and m[i] >= m[j]:
-                terms.append(_hinged(centers[i], centers[j], margin))
-    return math.fsum(terms)
+    return math.fsum(part_center_pairs(own, cross, labels, modality, margin).flatten().tolist())
 
 
 def part_center_five_terms(own: Tensor, cross: Tensor, labels: Tensor, modality: Tensor, margin: float) -> float:
