@@ -205,8 +205,7 @@ def test_the_operator_is_sound(weights: Tensor) -> None:
 def test_the_operator_of_the_correspondence_is_sound() -> None:
     correspondence = PartCorrespondence(3, window=5)
     correspondence.update(torch.tensor([[1, 2, 0], [0, 1, 2], [1, 2, 0]]))
-    arguments = (correspondence.history, correspondence.seen)
-    torch.library.opcheck(torch.ops.concordant.most_frequent.default, arguments)
+    torch.library.opcheck(torch.ops.concordant.most_frequent.default, (correspondence.history,))
 
 
 # names and settings --------------------------------------------------------------------------------------------------
@@ -219,7 +218,7 @@ def test_state_keys_are_frozen(name: str) -> None:
 
 
 def test_state_keys_of_the_correspondence_are_frozen() -> None:
-    assert sorted(PartCorrespondence(3).state_dict()) == ["history", "seen"]
+    assert sorted(PartCorrespondence(3).state_dict()) == ["history"]
 
 
 @every_module

@@ -142,7 +142,7 @@ def test_averaged_buffers_are_refused_when_they_are_read(average: Callable[[Tens
     new.update(torch.tensor([[0, 2, 1]] * 4))
     state = {name: average(value.double(), new.state_dict()[name].double()) for name, value in old.state_dict().items()}
     old.load_state_dict(state)
-    with pytest.raises(ValueError, match=r"PartCorrespondence: its buffers must hold matchings.*; got \["):
+    with pytest.raises(ValueError, match=r"PartCorrespondence: its history must hold matchings.*; got \d rows of"):
         old.permutation()
 
 
@@ -153,12 +153,12 @@ def test_an_average_of_the_whole_model_with_its_buffers_is_refused_when_it_embed
     for order in ([2, 0, 1], [1, 2, 0], [2, 0, 1]):
         model.correspondence.update(torch.tensor([order]))
         average.update_parameters(model)
-    with pytest.raises(ValueError, match="averages of weights must leave them out"):
+    with pytest.raises(ValueError, match="averages of weights must leave it out"):
         average.module.correspondence.permutation()
 
 
 def test_what_is_no_permutation_is_refused_when_it_is_read() -> None:
     correspondence = PartCorrespondence(3)
     correspondence.update(torch.tensor([[7, 8, 9]]))
-    with pytest.raises(ValueError, match=r"permutations of the parts.*got \[7, 8, 9\] after 1 matchings"):
+    with pytest.raises(ValueError, match=r"permutations of the parts.*got 1 rows of 1"):
         correspondence.permutation()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from copy import deepcopy
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, cast
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, cast
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -183,17 +183,6 @@ class CAL(nn.Module):
         for miner in self.miners[1:]:
             miner.load_state_dict(self.miners[0].state_dict())
 
-    if TYPE_CHECKING:  # `nn.Module` says Any
-
-        def __call__(
-            self,
-            images: Tensor,
-            labels: Int[Tensor, "n"],
-            modality: Int[Tensor, "n"],
-            *,
-            generator: torch.Generator | None = None,
-        ) -> CALOutput: ...
-
     @checked()
     def forward(
         self,
@@ -224,6 +213,10 @@ class CAL(nn.Module):
             partner_offset=partner - torch.arange(len(partner), device=partner.device),
             paired=paired,
         )
+
+    if TYPE_CHECKING:  # `nn.Module` says Any
+
+        def __call__(self, *args: Any, **kwargs: Any) -> CALOutput: ...
 
     @checked()
     @torch.no_grad()
@@ -325,7 +318,7 @@ class CAL(nn.Module):
         features = refined.features
         if self.protect_attention:
             features = refine(tokens, refined.attention.detach(), refined.part_queries.gates)
-        return cast(Tensor, self.part_classifier(self._normed(features)))
+        return self.part_classifier(self._normed(features))
 
     def _normed(self, features: Float[Tensor, "n p c"]) -> Float[Tensor, "n p c"]:
         """Batch normalisation, with statistics for each part and channel."""

@@ -72,22 +72,21 @@ def invert_matching(matching: Int[Tensor, "b p"]) -> Int[Tensor, "b p"]:
 
 
 @torch.library.custom_op("concordant::most_frequent", mutates_args=())
-def _most_frequent(history: Tensor, seen: Tensor) -> Tensor:
-    """The most frequent row of those seen: its sizes depend on values, so it is an operator of its own."""
-    rows = history[: min(int(seen), len(history))]
-    identity = torch.arange(history.shape[1], device=history.device)
+def _most_frequent(history: Tensor) -> Tensor:
+    """The most frequent row, rows of −1 aside: its sizes depend on values, so it is an operator of its own."""
+    rows, identity = history[(history != -1).any(dim=1)].long(), torch.arange(history.shape[1], device=history.device)
+    if wrong := int((rows.sort(dim=1).values != identity).any(dim=1).sum()):
+        rule = "its history must hold matchings, permutations of the parts; averages of weights must leave it out"
+        raise ValueError(f"PartCorrespondence: {rule}; got {wrong} rows of {len(rows)} that are none")
     if len(rows) == 0:
         return identity
     matchings, counts = torch.unique(rows, dim=0, return_counts=True)
-    best: Tensor = matchings[counts.argmax()].long()
-    if int(seen) < 0 or not torch.equal(best.sort().values, identity):
-        rule = "its buffers must hold matchings, permutations of the parts; averages of weights must leave them out"
-        raise ValueError(f"PartCorrespondence: {rule}; got {best.tolist()} after {int(seen)} matchings")
-    return best
+    best: Tensor = matchings[counts.argmax()]
+    return best.clone()
 
 
 @_most_frequent.register_fake
-def _(history: Tensor, seen: Tensor) -> Tensor:
+def _(history: Tensor) -> Tensor:
     return history.new_empty(history.shape[1], dtype=torch.int64)
 
 
@@ -98,7 +97,7 @@ class PartCorrespondence(nn.Module):
     lexicographic order; the identity before any has been seen.
 
     Complete matchings are counted (not single edges), over the last `window` of them, for the paper asks for the one
-    that occurs most "as training ends". They are buffers, so M̂ is saved with the model.
+    that occurs most "as training ends". They are a buffer, the newest first, so M̂ is saved with the model.
 
     Args:
         num_parts: `p`.
@@ -106,8 +105,8 @@ class PartCorrespondence(nn.Module):
 
     Shape: update: matching (b, p); permutation: → (p,).
 
-    Raises: ValueError for bad settings, or a matching of another shape or type; and, from `permutation`, where the most
-    frequent matching is no permutation: a wrong one was counted, or an average of weights has taken the buffers along.
+    Raises: ValueError for bad settings, or a matching of another shape or type; and, from `permutation`, where a
+    remembered row is no permutation: a wrong one was counted, or an average of weights has averaged the buffer, too.
 
     Where the paper is silent: when training "ends" (the window) and ties.
 
@@ -120,38 +119,36 @@ class PartCorrespondence(nn.Module):
     """
 
     history: Tensor
-    seen: Tensor
 
     def __init__(self, num_parts: int, *, window: int = 8192, device: torch.device | str | None = None) -> None:
         super().__init__()
         self.num_parts, self.window = as_sizes("PartCorrespondence", num_parts=num_parts, window=window)
-        self.register_buffer("history", torch.zeros(self.window, self.num_parts, dtype=torch.int32, device=device))
-        self.register_buffer("seen", torch.zeros((), dtype=torch.int64, device=device))
+        history = torch.full((self.window, self.num_parts), -1, dtype=torch.int32, device=device)
+        self.register_buffer("history", history)
 
     def reset_parameters(self) -> None:
         """Forget every matching."""
-        self.history.zero_()
-        self.seen.zero_()
+        self.history.fill_(-1)
 
     @checked(p="num_parts")
     @torch.no_grad()
     def update(self, matching: Int[Tensor, "b p"]) -> None:
         """Remember a batch of matchings, the oldest making room for the newest."""
-        recent = matching[-self.window :].to(self.history.dtype)
-        skipped = len(matching) - recent.shape[0]
-        slots = (self.seen + skipped + torch.arange(recent.shape[0], device=recent.device)) % self.window
-        self.history.index_copy_(0, slots, recent)
-        self.seen.add_(len(matching))
+        self.history.copy_(torch.cat([matching.flip(0).to(self.history.dtype), self.history])[: self.window])
+
+    @property
+    def seen(self) -> Int[Tensor, ""]:
+        """How many matchings are remembered: the first rows of `history`."""
+        return (self.history != -1).any(dim=1).sum()
 
     def permutation(self) -> Int[Tensor, "p"]:
         """M̂: part u of modality 0 matches part `permutation()[u]` of modality 1."""
-        permutation: Tensor = torch.ops.concordant.most_frequent(self.history, self.seen)
+        permutation: Tensor = torch.ops.concordant.most_frequent(self.history)
         return permutation
 
     def stability(self) -> float:
         """The share of the remembered matchings that are M̂; 0 before any has been seen."""
-        rows = self.history[: min(int(self.seen), self.window)]
-        return float((rows == self.permutation()).all(dim=1).sum()) / max(len(rows), 1)
+        return float((self.history == self.permutation()).all(dim=1).sum() / self.seen.clamp_min(1))
 
     def extra_repr(self) -> str:
         return f"{self.num_parts}, window={self.window}"

@@ -22,7 +22,7 @@ CASES: dict[str, Case] = {
         + ("attention.gate_mlp.2.weight", "attention.part_mlp.0.bias", "attention.part_mlp.0.weight")
         + ("attention.part_mlp.2.bias", "attention.part_mlp.2.weight", "attention.token_mlp.0.bias")
         + ("attention.token_mlp.0.weight", "attention.token_mlp.2.bias", "attention.token_mlp.2.weight")
-        + ("backbone.bias", "backbone.weight", "classifier.weight", "correspondence.history", "correspondence.seen")
+        + ("backbone.bias", "backbone.weight", "classifier.weight", "correspondence.history")
         + ("mined_classifier.bias", "mined_classifier.weight")
         + tuple(
             f"miners.{modality}.scorer.{layer}.{what}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -116,6 +116,10 @@ class TopKAggregator(nn.Module):
     def forward(self, tokens: Float[Tensor, "b t c"], scores: Float[Tensor, "b p t"]) -> MinedParts:
         selection = select_top_k(scores, self.alpha)
         return MinedParts(aggregate_tokens(tokens, selection), selection)
+
+    if TYPE_CHECKING:  # `nn.Module` says Any
+
+        def __call__(self, *args: Any, **kwargs: Any) -> MinedParts: ...
 
     def extra_repr(self) -> str:
         return f"alpha={self.alpha}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -103,15 +103,6 @@ class PartAttention(nn.Module):
     0.5
     """
 
-    if TYPE_CHECKING:  # `nn.Module` says Any
-
-        def __call__(
-            self,
-            tokens: Float[Tensor, "b t c"],
-            parts: Float[Tensor, "b p c"],
-            norm_source: Float[Tensor, "b s c"] | None = None,
-        ) -> Refined: ...
-
     @checked()
     def forward(
         self,
@@ -120,6 +111,10 @@ class PartAttention(nn.Module):
         norm_source: Float[Tensor, "b s c"] | None = None,
     ) -> Refined:
         return self.attend(tokens, self.encode_tokens(tokens), self.encode_parts(parts, norm_source))
+
+    if TYPE_CHECKING:  # `nn.Module` says Any
+
+        def __call__(self, *args: Any, **kwargs: Any) -> Refined: ...
 
     def encode_tokens(self, tokens: Float[Tensor, "b t c"]) -> Float[Tensor, "b t d"]:
         """Keys T̂."""

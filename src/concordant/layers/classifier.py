@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Float
@@ -84,6 +85,10 @@ class PartClassifier(nn.Module):
     @checked(p="num_parts", c="channels")
     def forward(self, features: Float[Tensor, "b p c"]) -> Float[Tensor, "b p k"]:
         return classify_parts(features, self.weight, self.bias)
+
+    if TYPE_CHECKING:  # `nn.Module` says Any
+
+        def __call__(self, *args: Any, **kwargs: Any) -> Float[Tensor, "b p k"]: ...
 
     def extra_repr(self) -> str:
         return f"{self.channels}, {self.num_parts}, {self.num_classes}, bias={self.bias is not None}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import torch
 from einops import rearrange
 from jaxtyping import Float
@@ -87,6 +89,10 @@ class PartMiner(nn.Module):
         mined: MinedParts = self.aggregator(to_tokens(feature_map), scores)
         return mined
 
+    if TYPE_CHECKING:  # `nn.Module` says Any
+
+        def __call__(self, *args: Any, **kwargs: Any) -> MinedParts: ...
+
 
 class LearnableParts(nn.Module):
     """Part queries that are parameters, the same for every image: an ablation of `PartMiner`.
@@ -134,6 +140,10 @@ class LearnableParts(nn.Module):
         selection = feature_map.new_full((b, self.num_parts, h * w), 1 / max(h * w, 1))
         return MinedParts(self.parts.to(feature_map.dtype).expand(b, -1, -1), selection)
 
+    if TYPE_CHECKING:  # `nn.Module` says Any
+
+        def __call__(self, *args: Any, **kwargs: Any) -> MinedParts: ...
+
     def extra_repr(self) -> str:
         return f"{self.channels}, {self.num_parts}"
 
@@ -173,6 +183,10 @@ class HorizontalParts(nn.Module):
         shares = stripes / ((last - first) * max(w, 1)).clamp_min(1)[:, None]
         selection = shares[:, :, None].expand(b, p, h, w).flatten(2)
         return MinedParts(aggregate_tokens(to_tokens(feature_map), selection), selection)
+
+    if TYPE_CHECKING:  # `nn.Module` says Any
+
+        def __call__(self, *args: Any, **kwargs: Any) -> MinedParts: ...
 
     def extra_repr(self) -> str:
         return f"{self.num_parts}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -99,6 +99,10 @@ class PartScorer(nn.Module):
                 pooled, reached = F.max_pool2d(pooled, 3, stride=1, padding=1), reached + 2
             hidden.append(F.relu(reduce(pooled)))
         return part_scores(self.score(torch.cat(hidden, dim=1)))
+
+    if TYPE_CHECKING:  # `nn.Module` says Any
+
+        def __call__(self, *args: Any, **kwargs: Any) -> Float[Tensor, "b p t"]: ...
 
     def extra_repr(self) -> str:
         sizes = f"{self.channels}, {self.num_parts}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from jaxtyping import Float, Int
@@ -157,10 +157,6 @@ class CALLoss(nn.Module):
             diversity=DiversityLoss(reduction="sum"),
         )
 
-    if TYPE_CHECKING:  # `nn.Module` says Any
-
-        def __call__(self, output: CALOutput, labels: Int[Tensor, "n"], modality: Int[Tensor, "n"]) -> LossTerms: ...
-
     @checked()
     def forward(self, output: CALOutput, labels: Int[Tensor, "n"], modality: Int[Tensor, "n"]) -> LossTerms:
         check_shapes("CALLoss", logits=(output.logits, "n k"), labels=(labels, "n"))
@@ -191,6 +187,10 @@ class CALLoss(nn.Module):
             }
             total = torch.stack([self.weights[name] * term for name, term in terms.items()]).sum()
         return LossTerms(total=total, matching=distilled.matching, **terms)
+
+    if TYPE_CHECKING:  # `nn.Module` says Any
+
+        def __call__(self, *args: Any, **kwargs: Any) -> LossTerms: ...
 
     def extra_repr(self) -> str:
         weights = ", ".join(f"{name}={weight}" for name, weight in self.weights.items() if name != "id")

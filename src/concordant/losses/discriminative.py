@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -85,6 +87,10 @@ class DiscriminativeLoss(nn.Module):
 
     def forward(self, logits: Float[Tensor, "b p k"], labels: Int[Tensor, "b"]) -> Tensor:
         return discriminative_loss(logits, labels, label_smoothing=self.label_smoothing, reduction=self.reduction)
+
+    if TYPE_CHECKING:  # `nn.Module` says Any
+
+        def __call__(self, *args: Any, **kwargs: Any) -> Tensor: ...
 
     def extra_repr(self) -> str:
         return f"label_smoothing={self.label_smoothing}, reduction={self.reduction!r}"

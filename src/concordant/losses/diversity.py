@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -68,6 +70,10 @@ class DiversityLoss(nn.Module):
 
     def forward(self, maps: Float[Tensor, "b p t"]) -> Tensor:
         return diversity_loss(maps, cosine=self.cosine, reduction=self.reduction)
+
+    if TYPE_CHECKING:  # `nn.Module` says Any
+
+        def __call__(self, *args: Any, **kwargs: Any) -> Tensor: ...
 
     def extra_repr(self) -> str:
         return f"cosine={self.cosine}, reduction={self.reduction!r}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
@@ -93,6 +95,10 @@ class HeteroCenterLoss(nn.Module):
 
     def forward(self, features: Float[Tensor, "n p c"], labels: Int[Tensor, "n"], modality: Int[Tensor, "n"]) -> Tensor:
         return hetero_center_loss(features, labels, modality, l2_normalize=self.l2_normalize, reduction=self.reduction)
+
+    if TYPE_CHECKING:  # `nn.Module` says Any
+
+        def __call__(self, *args: Any, **kwargs: Any) -> Tensor: ...
 
     def extra_repr(self) -> str:
         return f"l2_normalize={self.l2_normalize}, reduction={self.reduction!r}"

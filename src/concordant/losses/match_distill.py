@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
@@ -137,6 +137,10 @@ class MatchDistill(nn.Module):
             detach_cross=self.detach_cross,
             reduction=self.reduction,
         )
+
+    if TYPE_CHECKING:  # `nn.Module` says Any
+
+        def __call__(self, *args: Any, **kwargs: Any) -> Distilled: ...
 
     def extra_repr(self) -> str:
         return f"cosine={self.cosine}, detach_cross={self.detach_cross}, reduction={self.reduction!r}"

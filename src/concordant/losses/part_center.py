@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
@@ -137,6 +139,10 @@ class PartCenterLoss(nn.Module):
         return part_center_loss(
             own, cross, labels, modality, margin=self.margin, l2_normalize=self.l2_normalize, reduction=self.reduction
         )
+
+    if TYPE_CHECKING:  # `nn.Module` says Any
+
+        def __call__(self, *args: Any, **kwargs: Any) -> Tensor: ...
 
     def extra_repr(self) -> str:
         return f"margin={self.margin}, l2_normalize={self.l2_normalize}, reduction={self.reduction!r}"

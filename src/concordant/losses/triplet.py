@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
@@ -89,6 +91,10 @@ class WeightedTripletLoss(nn.Module):
 
     def forward(self, features: Float[Tensor, "n c"], labels: Int[Tensor, "n"]) -> Tensor:
         return weighted_triplet_loss(features, labels, reduction=self.reduction)
+
+    if TYPE_CHECKING:  # `nn.Module` says Any
+
+        def __call__(self, *args: Any, **kwargs: Any) -> Tensor: ...
 
     def extra_repr(self) -> str:
         return f"reduction={self.reduction!r}"
