@@ -28,13 +28,13 @@ def features(*shape: int) -> torch.Tensor:
 
 @pytest.mark.parametrize(("parts", "channels"), [(1, 2048), (6, 256)])
 def test_part_center_loss(measure, parts: int, channels: int) -> None:
-    loss, inputs = PartCenterLoss(0.7, normalize=True), [features(128, parts, channels) for _ in range(2)]
+    loss, inputs = PartCenterLoss(margin=0.7, l2_normalize=True), [features(128, parts, channels) for _ in range(2)]
     row, shape = (text.format(parts, channels) for text in (PART_CENTER, PART_CENTER_SHAPE))
     measure(row, "ours", step, loss, *inputs, LABELS, MODALITY, shape=shape, rounds=30, threads=1)
 
 
 def test_part_center_loss_forward(measure) -> None:
-    loss, inputs = PartCenterLoss(0.7, normalize=True), [features(128, 1, 2048) for _ in range(2)]
+    loss, inputs = PartCenterLoss(margin=0.7, l2_normalize=True), [features(128, 1, 2048) for _ in range(2)]
     row, shape = PART_CENTER.format(1, 2048), "n 128, p 1, c 2048, forward"
     measure(f"{row}, forward", "ours", loss, *inputs, LABELS, MODALITY, shape=shape, rounds=30, threads=1)
 

@@ -43,7 +43,6 @@ class Batches:
             items,
             settings.data.identities,
             settings.data.images,
-            batches=settings.optim.steps * settings.optim.accumulate,
             seed=settings.seed,
             rank=self.rank,
             world_size=accelerator.num_processes,

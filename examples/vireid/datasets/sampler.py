@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -29,7 +27,6 @@ class CrossModalSampler:
         items: the training images.
         identities: P, in all processes together.
         images: K, in each modality.
-        batches: how many batches `iter` gives and `len` tells; `batch(i)` knows no end.
         seed: not negative.
         rank, world_size: this process, and how many there are.
 
@@ -37,19 +34,18 @@ class CrossModalSampler:
         ValueError: for settings that no batch can satisfy.
 
     Example:
-        >>> for rows in CrossModalSampler(items, 8, 4, batches=400, seed=0):  # doctest: +SKIP
-        ...     labels, modality = items.labels[rows], items.modality[rows]
+        >>> rows = CrossModalSampler(items, 8, 4, seed=0).batch(17)  # doctest: +SKIP
+        >>> labels, modality = items.labels[rows], items.modality[rows]  # doctest: +SKIP
     """
 
     def __init__(
-        self, items: Items, identities: int, images: int, *, batches: int, seed: int, rank: int = 0, world_size: int = 1
+        self, items: Items, identities: int, images: int, *, seed: int, rank: int = 0, world_size: int = 1
     ) -> None:
         for name, value in {"identities": identities, "images": images, "world_size": world_size}.items():
             if value < 1:
                 raise ValueError(f"CrossModalSampler: `{name}` must be at least 1; got {value}")
-        for name, value in {"batches": batches, "seed": seed}.items():
-            if value < 0:
-                raise ValueError(f"CrossModalSampler: `{name}` must not be negative; got {value}")
+        if seed < 0:
+            raise ValueError(f"CrossModalSampler: `seed` must not be negative; got {seed}")
         if not 0 <= rank < world_size:
             raise ValueError(f"CrossModalSampler: `rank` must be 0 .. world_size-1 = {world_size - 1}; got {rank}")
         if identities % world_size:
@@ -65,14 +61,8 @@ class CrossModalSampler:
                 f"as have images in both modalities; got {identities}"
             )
         self.identities, self.images, self.seed = identities, images, seed
-        self.batches, self.rank, self.world_size = batches, rank, world_size
+        self.rank, self.world_size = rank, world_size
         self._rows = {VISIBLE: [visible[label] for label in both], INFRARED: [infrared[label] for label in both]}
-
-    def __len__(self) -> int:
-        return self.batches
-
-    def __iter__(self) -> Iterator[NDArray[np.int64]]:
-        return self.start_at(0)
 
     @property
     def share(self) -> NDArray[np.int64]:
@@ -80,10 +70,6 @@ class CrossModalSampler:
         places = np.arange(2 * self.identities * self.images).reshape(2, self.identities, self.images)
         own = self.identities // self.world_size
         return places[:, self.rank * own : (self.rank + 1) * own].reshape(-1)
-
-    def start_at(self, index: int) -> Iterator[NDArray[np.int64]]:
-        """Batches `index` .. `len(self)` - 1: what a resumed run has still to see."""
-        return (self.batch(i) for i in range(index, self.batches))
 
     def batch(self, index: int) -> NDArray[np.int64]:
         """Rows [2 · P/world_size · K] of batch `index`, any number from 0."""

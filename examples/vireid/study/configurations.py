@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from vireid.config import SysuSettings
 from vireid.study.benchmark import BASE, settings_of
 
 Study = Literal["comparison", "sensitivity", "metrics", "budget", "protection"]
-STUDIES = get_args(Study)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -28,9 +29,9 @@ from vireid.study.configurations import (
     COMPARISON,
     CONTRASTS,
     FULL,
-    STUDIES,
     SWEEPS,
     Configuration,
+    Study,
     base_value,
     configurations,
 )
@@ -49,6 +50,7 @@ from vireid.study.summary import (
     tables,
 )
 
+STUDIES = get_args(Study)
 TINY = RenderConfig(
     train_identities=8, val_identities=4, test_identities=4, train_visible=1, train_infrared=2, test_visible=1,
     test_infrared=1, seed=3,
