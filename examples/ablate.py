@@ -1,4 +1,4 @@
-"""Test the source's claims: train every configuration over several seeds on the rendered benchmark, and compare.
+"""Test the paper's claims: train every configuration over several seeds on the rendered benchmark, and compare.
 
     python examples/ablate.py --list                        # the configurations, and which claim each tests
     python examples/ablate.py                               # all of the comparison, three seeds
@@ -32,7 +32,7 @@ from vireid.study.configurations import Configuration, Study, configurations
 @dataclass(frozen=True)
 class Options:
     study: Study = "comparison"
-    """comparison: one claim of the source each, on test. sensitivity: one setting at a time. metrics: each metric loss
+    """comparison: one claim of the paper each, on test. sensitivity: one setting at a time. metrics: each metric loss
     at three weights. budget: the baseline and CAL by how long they train. protection: whether the identity loss on
     refined parts reaches attention maps."""
     only: tuple[str, ...] = ()

@@ -6,7 +6,7 @@ Training a re-identification network from scratch takes longer than a demonstrat
 ImageNet weights; on rendered people, from these. The backbone learns to read what people wear (hair, garments and
 their patterns, shoes, bag, build) from pictures of both modalities through one stem. It never sees an identity label,
 nor anybody of a rendered data set: the people come from a stream of random numbers of their own. It is in-domain
-supervision all the same: figures that start from these weights say nothing about real pictures.
+supervision all the same: results that start from these weights say nothing about real pictures.
 
 Takes about 20 minutes on two cores, and 0.7 GB of disk under --cache. The same seed gives the same weights on the same
 machine. The model card beside the weights (README.md) is written by this script, too.

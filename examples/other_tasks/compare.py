@@ -69,7 +69,7 @@ def compare(
 ) -> tuple[dict[str, Tensor], nn.Module, Views]:
     """Train both on the same views, seed by seed, and print the table.
 
-    Returns the figures of each method [seeds 3], and the last seed's parts and test views, to be drawn.
+    Returns the results of each method [seeds 3], and the last seed's parts and test views, to be drawn.
     """
     console, figures, seconds = Console(), {}, {}
     for seed in range(options.seeds):

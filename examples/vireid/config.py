@@ -98,8 +98,8 @@ class ModelSettings:
     norm_source: Literal["tokens", "parts"] = "tokens"
     """Whose statistics normalise the parts in TSAA."""
     protect_attention: bool = True
-    """Keep the identity loss's gradient from the attention maps. `CAL` does not by default; beside triplet losses it is
-    as good, and the maps are sharper: see docs/evidence.md."""
+    """Keep the identity loss's gradient from the attention maps. Beside triplet losses it is as good, and the maps are
+    sharper: see docs/evidence.md."""
 
     def __post_init__(self) -> None:
         _check(self, "parts", self.parts >= 1, "be at least 1")
@@ -155,8 +155,7 @@ class LossSettings:
     div: float = 0.5
     """λ4."""
     attention_div: float = 0.5
-    """Diversity of the attention maps (not in the source). Less than `CALLoss` has, as `protect_attention` keeps from
-    them what would make them alike."""
+    """Diversity of the attention maps: our addition."""
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ class Trial(NamedTuple):
 
 
 class Task(NamedTuple):
-    """A named evaluation, whose figures are the mean over its trials."""
+    """A named evaluation, whose results are the mean over its trials."""
 
     trial: Callable[[int], Trial]
     """The trial of a number from 0."""
@@ -75,7 +75,7 @@ class DataSet(ABC):
     @property
     @abstractmethod
     def reading(self) -> dict[str, str]:
-        """Which of the protocol's variants the figures are of; metrics.json has it beside them."""
+        """Which of the protocol's variants the results are of; metrics.json has it beside them."""
 
     @property
     def split(self) -> dict[str, str]:
@@ -84,7 +84,7 @@ class DataSet(ABC):
 
     @abstractmethod
     def title(self, trials: int) -> str:
-        """What stands over a table of figures that are means over so many trials: the data set and the reading."""
+        """What stands over a table of results that are means over so many trials: the data set and the reading."""
 
     @abstractmethod
     def published(self) -> list[Count]:

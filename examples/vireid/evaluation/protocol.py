@@ -1,4 +1,4 @@
-"""Evaluation: every task of a data set, each the mean of its trials' figures."""
+"""Evaluation: every task of a data set, each the mean of its trials' results."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from vireid.evaluation.similarity import Similarity
 
 FIGURES = ("rank1", "rank10", "rank20", "mAP", "mINP")
 OPTIONS = ("flip", "rerank", "flip+rerank")
-"""What figures with test-time options go by in metrics.json."""
+"""The names of results with test-time options in metrics.json."""
 
 
 class Results(dict[str, dict[str, float]]):
     """`{"all_single": {"rank1": …, "rank10": …, "rank20": …, "mAP": …, "mINP": …}, …}` in percent, the trials' mean.
 
-    `std` has the same keys: the standard deviation over the trials; `title` says what the figures are of.
+    `std` has the same keys: the standard deviation over the trials; `title` says what the results are of.
     """
 
     def __init__(self, scores: Mapping[str, ArrayLike], title: str) -> None:
@@ -43,7 +43,7 @@ def evaluate(
         similarity: of given queries with a given gallery: `cosine(embeddings, data.test)`, `reranked(…)`, or any
             function (rows [q], rows [g]) -> [q g], higher is nearer: target-aware retrieval, say.
         tasks: some of the data set's, by name; all unless given.
-        trials: how many trials of each task; figures to publish take all.
+        trials: how many trials of each task; results to publish take all.
 
     Raises:
         ValueError: for bad settings or similarities, or where no query has a true match.
@@ -103,7 +103,7 @@ def table(results: Results, options: Mapping[str, Results] | None = None) -> Tab
 
 
 def as_metrics(results: Results, options: dict[str, Results]) -> dict[str, Any]:
-    """The figures as metrics.json has them: plain ones by task, those of options by the options' names."""
+    """The results as metrics.json has them: plain ones by task, those of options by the options' names."""
     return dict(results) | {"std": results.std} | {name: {**some, "std": some.std} for name, some in options.items()}
 
 

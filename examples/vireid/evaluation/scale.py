@@ -115,7 +115,7 @@ def measured(work: Callable[[], T]) -> tuple[T, float]:
 def figures_of(
     way: str, index: EmbeddingIndex, built: float, found: Found, truth: Found, seconds: float
 ) -> dict[str, Any]:
-    """The figures of one way to search: shares of `truth` in percent, times and the index's size."""
+    """The results of one way to search: shares of `truth` in percent, times and the index's size."""
     common = (found.rows[:, :, None] == truth.rows[:, None, :]).any(dim=1)
     nearest = found.rows == truth.rows[:, :1]
     return {

@@ -66,7 +66,7 @@ def compare(
 
 
 def score(name: str, data: DataSet, way: Callable[[], Similarity]) -> dict[str, float]:
-    """The figures of one way, the seconds that its comparisons took, and the ms of each query in each gallery."""
+    """The results of one way, the seconds that its comparisons took, and the ms of each query in each gallery."""
     start = time.perf_counter()
     similarity = way()
     seconds, queries = time.perf_counter() - start, 0

@@ -1,1 +1,1 @@
-"""Every claim of the source as a change to one setting of CAL, trained over several seeds and compared."""
+"""Every claim of the paper as a change to one setting of CAL, trained over several seeds and compared."""

@@ -22,8 +22,9 @@ BASE = replace(
     model=replace(DEMO.model, protect_attention=False),
     loss=replace(DEMO.loss, triplet=0.0, part_triplet=0.0, attention_div=1.5),
 )
-"""CAL with the source's objective: no triplet loss beside it. The study `protection` chose what reaches attention maps
-and what holds them apart; other settings are the demo's, and validation found none that is clearly better."""
+"""CAL with the paper's objective: no triplet loss beside it. The four settings that differ from the default recipe are
+those of docs/evidence.md: the study `protection` chose what reaches attention maps and what holds them apart.
+Validation found no other setting that is clearly better."""
 
 
 def settings_of(changes: dict[str, object], *, base: SysuSettings = BASE) -> SysuSettings:

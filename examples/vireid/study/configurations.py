@@ -1,4 +1,4 @@
-"""The configurations: what each changes in full CAL, and which claim of the source it tests."""
+"""The configurations: what each changes in full CAL, and which claim of the paper it tests."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Configuration:
 
     name: str
     claim: str = ""
-    """Of the source, or the question that this answers."""
+    """Of the paper, or the question that this answers."""
     changes: dict[str, Any] = field(default_factory=dict)
     """Settings by their dotted names."""
     target_aware: bool = False
@@ -28,7 +28,7 @@ class Configuration:
         return settings_of(self.changes)
 
 
-FULL = Configuration("CAL", "the whole, with the source's objective and diversity of attention maps", target_aware=True)
+FULL = Configuration("CAL", "the whole, with the paper's objective and diversity of attention maps", target_aware=True)
 
 PLAIN = {
     "model.norm_source": "parts",
@@ -36,7 +36,7 @@ PLAIN = {
     "loss.l2_normalize": False,
     "loss.cosine": False,
 }
-"""What is ours, left out: see "What is ours" in docs/paper.md."""
+"""Our additions, left out: see docs/paper.md."""
 TRIPLETS = {"loss.triplet": 1.0, "loss.part_triplet": 4.0}
 GLOBAL = {"method": "global"}
 BASELINE = Configuration("identity + triplet", "the field's usual baseline", GLOBAL | {"loss.triplet": 1.0})
@@ -44,8 +44,8 @@ BASELINE = Configuration("identity + triplet", "the field's usual baseline", GLO
 # What stands in L_pcl's place has the weight that the study `metrics` found best for it.
 COMPARISON = (
     FULL,
-    Configuration("plain equations", "the source's equations to the letter", PLAIN),
-    Configuration("CAL + triplets", "ours: the demo's triplet losses beside the source's objective", TRIPLETS),
+    Configuration("plain equations", "the paper's equations to the letter", PLAIN),
+    Configuration("CAL + triplets", "our addition: the demo's triplet losses beside the paper's objective", TRIPLETS),
     Configuration("identity", "parts beat a global feature (identity loss alone)", GLOBAL),
     BASELINE,
     Configuration(
@@ -57,13 +57,13 @@ COMPARISON = (
     Configuration("stripes", "mined parts beat horizontal partition", {"model.queries": "stripes"}),
     Configuration(
         "learnable",
-        "mined parts beat learnable vectors (which have not the scale of tokens, hence the seed's own statistics)",
+        "mined parts beat learnable vectors (which have not the scale of tokens, hence the paper's own statistics)",
         {"model.queries": "learnable", "model.norm_source": "parts"},
     ),
     Configuration("no L_dis", "L_dis helps", {"loss.dis": 0.0}),
     Configuration("no L_div", "L_div helps", {"loss.div": 0.0}),
     Configuration("no L_dis, no L_div", "both help", {"loss.dis": 0.0, "loss.div": 0.0}),
-    Configuration("no attention diversity", "ours: diversity of attention maps", {"loss.attention_div": 0.0}),
+    Configuration("no attention diversity", "our addition: diversity of attention maps", {"loss.attention_div": 0.0}),
     Configuration(
         "no diversity", "neither L_div nor that of attention maps", {"loss.div": 0.0, "loss.attention_div": 0.0}
     ),
@@ -71,8 +71,8 @@ COMPARISON = (
     Configuration("dot product", "TSAA beats dot-product attention", {"model.attention": "dot-product"}),
     Configuration("no channel gate", "query-guided channel attention helps", {"model.channel_gate": False}),
     Configuration("no IN", "instance normalisation helps", {"model.instance_norm": False}),
-    Configuration("IN over parts", "the seed's statistics T_P, not the tokens'", {"model.norm_source": "parts"}),
-    Configuration("protected", "ours: identity loss kept from attention maps", {"model.protect_attention": True}),
+    Configuration("IN over parts", "the paper's statistics T_P, not the tokens'", {"model.norm_source": "parts"}),
+    Configuration("protected", "our addition: attention maps take no identity loss", {"model.protect_attention": True}),
     Configuration("no L_pcl", "L_pcl helps", {"loss.pcl": 0.0}),
     Configuration(
         "triplet for L_pcl", "L_pcl beats the hard triplet loss", {"loss.metric": "triplet", "loss.pcl": 3.0}

@@ -37,7 +37,7 @@ def finish(
 
 
 def overview(scores: list[Scores]) -> Table:
-    """The figures that are compared, for a terminal; tables.md has the rest."""
+    """The results that are compared, for a terminal; tables.md has the rest."""
     runs, measure = by_configuration(scores), MEASURES["mAP"]
     reference = next(iter(runs.values()))
     table = Table("", title=f"distilled retrieval of {scores[0]['scored']} people, %", box=SIMPLE, padding=0)
@@ -93,7 +93,7 @@ def sweep(runs: Mapping[str, Runs], base: Runs, name: str, measure: Measure) -> 
 
 
 def describe(threads: int) -> dict[str, object]:
-    """Where and when the figures were made."""
+    """Where and when the results were made."""
     packages = ("torch", "timm", "numpy", "concordant")
     return {
         "date": time.strftime("%Y-%m-%d"),

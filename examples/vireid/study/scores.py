@@ -29,7 +29,7 @@ TASK = "all_single"
 def score(
     model: CAL | GlobalBaseline, data: Sysu, images: Images, *, with_target_aware: bool, device: torch.device
 ) -> dict[str, Any]:
-    """The figures of `TASK` by way of retrieval; of CAL, its attention, M̂ and what its parts stand for, too.
+    """The results of `TASK` by way of retrieval; of CAL, its attention, M̂ and what its parts stand for, too.
 
     distilled       the whole embedding, which is what is compared between configurations.
     global, parts   either half of it alone.

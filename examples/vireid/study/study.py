@@ -70,7 +70,7 @@ def jobs_of(
 
 
 def perform(job: Job, threads: int) -> None:
-    """Train and score one run, or go on with it; its figures are in its directory's scores.json."""
+    """Train and score one run, or go on with it; its results are in its directory's scores.json."""
     torch.set_num_threads(threads)
     settings = replace(job.settings, resume=(job.settings.out / RECORD).exists())
     data = read(settings)

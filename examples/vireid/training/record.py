@@ -1,4 +1,4 @@
-"""What a run writes down: its settings and surroundings once, its figures at every step."""
+"""What a run writes down: its settings and surroundings once, its numbers at each step."""
 
 from __future__ import annotations
 
