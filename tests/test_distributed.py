@@ -67,6 +67,7 @@ def test_a_training_step_of_two_is_that_of_one(one: Results, two: list[Results])
             close((first[name] + second[name]) / 2, value)
 
 
+@pytest.mark.skipif(not worker.SHARDS, reason="FSDP2 of torch 2.6 does not run on a CPU")
 def test_a_sharded_model_trains_embeds_and_compares_as_a_plain_one(one: Results, two: list[Results]) -> None:
     """FSDP2: losses over all processes count each row twice here, which leaves means as they are."""
     for rank in (0, 1):

@@ -156,12 +156,12 @@ def test_the_wheel_is_typed_and_whole(tmp_path: Path) -> None:
         for line in metadata.splitlines()
         if line.startswith("Requires-Dist") and "extra ==" not in line
     }
-    assert required == {"torch", "einops", "scipy", "typing-extensions", "jaxtyping"}
+    assert required == {"torch", "einops", "scipy", "jaxtyping"}
 
 
 def test_src_depends_on_what_it_says() -> None:
     """NumPy comes with SciPy but is no dependency of ours; examples stand on the library, never the reverse."""
-    allowed = {"torch", "einops", "scipy", "typing_extensions", "jaxtyping", "concordant", *sys.stdlib_module_names}
+    allowed = {"torch", "einops", "scipy", "jaxtyping", "concordant", *sys.stdlib_module_names}
     for path in SOURCES:
         foreign = {name.split(".")[0] for name in imports(path)} - allowed
         assert foreign == set(), path.name

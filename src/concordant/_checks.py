@@ -10,17 +10,18 @@ from math import isfinite
 from numbers import Real
 from typing import Any, ParamSpec, TypeVar, get_args, get_type_hints
 
-from jaxtyping import AbstractArray, Bool, Float, Int
+from jaxtyping import AbstractArray
 from torch import Tensor
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_KINDS: dict[Any, tuple[str, Callable[[Tensor], bool]]] = {
-    Float: ("floating point", lambda tensor: tensor.is_floating_point()),
-    Int: ("of an integer type", lambda tensor: not (tensor.is_floating_point() or tensor.is_complex())),
-    Bool: ("boolean", lambda tensor: str(tensor.dtype) == "torch.bool"),
+_KINDS: dict[str, tuple[str, Callable[[Tensor], bool]]] = {
+    "float32": ("floating point", lambda tensor: tensor.is_floating_point()),
+    "int32": ("of an integer type", lambda tensor: not (tensor.is_floating_point() or tensor.is_complex())),
+    "bool": ("boolean", lambda tensor: str(tensor.dtype) == "torch.bool"),
 }
+"""What an annotation asks for, by a type that no other kind of annotation takes: every jaxtyping lists those."""
 
 
 def require(condition: bool, who: str, rule: str, got: object) -> None:
@@ -49,7 +50,8 @@ def checked(**letters: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
             for hint in options:
                 if isinstance(hint, type) and issubclass(hint, AbstractArray):
                     others = tuple(option for option in options if option is not hint)
-                    shapes.append((index, name, hint.dim_str, *_KINDS[hint.dtype], others))
+                    kind, holds = next(what for dtype, what in _KINDS.items() if dtype in hint.dtypes)
+                    shapes.append((index, name, hint.dim_str, kind, holds, others))
 
         @wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> R:

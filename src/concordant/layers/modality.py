@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import torch
 from jaxtyping import Bool, Int
@@ -110,8 +109,8 @@ def draw_partners(
     return torch.where(paired, marks.argmax(dim=1), torch.arange(n, device=device)), paired
 
 
-_STATES: WeakKeyDictionary[torch.Generator, dict[tuple[int, ...], Tensor]] = WeakKeyDictionary()
-"""How each generator stood before it drew for some inputs, by where these lie in memory; the last `_KEPT`."""
+_STATES: dict[tuple[torch.Generator | int, ...], Tensor] = {}
+"""How a generator stood before it drew for some inputs, by itself and where they lie in memory; the last `_KEPT`."""
 _KEPT = 256
 
 
@@ -122,15 +121,15 @@ def _replayed(generator: torch.Generator | None, *inputs: Tensor) -> torch.Gener
     """
     if generator is None or torch.compiler.is_compiling():
         return generator
-    states, key = _STATES.setdefault(generator, {}), tuple(x.data_ptr() for x in inputs)
+    key = (generator, *(x.data_ptr() for x in inputs))
     if torch._C._current_graph_task_id() == -1:  # no backward pass
-        states.pop(key, None)
-        states[key] = generator.get_state()
-        if len(states) > _KEPT:
-            del states[next(iter(states))]
+        _STATES.pop(key, None)
+        _STATES[key] = generator.get_state()
+        if len(_STATES) > _KEPT:
+            del _STATES[next(iter(_STATES))]
         return generator
     rule = "a forward pass that is computed again must be given the tensors of the first, or no `generator`"
-    require(key in states, "draw_partners", rule, "other tensors")
+    require(key in _STATES, "draw_partners", rule, "other tensors")
     again = torch.Generator(generator.device)
-    again.set_state(states[key])
+    again.set_state(_STATES[key])
     return again

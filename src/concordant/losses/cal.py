@@ -161,7 +161,9 @@ class CALLoss(nn.Module):
     def forward(self, output: CALOutput, labels: Int[Tensor, "n"], modality: Int[Tensor, "n"]) -> LossTerms:
         check_shapes("CALLoss", logits=(output.logits, "n k"), labels=(labels, "n"))
         with full_precision(output.logits):
-            own, cross, partner = output.own, output.cross, output.partner
+            own, cross = output.own, output.cross
+            # Not `output.partner`: torch 2.6 compiles no property of a tuple.
+            partner = torch.arange(len(labels), device=labels.device) + output.partner_offset
             distilled: Distilled = self.match_distill(
                 own.attention[partner],
                 cross.attention,
