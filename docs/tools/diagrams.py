@@ -36,7 +36,7 @@ GROUPS = {
     "pairs and rows": ("base", ("matching", "layers.modality", "distributed")),
 }
 """Every module has a place, above all that it imports."""
-BASE = ("_checks", "_precision", "_reduce", "_distance")
+BASE = ("_checks", "_precision", "_reduce", "_distance", "_module")
 NAMES = ("__init__", "functional")
 """They import everything, for its name only."""
 
