@@ -121,7 +121,7 @@ def _replayed(generator: torch.Generator | None, *inputs: Tensor) -> torch.Gener
     """
     if generator is None or torch.compiler.is_compiling():
         return generator
-    key = (generator, *(x.data_ptr() for x in inputs))
+    key: tuple[torch.Generator | int, ...] = (generator, *(x.data_ptr() for x in inputs))
     if torch._C._current_graph_task_id() == -1:  # no backward pass
         _STATES.pop(key, None)
         _STATES[key] = generator.get_state()
