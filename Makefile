@@ -2,11 +2,18 @@
 export NO_MKDOCS_2_WARNING := 1
 PYTHON ?= python3
 VENV := .venv
+OLDEST := .venv-oldest
 BIN := $(VENV)/bin
 RUN := $(BIN)/python
 
+# The oldest Python that is declared, or that is installed.
+OLDEST_PYTHON ?= $(shell for python in python3.10 $(HOME)/.pyenv/versions/3.10.*/bin/python3.10; do \
+	$$python -c '' 2>/dev/null && echo $$python && exit; done; echo $(PYTHON))
+# Tests of the library and not of the trainers or the site, which need more than the library.
+LIBRARY := --ignore=tests/examples --ignore=tests/docs --ignore=tests/support
+
 .DEFAULT_GOAL := help
-.PHONY: help demo baseline untrained test lint docs docs-serve bench weights clean
+.PHONY: help demo baseline untrained test test-oldest lint docs docs-serve bench weights clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 20
@@ -22,6 +29,9 @@ untrained: $(VENV)/.examples  ## the pretrained backbone before it has seen an i
 
 test: $(VENV)/.examples $(VENV)/.dev $(VENV)/.docs  ## the tests
 	OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2
+
+test-oldest: $(OLDEST)/.test  ## the library's own tests on the oldest versions that it declares
+	OMP_NUM_THREADS=1 $(OLDEST)/bin/python -m pytest -n 2 $(LIBRARY)
 
 lint: $(VENV)/.examples $(VENV)/.dev  ## style, and strict types of src/
 	$(BIN)/ruff check .
@@ -53,4 +63,10 @@ $(VENV)/bin/python:
 # One stamp for each extra: an environment is touched only when what it is made from has changed.
 $(VENV)/.%: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[$*]'
+	@touch $@
+
+$(OLDEST)/.test: pyproject.toml constraints-oldest.txt
+	$(OLDEST_PYTHON) -m venv $(OLDEST)
+	$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints-oldest.txt \
+		--editable '.[test]'
 	@touch $@

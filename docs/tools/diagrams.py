@@ -1,7 +1,7 @@
 """The two diagrams of docs/architecture.md: `python docs/tools/diagrams.py` writes docs/images/{data,imports}.svg.
 
-The imports are read from the code. The way of the data is written down here, and tests/test_architecture.py holds it
-against what gradients say. Colours are such that the pictures can be read on a light and on a dark page.
+The imports are read from the code. The flow of the data is written down here, and tests/test_architecture.py compares
+it with gradients. The colours can be read on a light and on a dark page.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ GROUPS = {
         + ("losses.hetero_center", "losses.triplet"),
     ),
     "retrieval": ("retrieval", ("retrieval.similarity", "retrieval.encoded", "retrieval.rerank", "retrieval.metrics")),
-    "attending": (
+    "attention": (
         "model",
         ("layers.tsaa", "layers.dot_product", "layers.instance_norm", "layers.attention", "diagnostics"),
     ),
@@ -36,7 +36,7 @@ GROUPS = {
     "pairs and rows": ("base", ("matching", "layers.modality", "distributed")),
 }
 """Every module has a place, above all that it imports."""
-BASE = ("_checks", "_precision", "_reduce", "_distance")
+BASE = ("_checks", "_precision", "_reduce", "_distance", "_module")
 NAMES = ("__init__", "functional")
 """They import everything, for its name only."""
 
@@ -67,11 +67,11 @@ def own_imports() -> dict[str, set[str]]:
 
 
 def draw_imports(graph: dict[str, set[str]]) -> str:
-    """An arc from each module to each that it imports, always downwards; dots for the three at the bottom of all."""
+    """An arc from each module to each that it imports, always downwards; dots for the private modules."""
     order = [name for _, names in GROUPS.values() for name in names]
     if homeless := sorted(set(order + list(BASE + NAMES)) ^ set(graph)):
         raise ValueError(f"draw_imports: `GROUPS` must have every module and no other; got {', '.join(homeless)} amiss")
-    left, right, row, y = 90, 250, 25, 84
+    left, right, row, y = 110, 270, 25, 84
     places, shapes, labels = {}, [], []
     for title, (kind, names) in GROUPS.items():
         for name in names:
@@ -79,7 +79,7 @@ def draw_imports(graph: dict[str, set[str]]) -> str:
             labels.append(_box(left, y - 10, right - left, 20, kind, [(name, 12, "mono")]))
             y += row
         middle = (places[names[0]] + places[names[-1]]) / 2
-        labels.append(_text(412, middle + 4, title, size=11, anchor="end", colour=LINE))
+        labels.append(_text(454, middle + 4, title, size=11, anchor="end", colour=LINE))
         y += 7
     bottom = y - 10
     for name in order:
@@ -90,22 +90,23 @@ def draw_imports(graph: dict[str, set[str]]) -> str:
             whole = name in GROUPS["the system"][1]
             side, reach = (left, -1) if whole else (right, 1)
             colour = {"losses.cal": "#d98200", "cal": "#2f8fc9"}.get(name, LINE)
-            bend = side + reach * (14 + (86 if whole else 60) * (end - start) / (row * len(order)) * 1.25)
+            width = {"losses.cal": 96, "cal": 86}.get(name, 60)
+            bend = side + reach * (14 + width * (end - start) / (row * len(order)) * 1.25)
             shapes.append(
                 _arrow(f"M{side} {start} C{bend:.0f} {start} {bend:.0f} {end} {side + 3 * reach} {end}", colour)
             )
     for column, base in enumerate(BASE):
-        x = 306 + 20 * column
+        x = 346 + 20 * column
         label = _text(0, 0, base, size=11, family="mono", colour=LINE)
         labels.append(f'<g transform="translate({x + 3} 66) rotate(-50)">{label}</g>')
         ys = [places[name] for name in order if base in graph[name]]
         labels += [f'<circle cx="{x}" cy="{y}" r="4" fill="{LINE}"/>' for y in ys]
-    names = [(", ".join(NAMES), 11, "mono"), ("the names of all below", 11, "sans")]
+    names = [(", ".join(NAMES), 11, "mono"), ("the public names", 11, "sans")]
     top = _box(left - 14, 18, right - left + 28, 40, "base", names)
-    return _svg(420, bottom, "Which module imports which", [*shapes, *labels, top])
+    return _svg(458, bottom, "Which module imports which", [*shapes, *labels, top])
 
 
-# the way of the data -------------------------------------------------------------------------------------------------
+# the flow of the data ------------------------------------------------------------------------------------------------
 
 FLOW = {
     "images": (),
@@ -132,8 +133,8 @@ READS = {
     "attention_div": ("own.attention",),
 }
 """What of `CALOutput` each term of `LossTerms` reads."""
-MAKERS = ("PartMiner", "TSAA.encode_parts", "TSAA.attend", "CAL.encode", "CAL.embed", "CAL.observe", "CALLoss")
-MAKERS += ("LossTerms", "Encoded", "target_aware_similarity", "rank_metrics")
+MAKERS = ("to_tokens", "PartMiner", "TSAA.encode_parts", "TSAA.attend", "CAL.encode", "CAL.embed", "CAL.observe")
+MAKERS += ("CALLoss", "LossTerms", "Encoded", "target_aware_similarity", "rank_metrics")
 """The names of the library that the picture has."""
 
 
@@ -141,13 +142,13 @@ def draw_data() -> str:
     """From images to losses, and to rankings, from top to bottom."""
     mono, sans = "mono", "sans"
     losses = [(f"{term} ← {', '.join(fields)}", 10.5, mono) for term, fields in READS.items()]
-    cross, embed = "cross: on partner j's tokens", "CAL.embed: mean token,"
+    cross, embed = "cross: on partner j's tokens", "CAL.embed → (n, e)"
     boxes = [
         _box(22, 2, 356, 34, "base", [("images (n, …), labels (n), modality (n)", 11, mono)]),
         _box(22, 72, 356, 34, "model", [("feature map X (n, c, h, w)", 12, mono)]),
         _box(160, 142, 218, 40, "model", [("parts P (n, p, c)", 11, mono), ("selection Ŝ (n, p, t)", 11, mono)]),
         f'<rect x="14" y="206" width="372" height="92" rx="8" fill="none" stroke="{LINE}" stroke-dasharray="5 4"/>',
-        _text(24, 290, "CAL.encode → Encoded: once an image", size=11, colour=LINE),
+        _text(24, 290, "CAL.encode → Encoded, computed once per image", size=11, colour=LINE),
         _box(22, 226, 92, 46, "model", [("tokens T", 12, sans), ("(n, t, c)", 11, mono)]),
         _box(132, 226, 92, 46, "model", [("keys T̂", 12, sans), ("(n, t, d)", 11, mono)]),
         _box(242, 226, 136, 46, "model", [("queries P̂, gates", 12, sans), ("(n, p, d) (n, p, c)", 10.5, mono)]),
@@ -157,7 +158,7 @@ def draw_data() -> str:
         _box(208, 336, 170, 46, "model", [(cross, 11, sans), ("(n, p, c) (n, p, t)", 11, mono)]),
         _box(22, 414, 356, 186, "loss", [("CALLoss → LossTerms, in training", 12, sans), *losses]),
         _box(22, 636, 356, 24, "loss", [("M, the matching → CAL.observe → M̂, the order of parts", 11, sans)]),
-        _box(22, 696, 170, 46, "retrieval", [(embed, 11, sans), ("own parts → (n, e)", 11, sans)]),
+        _box(22, 696, 138, 46, "retrieval", [(embed, 11, sans), ("mean token, own parts", 10.5, sans)]),
         _box(208, 696, 170, 46, "retrieval", [("target_aware_similarity", 11, mono), ("(q, g)", 11, mono)]),
         _box(22, 774, 356, 26, "retrieval", [("rank_metrics: CMC, mAP, mINP", 11, sans)]),
     ]
@@ -176,20 +177,20 @@ def draw_data() -> str:
         _arrow("M200 600 V634"),
         _arrow("M22 359 H8 V719 H20"),  # own parts to the embedding
         _arrow("M386 252 H396 V719 H380"),  # what is encoded to the comparison
-        _arrow("M192 719 H206"),
-        _arrow("M107 742 V772"),
+        _arrow("M160 719 H206"),
+        _arrow("M91 742 V772"),
         _arrow("M293 742 V772"),
     ]
     notes = [
         _text(208, 57, "backbone", size=11, colour=LINE),
-        _text(80, 130, "as rows", size=11, colour=LINE),
+        _text(80, 130, "to_tokens", size=11, colour=LINE),
         _text(277, 130, "PartMiner", size=11, colour=LINE),
         _text(312, 199, "encode_parts", size=11, colour=LINE, anchor="end"),
         _text(115, 322, "TSAA.attend", size=11, colour=LINE),
         _text(301, 322, "TSAA.attend", size=11, colour=LINE),
-        _text(199, 688, "short list", size=11, colour=LINE, anchor="middle"),
+        _text(183, 712, "short list", size=10, colour=LINE, anchor="middle"),
     ]
-    return _svg(420, 804, "The way of the data through CAL", [*arrows, *boxes, *notes])
+    return _svg(420, 804, "How the data flows through CAL", [*arrows, *boxes, *notes])
 
 
 # drawing -------------------------------------------------------------------------------------------------------------

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from copy import deepcopy
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, cast
+from typing import Literal, NamedTuple, Protocol, cast
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from concordant._checks import as_integer, as_sizes, check_choice, check_shapes, checked, require
+from concordant._module import Module
 from concordant._precision import full_precision, unit
 from concordant.distributed import gather
 from concordant.layers.aggregation import MinedParts
@@ -60,7 +61,7 @@ class Matched(Protocol):
     def matching(self) -> Int[Tensor, "n p"]: ...
 
 
-class CAL(nn.Module):
+class CAL(Module[CALOutput]):
     """Concordant attention learning: mine parts, let them attend across modalities, and embed.
 
     Equation::
@@ -213,10 +214,6 @@ class CAL(nn.Module):
             partner_offset=partner - torch.arange(len(partner), device=partner.device),
             paired=paired,
         )
-
-    if TYPE_CHECKING:  # `nn.Module` says Any
-
-        def __call__(self, *args: Any, **kwargs: Any) -> CALOutput: ...
 
     @checked()
     @torch.no_grad()

@@ -117,8 +117,8 @@ def test_the_start_is_neither_uniform_nor_one_token(channels: int, dim: int | No
     overlap = torch.nn.functional.cosine_similarity(attention[:, :, None], attention[:, None], dim=3)
     overlap = overlap[:, ~torch.eye(6, dtype=torch.bool)].mean()
     assert 0.2 < entropy.item() < 0.75
-    assert float(own) > 0.5
-    assert float(overlap) < 0.4
+    assert own.item() > 0.5
+    assert overlap.item() < 0.4
 
 
 def test_theta2_starts_as_a_copy_of_theta1_and_goes_its_own_way() -> None:

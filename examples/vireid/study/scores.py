@@ -20,13 +20,13 @@ from vireid.evaluation.protocol import evaluate
 from vireid.evaluation.search import target_aware
 from vireid.evaluation.semantics import pair_people, profiles, read_parts, semantic_scores
 from vireid.evaluation.similarity import Similarity, cosine
-from vireid.models.baseline import GlobalBaseline
+from vireid.models.build import Built
 
 TASK = "all_single"
 
 
 def score(
-    model: CAL | GlobalBaseline, data: DataSet, images: Images, *, with_target_aware: bool, device: torch.device
+    model: Built, data: DataSet, images: Images, *, with_target_aware: bool, device: torch.device
 ) -> dict[str, Any]:
     """The results of `TASK` by way of retrieval; of CAL, its attention, M̂ and what its parts stand for, too.
 
@@ -36,11 +36,11 @@ def score(
     target-aware    all pairs; and the mean of that similarity and the global half's.
     … without norm  parts as the attention leaves them, before the batch normalisation.
 
-    Beside the figures, the seconds that comparing all pairs takes, and how many numbers are kept of an image.
+    Beside the results, the seconds that comparing all pairs takes, and how many numbers are kept of an image.
     """
     embeddings = extract(model, images, data.test.modality, device=device, progress=False)
     ways = {"distilled": embeddings}
-    if isinstance(model, CAL):
+    if model.num_parts:
         whole, parts = embeddings.split([model.channels, embeddings.shape[1] - model.channels], dim=1)
         order = model.correspondence.permutation().cpu()
         infrared = torch.from_numpy(data.test.modality) == INFRARED
@@ -57,7 +57,7 @@ def score(
         return similarity
 
     cosines = {way: measure(way, rows.shape[1], partial(cosine, rows, data.test)) for way, rows in ways.items()}
-    if not isinstance(model, CAL):
+    if not model.num_parts:
         return {"retrieval": figures}
     if with_target_aware:
         encoded = encode(model, images, data.test.modality, device=device, progress=False)

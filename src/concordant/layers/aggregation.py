@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from concordant._checks import check_number, checked
+from concordant._module import Module
 from concordant._precision import full_precision, upcast
 
 
@@ -85,7 +86,7 @@ def aggregate_tokens(tokens: Float[Tensor, "b t c"], selection: Float[Tensor, "b
     return weights.to(tokens.dtype) @ tokens
 
 
-class TopKAggregator(nn.Module):
+class TopKAggregator(Module[MinedParts]):
     """Keep each part's best tokens, and average them into the part's feature.
 
     Equation: `P = Ŝ T / Σ_j Ŝ_j` with `Ŝ = top-k(S, N_k)` and `N_k = ceil(α·t / p)`, at most t.
@@ -116,10 +117,6 @@ class TopKAggregator(nn.Module):
     def forward(self, tokens: Float[Tensor, "b t c"], scores: Float[Tensor, "b p t"]) -> MinedParts:
         selection = select_top_k(scores, self.alpha)
         return MinedParts(aggregate_tokens(tokens, selection), selection)
-
-    if TYPE_CHECKING:  # `nn.Module` says Any
-
-        def __call__(self, *args: Any, **kwargs: Any) -> MinedParts: ...
 
     def extra_repr(self) -> str:
         return f"alpha={self.alpha}"

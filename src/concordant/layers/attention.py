@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from concordant._checks import checked
+from concordant._module import Module
 from concordant._precision import check_types, full_precision, upcast
 
 
@@ -79,7 +80,7 @@ def refine(
     return (attention.to(tokens.dtype) @ tokens) * gates.to(tokens.dtype)
 
 
-class PartAttention(nn.Module):
+class PartAttention(Module[Refined]):
     """What `TSAA` and `DotProductAttention` share, and any attention for `CAL(attention=)`.
 
     Equation: `A(T; P) = softmax(P̂ T̂ᵀ / √d) T ⊗ M(P)`, over tokens; ⊗ channel by channel.
@@ -111,10 +112,6 @@ class PartAttention(nn.Module):
         norm_source: Float[Tensor, "b s c"] | None = None,
     ) -> Refined:
         return self.attend(tokens, self.encode_tokens(tokens), self.encode_parts(parts, norm_source))
-
-    if TYPE_CHECKING:  # `nn.Module` says Any
-
-        def __call__(self, *args: Any, **kwargs: Any) -> Refined: ...
 
     def encode_tokens(self, tokens: Float[Tensor, "b t c"]) -> Float[Tensor, "b t d"]:
         """Keys T̂."""

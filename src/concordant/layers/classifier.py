@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from concordant._checks import as_sizes, checked
+from concordant._module import Module
 from concordant._precision import check_types
 
 
@@ -35,7 +35,7 @@ def classify_parts(
     return logits if bias is None else logits + bias.to(logits.dtype)
 
 
-class PartClassifier(nn.Module):
+class PartClassifier(Module[Tensor]):
     """One linear classifier a part.
 
     Equation: `Φ_i(P_i) = W_i P_i + β_i` before the softmax.
@@ -85,10 +85,6 @@ class PartClassifier(nn.Module):
     @checked(p="num_parts", c="channels")
     def forward(self, features: Float[Tensor, "b p c"]) -> Float[Tensor, "b p k"]:
         return classify_parts(features, self.weight, self.bias)
-
-    if TYPE_CHECKING:  # `nn.Module` says Any
-
-        def __call__(self, *args: Any, **kwargs: Any) -> Float[Tensor, "b p k"]: ...
 
     def extra_repr(self) -> str:
         return f"{self.channels}, {self.num_parts}, {self.num_classes}, bias={self.bias is not None}"

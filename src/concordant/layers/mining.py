@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 import torch
 from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from concordant._checks import as_sizes, checked
+from concordant._module import Module
 from concordant.layers.aggregation import MinedParts, TopKAggregator, aggregate_tokens
 from concordant.layers.scoring import PartScorer
 
@@ -35,7 +34,7 @@ def to_tokens(feature_map: Float[Tensor, "b c h w"]) -> Float[Tensor, "b t c"]:
     return rearrange(feature_map, "b c h w -> b (h w) c")
 
 
-class PartMiner(nn.Module):
+class PartMiner(Module[MinedParts]):
     """Salient region mining (DRM): score the tokens for each part, keep the best, average them.
 
     Equation: `S = PartScorer(X)`, `P = Ŝ T / Σ_j Ŝ_j` with `Ŝ = top-k(S, ceil(α·t / p))`.
@@ -89,12 +88,8 @@ class PartMiner(nn.Module):
         mined: MinedParts = self.aggregator(to_tokens(feature_map), scores)
         return mined
 
-    if TYPE_CHECKING:  # `nn.Module` says Any
 
-        def __call__(self, *args: Any, **kwargs: Any) -> MinedParts: ...
-
-
-class LearnableParts(nn.Module):
+class LearnableParts(Module[MinedParts]):
     """Part queries that are parameters, the same for every image: an ablation of `PartMiner`.
 
     Equation: `P = W`, W (p, c) learned. They are mined nowhere, so their selection is even: `Ŝ = 1 / t`.
@@ -140,15 +135,11 @@ class LearnableParts(nn.Module):
         selection = feature_map.new_full((b, self.num_parts, h * w), 1 / max(h * w, 1))
         return MinedParts(self.parts.to(feature_map.dtype).expand(b, -1, -1), selection)
 
-    if TYPE_CHECKING:  # `nn.Module` says Any
-
-        def __call__(self, *args: Any, **kwargs: Any) -> MinedParts: ...
-
     def extra_repr(self) -> str:
         return f"{self.channels}, {self.num_parts}"
 
 
-class HorizontalParts(nn.Module):
+class HorizontalParts(Module[MinedParts]):
     """Horizontal stripes of equal height as parts: an ablation of `PartMiner`, and PCB's parts.
 
     Equation: part i is the mean of rows `floor(i·h / p)` to `ceil((i + 1)·h / p)`, as in adaptive pooling: stripes
@@ -183,10 +174,6 @@ class HorizontalParts(nn.Module):
         shares = stripes / ((last - first) * max(w, 1)).clamp_min(1)[:, None]
         selection = shares[:, :, None].expand(b, p, h, w).flatten(2)
         return MinedParts(aggregate_tokens(to_tokens(feature_map), selection), selection)
-
-    if TYPE_CHECKING:  # `nn.Module` says Any
-
-        def __call__(self, *args: Any, **kwargs: Any) -> MinedParts: ...
 
     def extra_repr(self) -> str:
         return f"{self.num_parts}"

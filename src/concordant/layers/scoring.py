@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from concordant._checks import as_integer, as_sizes, checked, require
+from concordant._module import Module
 from concordant._precision import upcast
 
 
@@ -33,7 +34,7 @@ def part_scores(score_maps: Float[Tensor, "b p h w"]) -> Float[Tensor, "b p t"]:
     return upcast(rearrange(score_maps, "b p h w -> b p (h w)")).softmax(dim=2)
 
 
-class PartScorer(nn.Module):
+class PartScorer(Module[Tensor]):
     """Predict a distribution over the tokens for each part of a feature map.
 
     Equation: max-pools of several sizes (stride 1, same size out) → each reduced in channels (pointwise
@@ -99,10 +100,6 @@ class PartScorer(nn.Module):
                 pooled, reached = F.max_pool2d(pooled, 3, stride=1, padding=1), reached + 2
             hidden.append(F.relu(reduce(pooled)))
         return part_scores(self.score(torch.cat(hidden, dim=1)))
-
-    if TYPE_CHECKING:  # `nn.Module` says Any
-
-        def __call__(self, *args: Any, **kwargs: Any) -> Float[Tensor, "b p t"]: ...
 
     def extra_repr(self) -> str:
         sizes = f"{self.channels}, {self.num_parts}"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from concordant._checks import check_number, check_shapes, checked
+from concordant._module import Module
 from concordant._precision import full_precision
 from concordant.cal import CALOutput
 from concordant.distributed import gather, mean_count, world_size
@@ -52,7 +53,7 @@ class LossTerms(NamedTuple):
         return {name: value for name, value in self._asdict().items() if name != "matching"}
 
 
-class CALLoss(nn.Module):
+class CALLoss(Module[LossTerms]):
     """The objective of CAL.
 
     Equation: `L = L_id + L_pcl + λ1 L_kd1 + λ2 L_kd2 + λ3 L_dis + λ4 L_div`, and our additions. By default each term is
@@ -189,10 +190,6 @@ class CALLoss(nn.Module):
             }
             total = torch.stack([self.weights[name] * term for name, term in terms.items()]).sum()
         return LossTerms(total=total, matching=distilled.matching, **terms)
-
-    if TYPE_CHECKING:  # `nn.Module` says Any
-
-        def __call__(self, *args: Any, **kwargs: Any) -> LossTerms: ...
 
     def extra_repr(self) -> str:
         weights = ", ".join(f"{name}={weight}" for name, weight in self.weights.items() if name != "id")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 import torch.nn.functional as F
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 
 from concordant._checks import check_number, checked
+from concordant._module import Module
 from concordant._precision import full_precision, upcast
 from concordant._reduce import Reduction, check_reduction, reduce
 
@@ -58,7 +57,7 @@ def discriminative_loss(
         return reduce(terms.view(targets.shape), reduction)
 
 
-class DiscriminativeLoss(nn.Module):
+class DiscriminativeLoss(Module[Tensor]):
     """Every part must tell identities apart: see `functional.discriminative_loss`.
 
     Equation: `L_dis = −Σ_i log softmax(Φ_i(P_i))_y`, summed over the images of the batch.
@@ -87,10 +86,6 @@ class DiscriminativeLoss(nn.Module):
 
     def forward(self, logits: Float[Tensor, "b p k"], labels: Int[Tensor, "b"]) -> Tensor:
         return discriminative_loss(logits, labels, label_smoothing=self.label_smoothing, reduction=self.reduction)
-
-    if TYPE_CHECKING:  # `nn.Module` says Any
-
-        def __call__(self, *args: Any, **kwargs: Any) -> Tensor: ...
 
     def extra_repr(self) -> str:
         return f"label_smoothing={self.label_smoothing}, reduction={self.reduction!r}"

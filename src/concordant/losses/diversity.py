@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from concordant._checks import checked
+from concordant._module import Module
 from concordant._precision import full_precision, unit, upcast
 from concordant._reduce import Reduction, check_reduction, reduce
 
@@ -43,7 +42,7 @@ def diversity_loss(maps: Float[Tensor, "b p t"], *, cosine: bool = False, reduct
         return reduce((maps @ maps.transpose(1, 2))[:, first, second], reduction)
 
 
-class DiversityLoss(nn.Module):
+class DiversityLoss(Module[Tensor]):
     """No two parts may choose the same tokens: see `functional.diversity_loss`.
 
     Equation: `L_div = Σ_{i<j} (Ŝ Ŝᵀ)_{ij}`, summed over the images of the batch.
@@ -70,10 +69,6 @@ class DiversityLoss(nn.Module):
 
     def forward(self, maps: Float[Tensor, "b p t"]) -> Tensor:
         return diversity_loss(maps, cosine=self.cosine, reduction=self.reduction)
-
-    if TYPE_CHECKING:  # `nn.Module` says Any
-
-        def __call__(self, *args: Any, **kwargs: Any) -> Tensor: ...
 
     def extra_repr(self) -> str:
         return f"cosine={self.cosine}, reduction={self.reduction!r}"

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 
 from concordant._checks import checked
+from concordant._module import Module
 from concordant._precision import full_precision, unit, upcast
 from concordant._reduce import Reduction, check_reduction
 
@@ -65,7 +64,7 @@ def hetero_center_loss(
         return terms.sum() if reduction == "sum" else terms.sum() / (share.sum() * x.shape[1]).clamp_min(1)
 
 
-class HeteroCenterLoss(nn.Module):
+class HeteroCenterLoss(Module[Tensor]):
     """Pull an identity's two modality centers together: see `functional.hetero_center_loss`.
 
     Equation: `L_hc = Σ_y Σ_k ‖c⁰_yk − c¹_yk‖²` over identities y and parts k.
@@ -95,10 +94,6 @@ class HeteroCenterLoss(nn.Module):
 
     def forward(self, features: Float[Tensor, "n p c"], labels: Int[Tensor, "n"], modality: Int[Tensor, "n"]) -> Tensor:
         return hetero_center_loss(features, labels, modality, l2_normalize=self.l2_normalize, reduction=self.reduction)
-
-    if TYPE_CHECKING:  # `nn.Module` says Any
-
-        def __call__(self, *args: Any, **kwargs: Any) -> Tensor: ...
 
     def extra_repr(self) -> str:
         return f"l2_normalize={self.l2_normalize}, reduction={self.reduction!r}"

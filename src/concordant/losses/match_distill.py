@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import NamedTuple
 
 from jaxtyping import Bool, Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 
 from concordant._checks import checked
+from concordant._module import Module
 from concordant._precision import check_types, full_precision, unit, upcast
 from concordant._reduce import Reduction, check_reduction, reduce
 from concordant.matching import match_parts
@@ -89,7 +90,7 @@ def match_distill(
         return Distilled(kd1, kd2, matching)
 
 
-class MatchDistill(nn.Module):
+class MatchDistill(Module[Distilled]):
     """Match cross-modal with own parts and distill: see `functional.match_distill` for the equations.
 
     Equation: `L_kd1 = −Σ_{e∈M} w(e)`, `L_kd2 = Σ_{(u,v)∈M} KL(p_u^cross ‖ p_v^own)`, M the matching of largest weight.
@@ -137,10 +138,6 @@ class MatchDistill(nn.Module):
             detach_cross=self.detach_cross,
             reduction=self.reduction,
         )
-
-    if TYPE_CHECKING:  # `nn.Module` says Any
-
-        def __call__(self, *args: Any, **kwargs: Any) -> Distilled: ...
 
     def extra_repr(self) -> str:
         return f"cosine={self.cosine}, detach_cross={self.detach_cross}, reduction={self.reduction!r}"

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 
 from concordant._checks import check_number, checked, require
 from concordant._distance import pairwise_distances
+from concordant._module import Module
 from concordant._precision import check_types, full_precision, lengths, unit, upcast
 from concordant._reduce import Reduction, check_reduction, reduce
 
@@ -97,7 +96,7 @@ def _representatives(near: Bool[Tensor, "n n"]) -> tuple[Int[Tensor, "g"], Int[T
     return first, group
 
 
-class PartCenterLoss(nn.Module):
+class PartCenterLoss(Module[Tensor]):
     """The part-aligned center loss: see `functional.part_center_loss` for the equation, letter by letter.
 
     Equation: `Σ [y_i = y_j, m_i = m_j] ‖cross_i − c_j‖₂ + Σ [y_i ≠ y_j, m_i ≥ m_j] (σ − ‖c_i − c_j‖₂)₊`.
@@ -139,10 +138,6 @@ class PartCenterLoss(nn.Module):
         return part_center_loss(
             own, cross, labels, modality, margin=self.margin, l2_normalize=self.l2_normalize, reduction=self.reduction
         )
-
-    if TYPE_CHECKING:  # `nn.Module` says Any
-
-        def __call__(self, *args: Any, **kwargs: Any) -> Tensor: ...
 
     def extra_repr(self) -> str:
         return f"margin={self.margin}, l2_normalize={self.l2_normalize}, reduction={self.reduction!r}"

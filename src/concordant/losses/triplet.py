@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 
 from concordant._checks import checked
 from concordant._distance import pairwise_distances
+from concordant._module import Module
 from concordant._precision import full_precision, upcast
 from concordant._reduce import Reduction, check_reduction, reduce
 
@@ -64,7 +63,7 @@ def _weights(logits: Float[Tensor, "n n"], chosen: Bool[Tensor, "n n"], complete
     return torch.where(chosen | ~complete[:, None], logits, float("-inf")).softmax(dim=1)
 
 
-class WeightedTripletLoss(nn.Module):
+class WeightedTripletLoss(Module[Tensor]):
     """Pull the rows of an identity together and push others away: see `functional.weighted_triplet_loss`.
 
     Equation: `L_i = softplus(Σ_j w⁺_ij d_ij − Σ_k w⁻_ik d_ik)` for each row i.
@@ -91,10 +90,6 @@ class WeightedTripletLoss(nn.Module):
 
     def forward(self, features: Float[Tensor, "n c"], labels: Int[Tensor, "n"]) -> Tensor:
         return weighted_triplet_loss(features, labels, reduction=self.reduction)
-
-    if TYPE_CHECKING:  # `nn.Module` says Any
-
-        def __call__(self, *args: Any, **kwargs: Any) -> Tensor: ...
 
     def extra_repr(self) -> str:
         return f"reduction={self.reduction!r}"
