@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 from rich.console import Console
@@ -12,7 +12,7 @@ from rich.progress import track
 from rich.table import Table
 from torch import Tensor, nn
 
-from concordant import rank_metrics, target_aware_similarity
+from concordant import Encoded, rank_metrics
 from other_tasks.options import Options
 from vireid.interval import interval
 
@@ -30,7 +30,28 @@ class Views(NamedTuple):
     """[k v …] of modality 1: the queries."""
 
 
-def fit(model: nn.Module, views: Views, steps: int, generator: torch.Generator, console: Console, name: str) -> float:
+class Method(Protocol):
+    """What is compared: a module with a loss and embeddings."""
+
+    def loss(self, first: Tensor, second: Tensor, labels: Tensor, /) -> Tensor: ...
+
+    def embed(self, inputs: Tensor, modality: int, /) -> Tensor: ...
+
+    def parameters(self) -> Iterator[nn.Parameter]: ...
+
+    def eval(self) -> object: ...
+
+
+@runtime_checkable
+class ByParts(Method, Protocol):
+    """One that has encodings for target-aware retrieval, too."""
+
+    def encode(self, inputs: Tensor, modality: int, /) -> Encoded: ...
+
+    def similarity(self, query: Encoded, gallery: Encoded, /) -> Tensor: ...
+
+
+def fit(model: Method, views: Views, steps: int, generator: torch.Generator, console: Console, name: str) -> float:
     """Train with AdamW on a one-cycle schedule; returns the seconds that it took."""
     optimizer = torch.optim.AdamW(model.parameters(), weight_decay=0.02)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.01, total_steps=steps, pct_start=0.15)
@@ -49,14 +70,13 @@ def fit(model: nn.Module, views: Views, steps: int, generator: torch.Generator, 
 
 
 @torch.no_grad()
-def evaluate(model: nn.Module, views: Views) -> dict[str, list[float]]:
+def evaluate(model: Method, views: Views) -> dict[str, list[float]]:
     """Rank-1, mAP and mINP in %: by embeddings under "", and target-aware where the model has encodings."""
     identities = torch.arange(len(views.first)).repeat_interleave(views.first.shape[1])
     first, second = (x.flatten(0, 1) for x in views)
     similarity = {"": model.embed(second, 1) @ model.embed(first, 0).T}
-    if hasattr(model, "encode"):
-        encoded = model.encode(second, 1), model.encode(first, 0)
-        similarity[", target-aware"] = target_aware_similarity(*encoded, model.attention, norm=model.part_norm)
+    if isinstance(model, ByParts):
+        similarity[", target-aware"] = model.similarity(model.encode(second, 1), model.encode(first, 0))
     scores = {name: rank_metrics(table, identities, identities) for name, table in similarity.items()}
     return {name: [100 * float(x) for x in (found.cmc[0], found.map, found.minp)] for name, found in scores.items()}
 
@@ -64,14 +84,16 @@ def evaluate(model: nn.Module, views: Views) -> dict[str, list[float]]:
 def compare(
     options: Options,
     make_views: Callable[[torch.Generator], tuple[Views, Views]],
-    make_pooling: Callable[[], nn.Module],
-    make_parts: Callable[[], nn.Module],
-) -> tuple[dict[str, Tensor], nn.Module, Views]:
+    make_pooling: Callable[[], Method],
+    make_parts: Callable[[], ByParts],
+) -> tuple[dict[str, Tensor], ByParts, Views]:
     """Train both on the same views, seed by seed, and print the table.
 
     Returns the results of each method [seeds 3], and the last seed's parts and test views, to be drawn.
     """
-    console, figures, seconds = Console(), {}, {}
+    console = Console()
+    seconds: dict[str, list[float]] = {}
+    figures: dict[str, list[list[float]]] = {}
     for seed in range(options.seeds):
         train, test = make_views(torch.Generator().manual_seed(seed))
         for name, make, steps in (("pooling", make_pooling, 2 * options.steps), ("parts", make_parts, options.steps)):
@@ -89,4 +111,5 @@ def compare(
         cells = [str(interval(column)) for column in rows.T.tolist()]
         table.add_row(name, *cells, f"{sum(seconds[name]) / options.seeds:.0f}" if name in seconds else "")
     console.print(table)
+    assert isinstance(model, ByParts)
     return results, model, test

@@ -41,7 +41,8 @@ class Backbone(nn.Module):
         self.body = nn.Sequential(convolution(16, CHANNELS, 2), *(convolution(CHANNELS, CHANNELS) for _ in range(2)))
 
     def forward(self, pictures: Tensor, modality: Tensor | int) -> Tensor:
-        return self.body(per_modality(self.stems, pictures, modality))
+        features: Tensor = self.body(per_modality(self.stems, pictures, modality))
+        return features
 
 
 class Parts(CAL):

@@ -10,9 +10,10 @@ import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
-from torch import Tensor, nn
+from torch import Tensor
 
-from other_tasks.compare import FIGURES, Views
+from concordant import TSAA
+from other_tasks.compare import FIGURES, ByParts, Views
 from vireid.figures.style import colour, save
 from vireid.interval import interval
 
@@ -24,13 +25,13 @@ Paint = Callable[[Axes, Tensor, Tensor], None]
 
 @torch.no_grad()
 def draw(
-    model: nn.Module, test: Views, results: dict[str, Tensor], out: Path, paint_first: Paint, paint_second: Paint
+    model: ByParts, test: Views, results: dict[str, Tensor], out: Path, paint_first: Paint, paint_second: Paint
 ) -> Path:
     """Draw attention.png into `out`. All maps of a row are those of the *query's* parts."""
     first, second = (views[:: len(views) // ROWS, 0][:ROWS] for views in (test.first, test.second))
     gallery, query = model.encode(first, 0), model.encode(second, 1)
-    own = model.attention.attend(query.tokens, query.keys, query.part_queries).attention
-    cross = model.attention.attend(gallery.tokens, gallery.keys, query.part_queries).attention
+    own = TSAA.attend(query.tokens, query.keys, query.part_queries).attention
+    cross = TSAA.attend(gallery.tokens, gallery.keys, query.part_queries).attention
     figure = plt.figure(figsize=(11, 1.25 * ROWS))
     grid = figure.add_gridspec(ROWS, 3, width_ratios=(2, 2, 1.7), wspace=0.12, hspace=0.15)
     for row in range(ROWS):

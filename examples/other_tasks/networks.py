@@ -24,7 +24,9 @@ class Encoders(nn.Module):
         self.pictures, self.letters = picture, nn.Sequential(*letter)
 
     def forward(self, inputs: Tensor, modality: int) -> Tensor:
-        return self.letters(one_hot(inputs, 27).float().transpose(1, 2)) if modality else self.pictures(inputs)
+        features: Tensor
+        features = self.letters(one_hot(inputs, 27).float().transpose(1, 2)) if modality else self.pictures(inputs)
+        return features
 
 
 class Pooling(nn.Module):

@@ -19,6 +19,7 @@ from concordant import (
     Refined,
     TopKAggregator,
     invert_matching,
+    target_aware_similarity,
 )
 from other_tasks.compare import Views, compare
 from other_tasks.figure import draw, paint_letters, paint_picture
@@ -94,8 +95,12 @@ class Parts(Pooling):
         whole = normalize(self.norm(encoded.tokens.mean(dim=1)), dim=1)
         return torch.cat([whole, normalize(parts, dim=2).flatten(1) / PARTS**0.5], dim=1)
 
+    def similarity(self, query: Encoded, gallery: Encoded) -> Tensor:
+        return target_aware_similarity(query, gallery, self.attention, norm=self.part_norm)
+
     def normed(self, features: Tensor) -> Tensor:
-        return self.part_norm(features.flatten(1)).view_as(features)
+        normed: Tensor = self.part_norm(features.flatten(1))
+        return normed.view_as(features)
 
 
 def run(options: Options) -> None:

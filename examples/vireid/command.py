@@ -28,7 +28,8 @@ def cli(kind: type[T], arguments: Sequence[str] | None = None, **options: Any) -
     """
     words = sys.argv[1:] if arguments is None else arguments
     home = rf"\1{Path.home()}"
-    return tyro.cli(kind, args=[re.sub(r"^(--[\w.-]+=)?~(?=/|$)", home, word) for word in words], **options)
+    found: T = tyro.cli(kind, args=[re.sub(r"^(--[\w.-]+=)?~(?=/|$)", home, word) for word in words], **options)
+    return found
 
 
 def parse(arguments: Sequence[str], default: AnySettings, description: str | None) -> AnySettings:

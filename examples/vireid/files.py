@@ -41,7 +41,8 @@ def read_json(path: Path) -> Any:
 
 def plain(settings: Any) -> dict[str, Any]:
     """The settings as JSON has them."""
-    return json.loads(json.dumps(asdict(settings), default=str))
+    content: dict[str, Any] = json.loads(json.dumps(asdict(settings), default=str))
+    return content
 
 
 def revive(kind: Any, value: Any) -> Any:

@@ -13,11 +13,11 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
-from torch import Tensor, nn
+from timm.models.resnet import ResNet
 
-import vireid.models.backbones  # noqa: F401  (registers concordant_small)
 from vireid.config import AugmentSettings, PretrainSettings
 from vireid.datasets.augment import Augment, crop_and_flip, normalise
+from vireid.models.backbones import concordant_small
 from vireid.models.weights import save_weights
 from vireid.people import ATTRIBUTES
 from vireid.people.pretraining import (
@@ -45,7 +45,7 @@ def pretrain(options: PretrainSettings, console: Console) -> None:
     data = render_people(options.cache / "train", known, workers=options.threads)
     held_out = render_people(options.cache / "held_out", others, workers=options.threads)
 
-    model = timm.create_model("concordant_small", num_classes=0).to(memory_format=torch.channels_last)
+    model = concordant_small(num_classes=0).to(memory_format=torch.channels_last)
     reader = AttributeReader(model.num_features)
     train(model, reader, data, options)
     model.eval()
@@ -62,7 +62,7 @@ def pretrain(options: PretrainSettings, console: Console) -> None:
     console.print(f"[bold]{options.output}[/bold] and [bold]{card}[/bold]")
 
 
-def train(model: nn.Module, reader: AttributeReader, data: AttributeSet, options: PretrainSettings) -> None:
+def train(model: ResNet, reader: AttributeReader, data: AttributeSet, options: PretrainSettings) -> None:
     """Train a timm model and the readings of its feature map."""
     parameters = [*model.parameters(), *reader.parameters()]
     optimizer = torch.optim.AdamW(parameters, lr=options.lr, weight_decay=options.weight_decay)
@@ -104,7 +104,7 @@ def train(model: nn.Module, reader: AttributeReader, data: AttributeSet, options
 
 
 @torch.no_grad()
-def evaluate(model: nn.Module, reader: AttributeReader, data: AttributeSet) -> Scores:
+def evaluate(model: ResNet, reader: AttributeReader, data: AttributeSet) -> Scores:
     """The accuracy of each attribute by reading and modality, where a picture shows it."""
     wholes, locals_, targets = [], [], []
     for start in range(0, len(data.images), 256):
@@ -118,9 +118,9 @@ def evaluate(model: nn.Module, reader: AttributeReader, data: AttributeSet) -> S
         targets.append(visible_targets(torch.from_numpy(data.targets[rows].copy()), parts))
     scores = {}
     for number, name in enumerate(MODALITIES):
-        rows: Tensor = torch.from_numpy(data.modality == number)
-        scores[f"{name}, whole"] = accuracies(torch.cat(wholes)[rows], torch.cat(targets)[rows])
-        scores[f"{name}, local"] = accuracies(torch.cat(locals_)[rows], torch.cat(targets)[rows])
+        own = torch.from_numpy(data.modality == number)
+        scores[f"{name}, whole"] = accuracies(torch.cat(wholes)[own], torch.cat(targets)[own])
+        scores[f"{name}, local"] = accuracies(torch.cat(locals_)[own], torch.cat(targets)[own])
     return scores
 
 

@@ -18,8 +18,10 @@ from vireid.datasets.regdb import read_regdb
 from vireid.datasets.sysu import read_sysu
 from vireid.evaluation.protocol import check_tasks
 from vireid.evaluation.report import report
+from vireid.models.build import build_model
 from vireid.models.weights import load_model, read_metadata
-from vireid.people.dataset import RenderConfig, render_dataset
+from vireid.people.config import RenderConfig
+from vireid.people.dataset import render_dataset
 from vireid.training.loop import train
 from vireid.training.processes import join_processes
 from vireid.training.record import fingerprint
@@ -40,6 +42,7 @@ def read(source: Source) -> DataSet:
     if source.root is None:
         raise ValueError("`--root` must name the data directory; got none")
     if isinstance(source, RegdbSource):
+        assert source.trial != "all"
         return read_regdb(source.root, source.trial)
     assert isinstance(source, LlcmSource)
     return read_llcm(source.root, reading=source.reading)
@@ -83,7 +86,7 @@ def evaluate(options: Evaluation, data: DataSet, console: Console) -> None:
         raise ValueError("`--weights` must name the weights of a trained model; got none")
     if (out / "metrics.json").exists() and not options.overwrite:
         raise ValueError(f"evaluate: {out} holds results already: --overwrite replaces them")
-    model = load_model(weights)
+    model = load_model(weights, build_model)
     check_split(weights, data)
     out.mkdir(parents=True, exist_ok=True)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -29,7 +29,7 @@ def read_settings(path: Path, kind: type[AnySettings]) -> AnySettings:
     if not path.is_file():
         raise FileNotFoundError(f"read_settings: no record of a run at {path} (it is called {RECORD})")
     try:
-        settings = revive(kind, read_json(path)["settings"])
+        settings: AnySettings = revive(kind, read_json(path)["settings"])
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"read_settings: {path} must be the record of such a run: {error}") from None
     defaults: dict[str, Any] = {field.name: field.default for field in fields(kind) if field.name in ERRANDS}

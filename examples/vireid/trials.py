@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
-import numpy as np
 from rich.console import Console
 
-from vireid.config import Evaluation, RegdbSettings
+from vireid.config import Evaluation, RegdbSettings, RegdbSource
 from vireid.datasets.regdb import TRIALS
 from vireid.evaluation.protocol import FIGURES, OPTIONS, Results, as_metrics, table
 from vireid.files import read_json, write_json
@@ -31,7 +31,7 @@ def train_all(settings: RegdbSettings, console: Console) -> None:
     for trial, data in {trial: read(replace(settings, trial=trial)) for trial in TRIALS}.items():
         one = replace(settings, trial=trial, out=settings.out / folder(trial))
         if settings.resume and (one.out / "metrics.json").exists():
-            together(lambda one=one: prepare_out(one))  # refuses other settings
+            together(partial(prepare_out, one))  # refuses other settings
             console.print(f"[bold]{one.out}[/bold] is finished")
         else:
             begun = (one.out / RECORD).exists()
@@ -42,7 +42,9 @@ def train_all(settings: RegdbSettings, console: Console) -> None:
 
 def evaluate_all(options: Evaluation, console: Console) -> None:
     """Evaluate the ten models of a run of all trials, or verify all splits."""
-    for trial, data in {trial: read(replace(options.data, trial=trial)) for trial in TRIALS}.items():
+    source = options.data
+    assert isinstance(source, RegdbSource)
+    for trial, data in {trial: read(replace(source, trial=trial)) for trial in TRIALS}.items():
         weights = None if options.weights is None else options.weights / folder(trial) / WEIGHTS
         evaluate(replace(options, out=options.out / folder(trial), weights=weights), data, console)
     if not options.verify:
@@ -66,7 +68,7 @@ def summarise(out: Path, console: Console) -> None:
 def mean(trials: list[dict[str, dict[str, float]]]) -> Results:
     """The mean of the trials' results."""
     tasks = ("visible_to_thermal", "thermal_to_visible")
-    scores = {task: np.array([[trial[task][figure] for figure in FIGURES] for trial in trials]) for task in tasks}
+    scores = {task: [[trial[task][figure] for figure in FIGURES] for trial in trials] for task in tasks}
     return Results(scores, f"RegDB, %: mean of {len(trials)} trials, a model each")
 
 

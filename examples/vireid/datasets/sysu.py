@@ -12,10 +12,10 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from vireid.config import Split
+from vireid.config import Draw, Split
 from vireid.datasets.counts import verify
 from vireid.datasets.dataset import Count, DataSet, Task, Trial
-from vireid.datasets.gallery import TRIALS, Draw, Search, gallery_draw
+from vireid.datasets.gallery import TRIALS, Search, gallery_draw
 from vireid.datasets.items import INFRARED, VISIBLE, Items
 from vireid.datasets.tree import check_tree, read_folders, read_identities
 

@@ -6,7 +6,7 @@ import json
 import zlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import faiss
 import numpy as np
@@ -71,7 +71,7 @@ class EmbeddingIndex:
     def __init__(self, index: faiss.IndexIDMap, settings: IndexSettings) -> None:
         self.settings = settings
         self._index = index
-        self._bare = faiss.downcast_index(index.index)  # this one answers with rows, the other with ids
+        self._bare: Any = faiss.downcast_index(index.index)  # this one answers with rows, the other with ids
 
     @classmethod
     def build(
@@ -211,7 +211,10 @@ class EmbeddingIndex:
         """What the index takes, in memory as on disk: 10⁶ bytes."""
         lengths: list[int] = []
         # Counted as it would be written, block by block: a copy of a large index may not fit.
-        faiss.write_index(self._index, faiss.PyCallbackIOWriter(lambda block: lengths.append(len(block)), 1 << 24))
+        writer = faiss.PyCallbackIOWriter(  # type: ignore[attr-defined]  # its stubs lack it
+            lambda block: lengths.append(len(block)), 1 << 24
+        )
+        faiss.write_index(self._index, writer)
         return sum(lengths) / 1e6
 
 
@@ -235,7 +238,7 @@ def _approximate(
 
 
 def _empty(settings: IndexSettings) -> faiss.Index:
-    if settings.kind == "exact":
+    if settings.lists is None or settings.subquantisers is None:
         return faiss.IndexFlatIP(settings.dimension)
     centres = faiss.IndexFlatIP(settings.dimension)
     bits = CODES.bit_length() - 1

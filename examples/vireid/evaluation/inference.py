@@ -87,7 +87,8 @@ def attend(model: CAL, images: Images, modality: int, *, device: torch.device) -
         some = model.encode(pixels, modality)
         maps.append(model.attention.attend(some.tokens, some.keys, some.part_queries).attention.float().cpu())
     grid = model.feature_map(read(images, np.arange(1), device), modality).shape[-2:]
-    return torch.cat(maps).unflatten(2, grid)
+    attention: Tensor = torch.cat(maps).unflatten(2, grid)
+    return attention
 
 
 @torch.inference_mode()

@@ -26,11 +26,11 @@ class Results(dict[str, dict[str, float]]):
     `std` has the same keys: the standard deviation over the trials; `title` says what the results are of.
     """
 
-    def __init__(self, scores: Mapping[str, ArrayLike], title: str) -> None:
+    def __init__(self, scores: Mapping[str, Sequence[Sequence[float]]], title: str) -> None:
         """From each task's scores [trials, figures]."""
         super().__init__({name: _named(np.mean(rows, axis=0)) for name, rows in scores.items()})
         self.std = {name: _named(np.std(rows, axis=0)) for name, rows in scores.items()}
-        self.trials = max(len(np.asarray(rows)) for rows in scores.values())
+        self.trials = max(len(rows) for rows in scores.values())
         self.title = title
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ def report(
     others = dict(zip(list(similarities)[1:], more, strict=True))
     console.print(table(results, others))
     metrics = as_metrics(results, others) | data.reading | origin
-    if model.num_parts:
+    if isinstance(model, CAL):
         metrics |= describe_attention(model, data, images, device, console)
         picture_attention(model, data, images, device, out / "attention.png")
     if rows := read_log(out):
@@ -76,7 +77,7 @@ def compare(
 
 def describe_attention(
     model: CAL, data: DataSet, images: Images, device: torch.device, console: Console
-) -> dict[str, dict[str, object]]:
+) -> dict[str, Mapping[str, object]]:
     """Entropy and overlap of the attention on test images, and M̂."""
     rng = np.random.default_rng(0)
     maps = []
@@ -99,7 +100,7 @@ def picture_attention(model: CAL, data: DataSet, images: Images, device: torch.d
     """A visible and an infrared image of each of a few people, with the parts' attention on both."""
     rows = [np.flatnonzero(data.test.modality == modality) for modality in (VISIBLE, INFRARED)]
     people = [data.test.identity[own] for own in rows]
-    shown = np.random.default_rng(0).permutation(np.intersect1d(*people))[:PEOPLE]
+    shown = np.random.default_rng(0).permutation(np.intersect1d(people[0], people[1]))[:PEOPLE]
     chosen = [
         images[own[[np.flatnonzero(identities == person)[0] for person in shown]]]
         for own, identities in zip(rows, people, strict=True)

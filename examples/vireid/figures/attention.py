@@ -93,17 +93,19 @@ def _enlarge(maps: Tensor, height: int, width: int) -> NDArray[np.float32]:
 
 
 def _grey(image: NDArray[np.uint8]) -> NDArray[np.float64]:
-    return np.repeat(image.mean(axis=2, keepdims=True), 3, axis=2) / 255
+    grey: NDArray[np.float64] = image.mean(axis=2, keepdims=True)
+    return np.repeat(grey, 3, axis=2) / 255
 
 
 def _tint(image: NDArray[np.uint8], strength: NDArray[np.float32], name: str) -> NDArray[np.float64]:
     """The image darkened, and coloured where the part looks."""
     weight = 0.85 * strength[..., None]
-    return (1 - weight) * 0.55 * _grey(image) + weight * np.array(to_rgb(name))
+    return (1 - weight) * 0.55 * _grey(image) + weight * np.array(to_rgb(name), np.float64)
 
 
 def _composite(image: NDArray[np.uint8], maps: NDArray[np.float32]) -> NDArray[np.float64]:
     """Each pixel in the colour of the part that looks at it most."""
     colours = np.array([to_rgb(colour(part)) for part in range(len(maps))])
     weight = 0.75 * maps.max(axis=0)[..., None]
-    return (1 - weight) * 0.7 * _grey(image) + weight * colours[maps.argmax(axis=0)]
+    mixed: NDArray[np.float64] = (1 - weight) * 0.7 * _grey(image) + weight * colours[maps.argmax(axis=0)]
+    return mixed

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.axes import Axes
 
 from vireid.figures.style import save, smooth
 
@@ -49,7 +50,7 @@ def draw_curves(rows: list[dict[str, float]], path: Path) -> Path:
     return save(figure, path)
 
 
-def _line(axis: plt.Axes, steps: np.ndarray, rows: list[dict[str, float]], name: str, label: str) -> None:
+def _line(axis: Axes, steps: np.ndarray, rows: list[dict[str, float]], name: str, label: str) -> None:
     """Every step faintly, and a running mean over a fiftieth of the run."""
     values = np.array([row[name] for row in rows])
     (line,) = axis.plot(steps, smooth(values), linewidth=1.4, label=label)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.axes import Axes
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -55,7 +56,7 @@ def draw_rankings(
     return save(figure, path)
 
 
-def _show(axis: plt.Axes, image: NDArray[np.uint8], frame: str, label: str) -> None:
+def _show(axis: Axes, image: NDArray[np.uint8], frame: str, label: str) -> None:
     axis.imshow(image)
     axis.set_xticks([])
     axis.set_yticks([])

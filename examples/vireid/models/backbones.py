@@ -12,7 +12,7 @@ import timm
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from timm.layers import to_2tuple
+from timm.layers.helpers import to_2tuple
 from timm.models import is_model, register_model
 from timm.models.resnet import BasicBlock, ResNet
 from torch import Tensor, nn
@@ -40,9 +40,10 @@ def concordant_small(pretrained: bool = False, **kwargs: Any) -> ResNet:
         raise ValueError("concordant_small: its weights are a file of this repository: pass it as `weights`")
     for key in ("pretrained_cfg", "pretrained_cfg_overlay", "cache_dir"):
         kwargs.pop(key, None)
-    model = ResNet(BasicBlock, (1, 1, 1, 1), channels=(32, 64, 96, 128), stem_type="deep", stem_width=16, **kwargs)
-    remove_stride(model.layer3)
-    remove_stride(model.layer4)
+    block: Any = BasicBlock  # the class, where timm's annotation has an instance
+    model = ResNet(block, (1, 1, 1, 1), channels=(32, 64, 96, 128), stem_type="deep", stem_width=16, **kwargs)
+    for stage in ("layer3", "layer4"):
+        remove_stride(model.get_submodule(stage))
     return model
 
 
@@ -59,7 +60,8 @@ class StemmedBackbone(nn.Module):
         self.trunk = nn.Sequential(*(getattr(model, name) for name in TRUNK))
 
     def forward(self, images: Tensor, modality: int | Tensor) -> Tensor:
-        return self.trunk(per_modality(self.stems, images, modality))
+        features: Tensor = self.trunk(per_modality(self.stems, images, modality))
+        return features
 
 
 class FeatureGrid(nn.Module):
@@ -71,15 +73,15 @@ class FeatureGrid(nn.Module):
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
-        self.model = model
+        self.model: Any = model  # timm's models share no type that has what is used below
 
     def forward(self, images: Tensor) -> Tensor:
-        features = self.model.forward_features(images)
+        features: Tensor = self.model.forward_features(images)
         if features.dim() == 4:
             return features.permute(0, 3, 1, 2) if getattr(self.model, "output_fmt", "NCHW") == "NHWC" else features
         h, w = self.model.patch_embed.dynamic_feat_size(images.shape[-2:])
-        tokens = features[:, self.model.num_prefix_tokens :]
-        return tokens.transpose(1, 2).unflatten(2, (h, w))
+        grid: Tensor = features[:, self.model.num_prefix_tokens :].transpose(1, 2).unflatten(2, (h, w))
+        return grid
 
 
 def create_backbone(
@@ -106,7 +108,7 @@ def create_backbone(
     height, width = image_size
     kind, options = describe_model(name)
     # Models with embeddings of positions are made for the size of the images; others take any.
-    sized = {"img_size": (height, width)} if "img_size" in options else {}
+    sized: dict[str, Any] = {"img_size": (height, width)} if "img_size" in options else {}
     try:
         model = timm.create_model(name, pretrained=pretrained, num_classes=0, **sized)
     except (OSError, RuntimeError) as error:
@@ -129,7 +131,7 @@ def create_backbone(
     if not issubclass(kind, ResNet):
         backbone = FeatureGrid(model)
     else:
-        remove_stride(model.layer4)
+        remove_stride(model.get_submodule("layer4"))
         stages = (getattr(model, part) for part in STEM + TRUNK)
         backbone = StemmedBackbone(model) if specific_stems else nn.Sequential(*stages)
     images = torch.zeros(1, 3, height, width)
@@ -148,4 +150,5 @@ def describe_model(name: str) -> tuple[type, Collection[str]]:
     """The class that timm builds under a name, and the options it takes; found without allocating its weights."""
     with torch.device("meta"):
         kind = type(timm.create_model(name, num_classes=0))
-    return kind, {option for one in kind.__mro__ for option in inspect.signature(one.__init__).parameters}
+    inits = [vars(one)["__init__"] for one in kind.__mro__ if "__init__" in vars(one)]
+    return kind, {option for init in inits for option in inspect.signature(init).parameters}

@@ -20,6 +20,8 @@ from vireid.models.backbones import StemmedBackbone, create_backbone
 from vireid.models.baseline import GlobalBaseline, GlobalOutput
 from vireid.models.objective import BaselineObjective, BaselineTerms, CALObjective
 
+Miner = PartMiner | LearnableParts | HorizontalParts
+
 
 class BuiltCAL(CAL):
     """CAL as its settings describe it, which it remembers as `config`; on the CPU."""
@@ -42,6 +44,7 @@ class BuiltCAL(CAL):
         )
         if not settings.equal_scorers:
             for miner in self.miners[1:]:
+                assert isinstance(miner, Miner)
                 miner.reset_parameters()
         self.config = config
 
@@ -56,8 +59,6 @@ class BuiltCAL(CAL):
 
 class BuiltBaseline(GlobalBaseline):
     """The baseline as its settings describe it, which it remembers as `config`; on the CPU. It has no parts."""
-
-    num_parts = 0
 
     def __init__(self, config: ModelConfig) -> None:
         backbone, channels = _backbone(config)
@@ -96,7 +97,7 @@ def _backbone(config: ModelConfig) -> tuple[nn.Module, int]:
     )
 
 
-def _miner(settings: ModelSettings, channels: int) -> nn.Module:
+def _miner(settings: ModelSettings, channels: int) -> Miner:
     if settings.queries == "mined":
         return PartMiner(channels, settings.parts, alpha=settings.alpha)
     if settings.queries == "learnable":

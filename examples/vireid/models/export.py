@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from copy import deepcopy
 from importlib.util import find_spec
 from pathlib import Path
@@ -38,7 +39,7 @@ class Embedder(nn.Module):
     def __init__(self, model: CAL, modality: int) -> None:
         super().__init__()
         self.model = deepcopy(model).cpu().eval().requires_grad_(False)
-        self.model.correspondence = _Order(self.model.correspondence.permutation())
+        self.model.register_module("correspondence", _Order(self.model.correspondence.permutation()))
         self.modality = modality
 
     def forward(self, images: Tensor) -> Tensor:
@@ -62,11 +63,11 @@ def _stable_sort(values: Any, stable: bool | None = None, dim: int = -1, descend
     """ONNX knows no sort; its TopK of all values is one, and takes the earlier of equal values first as it must."""
     from onnxscript import opset18 as op
 
-    size = op.Constant(value_ints=[values.shape[dim]])
+    size: Any = op.Constant(value_ints=[values.shape[dim]])
     return op.TopK(values, size, axis=dim, largest=int(descending), sorted=1)
 
 
-TRANSLATIONS = {torch.ops.aten.sort.stable: _stable_sort}
+TRANSLATIONS: dict[Callable[..., Any], Callable[..., Any]] = {torch.ops.aten.sort.stable: _stable_sort}
 """What torch.onnx has no translation of."""
 
 
@@ -124,6 +125,7 @@ def _export_one(model: BuiltCAL, modality: int, path: Path) -> float:
         verbose=False,
         custom_translation_table=TRANSLATIONS,
     )
+    assert converted is not None  # since `dynamo`
     temporary = path.with_name(f".{path.name}.tmp")
     converted.save(temporary)
     difference = largest_difference(model, modality, temporary)

@@ -21,7 +21,7 @@ class HubCAL(BuiltCAL, ModelHubMixin, library_name="concordant", tags=["person-r
     """
 
     @classmethod
-    def from_pretrained(
+    def from_pretrained(  # type: ignore[override]  # without options that a saved model does not leave open
         cls,
         source: Path | str,
         *,
@@ -45,11 +45,15 @@ class HubCAL(BuiltCAL, ModelHubMixin, library_name="concordant", tags=["person-r
             raise ValueError(f"from_pretrained: {rule}; got the file {source}")
         directory = Path(source)
         if not directory.is_dir():
-            download = {"revision": revision, "token": token, "cache_dir": cache_dir}
             try:
                 directory = Path(
                     snapshot_download(
-                        str(source), allow_patterns=[CONFIG, WEIGHTS], local_files_only=local_files_only, **download
+                        str(source),
+                        allow_patterns=[CONFIG, WEIGHTS],
+                        revision=revision,
+                        token=token,
+                        cache_dir=cache_dir,
+                        local_files_only=local_files_only,
                     )
                 )
             except (OSError, ValueError) as error:

@@ -13,7 +13,6 @@ from torch import nn
 
 from vireid.config import ModelConfig
 from vireid.files import plain, read_json, reason_of, replace_file, revive
-from vireid.models.build import build_model
 from vireid.runs import RECORD
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
@@ -72,12 +71,12 @@ def read_config(path: Path) -> ModelConfig:
             raise ValueError(f"a saved model has no {', '.join(start)}")
     except (KeyError, TypeError) as error:
         raise ValueError(f"it has no {error}") from None
-    config = revive(ModelConfig, content)
+    config: ModelConfig = revive(ModelConfig, content)
     return replace(config, model=replace(config.model, **START))
 
 
-def load_model(weights: Path, build: Callable[[ModelConfig], Model] = build_model) -> Model:
-    """The model whose weights these are, in evaluation mode, on the CPU.
+def load_model(weights: Path, build: Callable[[ModelConfig], Model]) -> Model:
+    """The model whose weights these are, as `build` makes it, in evaluation mode, on the CPU.
 
     Its settings are in run.json or config.json beside them, or in the run.json of the run whose checkpoint they are.
 

@@ -9,6 +9,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 Range = tuple[float, float]
 
@@ -87,7 +88,7 @@ class Camera:
             field = light * (1.1 - rng.uniform(0.3, 0.9) * ((x - x0) ** 2 + 0.6 * (y - y0) ** 2))[..., None]
         else:
             slope_x, slope_y = rng.normal(0, [0.25, 0.2])
-            field = light * (1 + slope_x * x + slope_y * y)[..., None] * np.float32(self.tint)
+            field = light * (1 + slope_x * x + slope_y * y)[..., None] * np.asarray(self.tint, np.float32)
         image = (radiance * field.astype(np.float32)).clip(0, 1) ** np.float32(rng.uniform(*self.gamma))
         image = blur(image, rng.uniform(*self.blur))
         image += np.float32(rng.uniform(*self.noise)) * rng.standard_normal(image.shape, dtype=np.float32)
@@ -97,15 +98,16 @@ class Camera:
         return np.repeat(recorded, 3 // channels, axis=2)
 
 
-def blur(image: np.ndarray, sigma: float) -> np.ndarray:
+def blur(image: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
     """A Gaussian of at most three taps a side [h w c]; none below a quarter of a pixel."""
     if sigma < 0.25:
         return image
     tap = math.exp(-1 / (2 * sigma * sigma))
     side, middle = np.float32(tap / (1 + 2 * tap)), np.float32(1 / (1 + 2 * tap))
     padded = np.pad(image, ((1, 1), (1, 1), (0, 0)), mode="edge")
-    rows = side * (padded[:-2] + padded[2:]) + middle * padded[1:-1]
-    return side * (rows[:, :-2] + rows[:, 2:]) + middle * rows[:, 1:-1]
+    rows: NDArray[np.float32] = side * (padded[:-2] + padded[2:]) + middle * padded[1:-1]
+    blurred: NDArray[np.float32] = side * (rows[:, :-2] + rows[:, 2:]) + middle * rows[:, 1:-1]
+    return blurred
 
 
 VISIBLE_GAMMA, INFRARED_GAMMA = (0.8, 1.25), (0.7, 1.4)

@@ -71,7 +71,8 @@ class RenderConfig:
     def count(self, identity: int, camera: int) -> int:
         """How many pictures a camera has of an identity."""
         split = "test" if identity in self.split("test") else "train"
-        return getattr(self, f"{split}_{'infrared' if CAMERAS[camera].infrared else 'visible'}")
+        count: int = getattr(self, f"{split}_{'infrared' if CAMERAS[camera].infrared else 'visible'}")
+        return count
 
     def person(self, identity: int) -> Person:
         """Who an identity is. Families lie within one split."""

@@ -164,7 +164,7 @@ def draw_person(rng: np.random.Generator) -> Person:
     )
 
 
-def form(person: Person, group: str) -> tuple:
+def form(person: Person, group: str) -> tuple[str, ...]:
     """What of a group is seen in both modalities: its kinds and patterns, without its materials."""
     if group == "hair":
         return (person.hair,)

@@ -39,7 +39,7 @@ def draw_shapes(shapes: list[Shape], placement: Placement, size: tuple[int, int]
 
 def find_materials(shapes: list[Shape], labels: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """The material [n] at n points: their shapes' labels [n], and their places in body units [n], [n]."""
-    materials = np.array([0, *(shape.material for shape in shapes)])[labels]
+    materials: np.ndarray = np.array([0, *(shape.material for shape in shapes)])[labels]
     for label, shape in enumerate(shapes, start=1):
         cloth = shape.cloth
         if cloth is None or cloth.garment.pattern == "plain":
@@ -83,5 +83,5 @@ def render(person: Person, camera: Camera, rng: np.random.Generator, size: tuple
         image[box], parts[box] = colour, Part.OCCLUDER
 
     corners = np.s_[::SUPERSAMPLING], np.s_[1::SUPERSAMPLING]
-    radiance = sum(image[rows, columns] for rows in corners for columns in corners) / len(corners) ** 2
+    radiance = np.sum([image[rows, columns] for rows in corners for columns in corners], axis=0) / len(corners) ** 2
     return Picture(camera.expose(radiance, rng), np.ascontiguousarray(parts[1::SUPERSAMPLING, 1::SUPERSAMPLING]))

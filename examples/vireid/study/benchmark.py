@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from vireid.config import SysuSettings
 from vireid.people.config import RenderConfig
@@ -35,7 +36,7 @@ def settings_of(changes: dict[str, object], *, base: SysuSettings = BASE) -> Sys
     """
     for name, value in changes.items():
         group, _, field = name.rpartition(".")
-        part = getattr(base, group, None) if group else base
+        part: Any = getattr(base, group, None) if group else base
         if part is None or not hasattr(part, field):
             raise ValueError(f"settings_of: {name} is no setting of a run")
         part = replace(part, **{field: value})

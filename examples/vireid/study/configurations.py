@@ -151,4 +151,5 @@ def configurations(study: Study) -> tuple[Configuration, ...]:
 def base_value(name: str) -> float:
     """What a setting is where a sweep leaves it alone."""
     group, _, field_name = name.rpartition(".")
-    return getattr(getattr(BASE, group), field_name)
+    value: float = getattr(getattr(BASE, group), field_name)
+    return value

@@ -27,6 +27,7 @@ HEALTH = ("no attention diversity", "protected")
 def picture_terms(jobs: Sequence[Job], path: Path) -> Path | None:
     """Each loss term with its weight and without it, and the attention; None where there is nothing to compare."""
     some = {job.configuration.name: job.configuration for job in jobs}
+    pairs: dict[str, tuple[str, ...]]
     pairs = {term: (FULL.name, name) for name, one in some.items() if (term := _dropped(one))}
     if set(HEALTH) <= some.keys():
         pairs |= dict.fromkeys(("entropy", "overlap"), (FULL.name, *HEALTH))

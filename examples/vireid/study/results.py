@@ -23,20 +23,20 @@ from vireid.study.summary import MEASURES, Measure, Runs, Scores, by_configurati
 
 
 def finish(
-    study: Study, jobs: Sequence[Job], scores: list[Scores], folder: Path, threads: int, console: Console
+    study: Study, jobs: Sequence[Job], scores: Sequence[Scores], folder: Path, threads: int, console: Console
 ) -> None:
     """Write results.json and tables.md, print the overview, and draw the figures."""
     write_json(folder / "results.json", describe(threads) | {"runs": scores})
     (folder / "tables.md").write_text(tables(scores) + "\n")
     console.print(overview(scores))
-    figures = [draw(study, scores, folder)]
+    figures: list[Path | None] = [draw(study, scores, folder)]
     if study == "comparison":
         figures += [picture_parts(jobs, folder / "parts.png"), picture_terms(jobs, folder / "terms.png")]
     made = ", ".join(figure.name for figure in figures if figure)
     console.print(f"[bold]{folder}[/bold] holds results.json, tables.md, {made}", highlight=False)
 
 
-def overview(scores: list[Scores]) -> Table:
+def overview(scores: Sequence[Scores]) -> Table:
     """The results that are compared, for a terminal; tables.md has the rest."""
     runs, measure = by_configuration(scores), MEASURES["mAP"]
     reference = next(iter(runs.values()))
@@ -52,7 +52,7 @@ def overview(scores: list[Scores]) -> Table:
     return table
 
 
-def draw(study: Study, scores: list[Scores], folder: Path) -> Path:
+def draw(study: Study, scores: Sequence[Scores], folder: Path) -> Path:
     """Sweeps as curves, anything else as differences to the first configuration."""
     runs = by_configuration(scores)
     first = next(iter(runs))

@@ -13,9 +13,8 @@ from torch.nn.functional import normalize
 
 from concordant import CAL, attention_statistics, target_aware_similarity
 from vireid.datasets.cache import Images
-from vireid.datasets.dataset import Rows
+from vireid.datasets.dataset import DataSet, Rows
 from vireid.datasets.items import INFRARED, VISIBLE
-from vireid.datasets.sysu import Sysu
 from vireid.evaluation.inference import attend, encode, extract, select
 from vireid.evaluation.protocol import evaluate
 from vireid.evaluation.search import target_aware
@@ -26,7 +25,9 @@ from vireid.models.build import Built
 TASK = "all_single"
 
 
-def score(model: Built, data: Sysu, images: Images, *, with_target_aware: bool, device: torch.device) -> dict[str, Any]:
+def score(
+    model: Built, data: DataSet, images: Images, *, with_target_aware: bool, device: torch.device
+) -> dict[str, Any]:
     """The results of `TASK` by way of retrieval; of CAL, its attention, M̂ and what its parts stand for, too.
 
     distilled       the whole embedding, which is what is compared between configurations.
@@ -82,7 +83,7 @@ def undo_order(parts: Tensor, infrared: Tensor, order: Tensor) -> Tensor:
     return torch.where(infrared[:, None, None], split[:, order.argsort()], split).flatten(1)
 
 
-def describe_parts(model: CAL, data: Sysu, images: Images, order: Tensor, device: torch.device) -> dict[str, Any]:
+def describe_parts(model: CAL, data: DataSet, images: Images, order: Tensor, device: torch.device) -> dict[str, Any]:
     """The attention's health, how much of it stays on the tokens that a part was made of, M̂, and how parts go together
     with semantic parts: all on the same pairs of pictures."""
     pairs = pair_people(data.test)
@@ -102,6 +103,6 @@ def describe_parts(model: CAL, data: Sysu, images: Images, order: Tensor, device
             "own_chance": float(made_of.float().mean()),
         },
         "correspondence": {"permutation": order.tolist(), "share": model.correspondence.stability()},
-        "semantics": semantic_scores(*covered, order),
+        "semantics": semantic_scores(covered[0], covered[1], order),
         "profiles": [profile.double().mean(dim=0).tolist() for profile in covered],
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from accelerate import Accelerator, PartialState
 from accelerate.utils import DistributedDataParallelKwargs, set_seed
 from numpy.typing import NDArray
 from rich.console import Console
-from timm.layers import convert_sync_batchnorm
+from timm.layers.norm_act import convert_sync_batchnorm
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -97,7 +97,7 @@ def train(
     together(lambda: begin(settings, record, console))
     state = setup(settings, items, images, accelerator)
     seconds = fit(state, record, console, split)
-    final = state.model if state.average is None else state.average.module
+    final = state.model if state.average is None else cast(Built, state.average.module)
     if accelerator.is_main_process:
         save_weights(final, settings.out / WEIGHTS, metadata=split)
     accelerator.wait_for_everyone()
@@ -173,7 +173,7 @@ def train_step(state: State, step: int) -> dict[str, float]:
     state.optimizer.zero_grad()
     if state.average is not None:
         state.average.update_parameters(state.model)
-    figures["lr"] = state.schedule.get_last_lr()[0]
+    figures["lr"] = float(state.schedule.get_last_lr()[0])
     state.schedule.step()
     del figures["output"]
     return figures

@@ -76,7 +76,11 @@ def test_a_model_comes_back_as_it_was_built(name: str, value: Any, tmp_path: Pat
     looks_trained(model)
     model.save_pretrained(tmp_path / "saved")
     run = save_run(model, settings, tmp_path / "run")
-    loaded = [HubCAL.from_pretrained(tmp_path / "saved"), HubCAL.from_run(run), load_model(run / "model.safetensors")]
+    loaded = [
+        HubCAL.from_pretrained(tmp_path / "saved"),
+        HubCAL.from_run(run),
+        load_model(run / "model.safetensors", build_model),
+    ]
     for one in loaded:
         assert one.config == replace(config, model=replace(config.model, **START))
         assert str(one).split("(", 1)[1] == str(model).split("(", 1)[1]
@@ -93,21 +97,21 @@ def test_the_baseline_comes_back_too(tmp_path: Path) -> None:
     model = build_model(settings.model_config(5))
     looks_trained(model)
     run = save_run(model, settings, tmp_path / "run")
-    loaded = load_model(run / "model.safetensors")
+    loaded = load_model(run / "model.safetensors", build_model)
     assert isinstance(loaded, BuiltBaseline)
     assert torch.equal(loaded.embed(images_of(2, **SIZE), VISIBLE), model.embed(images_of(2, **SIZE), VISIBLE))
     checkpoint = run / "checkpoints" / "step-00000001"
     checkpoint.mkdir(parents=True)
     save_weights(model, checkpoint / "model.safetensors")
-    assert isinstance(load_model(checkpoint / "model.safetensors"), BuiltBaseline)
+    assert isinstance(load_model(checkpoint / "model.safetensors", build_model), BuiltBaseline)
 
 
 def test_weights_without_settings_are_refused(tmp_path: Path) -> None:
     save_weights(build_model(ModelConfig(PLAIN, **SIZE, num_classes=5)), tmp_path / "model.safetensors")
     with pytest.raises(FileNotFoundError, match=r"must have run.json or config.json of its model beside it"):
-        load_model(tmp_path / "model.safetensors")
+        load_model(tmp_path / "model.safetensors", build_model)
     with pytest.raises(FileNotFoundError, match=r"no weights at .*gone.safetensors"):
-        load_model(tmp_path / "gone.safetensors")
+        load_model(tmp_path / "gone.safetensors", build_model)
 
 
 @pytest.mark.parametrize(("name", "value"), [("parts", 0), ("alpha", 0.0), ("dim", 0)])
