@@ -36,10 +36,12 @@ test-fast: $(VENV)/.dev  ## the library's own tests in under a minute: without c
 test-oldest: $(OLDEST)/.test  ## the library's own tests on the oldest versions that it declares
 	OMP_NUM_THREADS=1 $(OLDEST)/bin/python -m pytest -n 2 -W default $(LIBRARY)
 
-lint: $(VENV)/.examples $(VENV)/.dev  ## style, and strict types of src/
+lint: $(VENV)/.examples $(VENV)/.dev  ## style, and strict types; a program that uses the library by two checkers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy tests/typing
+	$(BIN)/basedpyright --project tests/typing --pythonpath $(RUN)
 
 docs: $(VENV)/.docs  ## build the documentation site, strictly: site/
 	$(BIN)/mkdocs build --strict
