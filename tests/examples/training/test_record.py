@@ -27,7 +27,8 @@ from vireid.config import (
     SysuSettings,
 )
 from vireid.files import plain, read_json, revive, write_json
-from vireid.people.dataset import RenderConfig, render_dataset
+from vireid.people.config import RenderConfig
+from vireid.people.dataset import render_dataset
 from vireid.recipes import DEMO, SYSU
 from vireid.runs import read_settings
 from vireid.training.record import compare_records, fingerprint
@@ -212,7 +213,7 @@ def test_the_fingerprint_knows_paths_sizes_and_lists(tmp_path: Path) -> None:
 
 
 def test_records_are_compared(tmp_path: Path) -> None:
-    record = {
+    record: dict[str, Any] = {
         "data": {"fingerprint": "a"},
         "commit": "c",
         "uncommitted_changes": False,
