@@ -13,7 +13,7 @@ OLDEST_PYTHON ?= $(shell for python in python3.10 $(HOME)/.pyenv/versions/3.10.*
 LIBRARY := --ignore=tests/examples --ignore=tests/docs --ignore=tests/support
 
 .DEFAULT_GOAL := help
-.PHONY: help demo baseline untrained test test-oldest lint docs docs-serve bench weights clean
+.PHONY: help demo baseline untrained test test-fast test-oldest lint docs docs-serve bench weights clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 20
@@ -30,8 +30,11 @@ untrained: $(VENV)/.examples  ## the pretrained backbone before it has seen an i
 test: $(VENV)/.examples $(VENV)/.dev $(VENV)/.docs  ## the tests
 	OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2
 
+test-fast: $(VENV)/.dev  ## the library's own tests in under a minute: without compilers and processes
+	OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2 -m 'not slow' $(LIBRARY)
+
 test-oldest: $(OLDEST)/.test  ## the library's own tests on the oldest versions that it declares
-	OMP_NUM_THREADS=1 $(OLDEST)/bin/python -m pytest -n 2 $(LIBRARY)
+	OMP_NUM_THREADS=1 $(OLDEST)/bin/python -m pytest -n 2 -W default $(LIBRARY)
 
 lint: $(VENV)/.examples $(VENV)/.dev  ## style, and strict types of src/
 	$(BIN)/ruff check .

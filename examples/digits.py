@@ -1,4 +1,4 @@
-"""Digits in ink and in outline: CAL, as it stands, on two modalities that have nothing to do with people.
+"""Digits in ink and in outline: CAL on two modalities that have nothing to do with people.
 
     python examples/digits.py
 

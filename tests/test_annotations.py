@@ -89,7 +89,9 @@ def annotations(monkeypatch: pytest.MonkeyPatch) -> int:
             if isinstance(value, types.FunctionType) and value.__module__.startswith("concordant"):
                 wrapped.setdefault(value, enforced(value))
                 monkeypatch.setattr(module, name, wrapped[value])
-            elif isinstance(value, type) and value.__module__ == module.__name__ and not getattr(value, "_is_protocol", False):
+            elif (
+                isinstance(value, type) and value.__module__ == module.__name__ and value is not concordant.cal.Matched
+            ):
                 for attribute, method in list(vars(value).items()):
                     if isinstance(method, types.FunctionType) and not attribute.startswith("__"):
                         wrapped[method] = enforced(method)

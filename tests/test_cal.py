@@ -78,6 +78,7 @@ def test_keys_and_queries_are_computed_once_an_image() -> None:
     assert len(seen) == 3
 
 
+@pytest.mark.slow
 def test_the_attention_can_be_compiled_by_itself() -> None:
     model, graphs = small_cal(), []
 
@@ -181,7 +182,10 @@ class TwoStems(nn.Module):
         return maps
 
 
-@pytest.mark.parametrize("wrap", [lambda x: x, lambda x: torch.compile(x, backend="eager"), Checkpointed])
+COMPILED = pytest.param(lambda x: torch.compile(x, backend="eager"), marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize("wrap", [lambda x: x, COMPILED, Checkpointed])
 def test_a_backbone_may_take_the_modality(wrap: Callable[[nn.Module], Any]) -> None:
     """Wrapped in anything, whose signature shows no modality."""
     backbone = TwoStems()

@@ -134,12 +134,14 @@ def check_compiled(name: str, backend: str) -> None:
     same(run(module, arguments), run(compiled, arguments), case.tolerance)
 
 
+@pytest.mark.slow
 @every_module
 def test_compiled_in_one_graph_is_the_same(name: str) -> None:
     """Forward and backward, captured without a break. The capture is what a library breaks, so a quick backend."""
     check_compiled(name, "aot_eager")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["CAL", "CALLoss", "draw_partners"])
 def test_batches_of_any_size_share_a_few_graphs(what: str) -> None:
     """A graph a size would end at torch's limit, the ninth."""
@@ -156,12 +158,14 @@ def test_batches_of_any_size_share_a_few_graphs(what: str) -> None:
     assert counter.frame_count <= 3
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not any(map(shutil.which, ("c++", "g++", "clang++"))), reason="no C++ compiler here")
 @pytest.mark.parametrize("name", ["DiversityLoss", "DotProductAttention"])
 def test_compiled_to_machine_code_is_the_same(name: str) -> None:
     check_compiled(name, "inductor")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["embed", "encode"])
 def test_retrieval_compiles_and_exports(method: str) -> None:
     """What is deployed: embeddings, with the order of parts taken from the model."""
@@ -188,6 +192,7 @@ def test_retrieval_compiles_and_exports(method: str) -> None:
         torch.testing.assert_close(z, x, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.slow
 @every_module
 def test_export(name: str) -> None:
     case = CASES[name]

@@ -67,6 +67,7 @@ def test_half_precision_is_measured_in_float32() -> None:
     assert torch.equal(torch.stack(statistics), torch.stack(attention_statistics(halves.float())))
 
 
+@pytest.mark.slow
 def test_it_compiles_in_one_graph_and_maps_over_batches() -> None:
     attention = distributions((4, 2, 3, 5), 3, 0)
     expected = [torch.stack(column) for column in zip(*map(attention_statistics, attention), strict=True)]

@@ -12,6 +12,8 @@ from concordant import distributed
 from support import distributed_worker as worker
 from support.models import close
 
+pytestmark = pytest.mark.slow
+
 Results: TypeAlias = "dict[str, dict[str, Tensor]]"
 
 

@@ -79,7 +79,7 @@ def draw_imports(graph: dict[str, set[str]]) -> str:
             labels.append(_box(left, y - 10, right - left, 20, kind, [(name, 12, "mono")]))
             y += row
         middle = (places[names[0]] + places[names[-1]]) / 2
-        labels.append(_text(454, middle + 4, title, size=11, anchor="end", colour=LINE))
+        labels.append(_text(504, middle + 4, title, size=11, anchor="end", colour=LINE))
         y += 7
     bottom = y - 10
     for name in order:
@@ -103,7 +103,7 @@ def draw_imports(graph: dict[str, set[str]]) -> str:
         labels += [f'<circle cx="{x}" cy="{y}" r="4" fill="{LINE}"/>' for y in ys]
     below: list[tuple[str, float, str]] = [(", ".join(NAMES), 11, "mono"), ("the public names", 11, "sans")]
     top = _box(left - 14, 18, right - left + 28, 40, "base", below)
-    return _svg(458, bottom, "Which module imports which", [*shapes, *labels, top])
+    return _svg(508, bottom, "Which module imports which", [*shapes, *labels, top])
 
 
 # the flow of the data ------------------------------------------------------------------------------------------------

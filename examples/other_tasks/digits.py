@@ -1,4 +1,4 @@
-"""Digits in ink and in outline, on CAL as it stands: what examples/digits.py runs."""
+"""Digits in ink and in outline, by CAL: what examples/digits.py runs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, max_pool2d
 
-from concordant import CAL, CALLoss, per_modality
+from concordant import CAL, CALLoss, DiscriminativeLoss, per_modality
 from other_tasks.compare import Views, compare
 from other_tasks.figure import draw, paint_picture
 from other_tasks.networks import Pooling, convolution
@@ -46,11 +46,12 @@ class Backbone(nn.Module):
 
 
 class Parts(CAL):
-    """CAL with its loss."""
+    """CAL with the paper's losses and diversity of attention maps, which the identity loss reaches."""
 
     def __init__(self) -> None:
-        super().__init__(Backbone(), CHANNELS, PARTS, DIGITS, backbone_takes_modality=True)
-        self.criterion = CALLoss()
+        super().__init__(Backbone(), CHANNELS, PARTS, DIGITS, protect_attention=False, backbone_takes_modality=True)
+        identity = DiscriminativeLoss()
+        self.criterion = CALLoss(triplet=0.0, part_triplet=0.0, attention_div=1.5, identity=identity)
 
     def loss(self, first: Tensor, second: Tensor, labels: Tensor) -> Tensor:
         labels, modality = labels.repeat(2), torch.arange(2).repeat_interleave(len(labels))

@@ -1,4 +1,4 @@
-"""Numbers in handwriting and in words, on the components of CAL: what examples/words.py runs."""
+"""Numbers in handwriting and in words, by the components of CAL: what examples/words.py runs."""
 
 from __future__ import annotations
 

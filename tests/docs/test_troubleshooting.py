@@ -43,7 +43,7 @@ MISTAKES: list[Callable[[], object]] = [
 """The mistakes that the page explains under "Messages of the library", in its order."""
 
 
-@pytest.mark.parametrize(("message", "mistake"), zip(MESSAGES, MISTAKES, strict=False), ids=range(len(MISTAKES)))
+@pytest.mark.parametrize(("message", "mistake"), list(zip(MESSAGES, MISTAKES, strict=False)), ids=range(len(MISTAKES)))
 def test_the_library_says_so(message: str, mistake: Callable[[], object]) -> None:
     with pytest.raises((ValueError, IndexError), match=re.escape(message)):
         mistake()

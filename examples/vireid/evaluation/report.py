@@ -21,7 +21,7 @@ from vireid.evaluation.rerank import reranked
 from vireid.evaluation.similarity import Similarity, cosine
 from vireid.figures import draw_attention, draw_curves, draw_rankings
 from vireid.files import write_json
-from vireid.models.build import Built, has_parts
+from vireid.models.build import Built
 from vireid.runs import read_log
 
 PEOPLE = 6
@@ -50,7 +50,7 @@ def report(
     others = dict(zip(list(similarities)[1:], more, strict=True))
     console.print(table(results, others))
     metrics = as_metrics(results, others) | data.reading | origin
-    if has_parts(model):
+    if isinstance(model, CAL):
         metrics |= describe_attention(model, data, images, device, console)
         picture_attention(model, data, images, device, out / "attention.png")
     if rows := read_log(out):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TypeGuard
-
 from torch import Tensor, nn
 
 from concordant import (
@@ -62,8 +60,6 @@ class BuiltCAL(CAL):
 class BuiltBaseline(GlobalBaseline):
     """The baseline as its settings describe it, which it remembers as `config`; on the CPU. It has no parts."""
 
-    num_parts = 0
-
     def __init__(self, config: ModelConfig) -> None:
         backbone, channels = _backbone(config)
         takes_modality = isinstance(backbone, StemmedBackbone)
@@ -83,11 +79,6 @@ class BuiltBaseline(GlobalBaseline):
 
 
 Built = BuiltCAL | BuiltBaseline
-
-
-def has_parts(model: Built) -> TypeGuard[BuiltCAL]:
-    """Whether the model has parts, and what goes with them."""
-    return model.num_parts > 0
 
 
 def build_model(config: ModelConfig) -> Built:

@@ -41,7 +41,7 @@ def load_weights(model: nn.Module, path: Path) -> None:
 
 
 def as_json(config: ModelConfig) -> dict[str, Any]:
-    """The content of config.json: what a trained model is built from."""
+    """What a trained model is built from, as config.json and run.json have it."""
     content = plain(config)
     for name in START:
         del content["model"][name]
@@ -58,17 +58,9 @@ def read_config(path: Path) -> ModelConfig:
     """
     content = read_json(path)
     try:
-        if path.name == RECORD:
-            settings, size = content["settings"], content["settings"]["data"]
-            content = {
-                "model": {name: value for name, value in settings["model"].items() if name not in START},
-                "height": size["height"],
-                "width": size["width"],
-                "num_classes": content["data"]["train"]["identities"],
-                "method": settings["method"],
-            }
-        elif start := sorted(START.keys() & content["model"]):
-            raise ValueError(f"a saved model has no {', '.join(start)}")
+        content = content["model"] if path.name == RECORD else content
+        if start := sorted(START.keys() & content["model"]):
+            raise ValueError(f"a trained model has no {', '.join(start)}")
     except (KeyError, TypeError) as error:
         raise ValueError(f"it has no {error}") from None
     config: ModelConfig = revive(ModelConfig, content)

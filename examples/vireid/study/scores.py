@@ -20,7 +20,7 @@ from vireid.evaluation.protocol import evaluate
 from vireid.evaluation.search import target_aware
 from vireid.evaluation.semantics import pair_people, profiles, read_parts, semantic_scores
 from vireid.evaluation.similarity import Similarity, cosine
-from vireid.models.build import Built, has_parts
+from vireid.models.build import Built
 
 TASK = "all_single"
 
@@ -40,7 +40,7 @@ def score(
     """
     embeddings = extract(model, images, data.test.modality, device=device, progress=False)
     ways = {"distilled": embeddings}
-    if has_parts(model):
+    if isinstance(model, CAL):
         whole, parts = embeddings.split([model.channels, embeddings.shape[1] - model.channels], dim=1)
         order = model.correspondence.permutation().cpu()
         infrared = torch.from_numpy(data.test.modality) == INFRARED
@@ -57,7 +57,7 @@ def score(
         return similarity
 
     cosines = {way: measure(way, rows.shape[1], partial(cosine, rows, data.test)) for way, rows in ways.items()}
-    if not has_parts(model):
+    if not isinstance(model, CAL):
         return {"retrieval": figures}
     if with_target_aware:
         encoded = encode(model, images, data.test.modality, device=device, progress=False)

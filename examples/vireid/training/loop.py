@@ -19,7 +19,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from concordant.distributed import gather
-from vireid.config import Settings
+from vireid.config import ModelConfig, Settings
 from vireid.datasets.batches import Batches
 from vireid.datasets.cache import Images
 from vireid.datasets.items import Items
@@ -93,9 +93,10 @@ def train(
         gradient_accumulation_steps=settings.optim.accumulate,
         kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
     )
-    record = describe_run(settings, data=data, accelerator=accelerator)
+    config = settings.model_config(len(items.identities))
+    record = describe_run(settings, config, data=data, accelerator=accelerator)
     together(lambda: begin(settings, record, console))
-    state = setup(settings, items, images, accelerator)
+    state = setup(settings, config, items, images, accelerator)
     seconds = fit(state, record, console, split)
     final = state.model if state.average is None else cast(Built, state.average.module)
     if accelerator.is_main_process:
@@ -104,11 +105,11 @@ def train(
     return final.eval(), accelerator, seconds
 
 
-def setup(settings: Settings, items: Items, images: Images, accelerator: Accelerator) -> State:
+def setup(settings: Settings, config: ModelConfig, items: Items, images: Images, accelerator: Accelerator) -> State:
     """The state before the first step."""
     set_seed(settings.seed)
     device, optim = accelerator.device, settings.optim
-    model = build_model(settings.model_config(len(items.identities))).to(memory_format=torch.channels_last)
+    model = build_model(config).to(memory_format=torch.channels_last)
     if accelerator.num_processes > 1 and device.type == "cuda":
         model = convert_sync_batchnorm(model)
     if settings.compile:  # not the stems: a compiled graph would show each all rows, and its batch norm with them

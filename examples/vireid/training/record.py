@@ -15,8 +15,9 @@ import torch
 from accelerate import Accelerator
 from torch.utils.tensorboard import SummaryWriter
 
-from vireid.config import Settings
+from vireid.config import ModelConfig, Settings
 from vireid.files import plain, read_json, replace_file, to_disk
+from vireid.models.weights import as_json
 from vireid.runs import ERRANDS, read_log
 
 PACKAGES = ("torch", "torchvision", "timm", "numpy", "scipy", "einops", "accelerate", "pillow", "concordant")
@@ -24,11 +25,14 @@ FREE = (*ERRANDS, "save_every", "test")
 """Settings that change nothing about what is trained: a run may go on with others."""
 
 
-def describe_run(settings: Settings, *, data: dict[str, Any], accelerator: Accelerator) -> dict[str, Any]:
-    """Settings with the seed, versions, data, machine and commit: what one needs to repeat a run."""
+def describe_run(
+    settings: Settings, config: ModelConfig, *, data: dict[str, Any], accelerator: Accelerator
+) -> dict[str, Any]:
+    """Settings with the seed, the model, versions, data, machine and commit: what one needs to repeat a run."""
     device = accelerator.device
     return {
         "settings": plain(settings),
+        "model": as_json(config),
         "data": data,
         "commit": _git("rev-parse", "HEAD") or "not a git checkout",
         "uncommitted_changes": bool(_git("status", "--porcelain", "--untracked-files=no")),

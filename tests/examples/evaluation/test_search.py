@@ -21,7 +21,7 @@ from vireid.datasets.items import Item, Items
 from vireid.evaluation.similarity import cosine
 from vireid.files import plain, write_json
 from vireid.models.build import build_model
-from vireid.models.weights import save_weights
+from vireid.models.weights import as_json, save_weights
 
 pytest.importorskip("faiss", reason="faiss-cpu is not installed: it comes with the extra `examples`")
 
@@ -144,7 +144,7 @@ def run(make_tree: Callable[..., Path], tmp_path: Path) -> Path:
         model=ModelSettings(weights=None, parts=2),
     )
     (tmp_path / "run").mkdir()
-    write_json(tmp_path / "run" / "run.json", {"settings": plain(settings), "data": {"train": {"identities": 4}}})
+    write_json(tmp_path / "run" / "run.json", {"settings": plain(settings), "model": as_json(settings.model_config(4))})
     save_weights(build_model(settings.model_config(4)), tmp_path / "run" / "model.safetensors")
     return tmp_path / "run"
 
@@ -180,7 +180,7 @@ def test_the_example_refuses_what_it_cannot_search_with(run: Path, tmp_path: Pat
     with pytest.raises(ValueError, match=r"must have 256 embeddings .* got 200"):
         example.main(example.Options(run=run, out=tmp_path / "refused", scale=200))
     record = json.loads((run / "run.json").read_text())
-    record["settings"]["method"] = "global"
+    record["model"]["method"] = "global"
     (run / "run.json").write_text(json.dumps(record))
     with pytest.raises(ValueError, match=r"run.json must .*`method` must be 'cal'; got 'global'"):
         example.main(example.Options(run=run, out=tmp_path / "out"))

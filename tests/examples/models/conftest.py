@@ -11,7 +11,7 @@ from support.trained import looks_trained
 from vireid.config import ModelConfig, ModelSettings, Settings
 from vireid.files import plain, write_json
 from vireid.models.hub import HubCAL
-from vireid.models.weights import save_weights
+from vireid.models.weights import as_json, save_weights
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def run(model: HubCAL, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("runs") / "demo"
     out.mkdir()
     save_weights(model, out / "model.safetensors")
-    write_json(out / "run.json", {"settings": plain(Settings()), "data": {"train": {"identities": 5}}})
+    write_json(out / "run.json", {"settings": plain(Settings()), "model": as_json(model.config)})
     return out
 
 

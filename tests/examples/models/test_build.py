@@ -18,7 +18,7 @@ from vireid.files import plain, write_json
 from vireid.models.build import Built, BuiltBaseline, build_model
 from vireid.models.export import export_program
 from vireid.models.hub import HubCAL
-from vireid.models.weights import START, load_model, save_weights
+from vireid.models.weights import START, as_json, load_model, save_weights
 
 SIZE: dict[str, Any] = {"height": 64, "width": 32}
 PLAIN = ModelSettings(weights=None)
@@ -58,7 +58,7 @@ def save_run(model: nn.Module, settings: Settings, out: Path) -> Path:
     """What a run leaves that a model is loaded from."""
     out.mkdir()
     save_weights(model, out / "model.safetensors")
-    write_json(out / "run.json", {"settings": plain(settings), "data": {"train": {"identities": 5}}})
+    write_json(out / "run.json", {"settings": plain(settings), "model": as_json(settings.model_config(5))})
     return out
 
 

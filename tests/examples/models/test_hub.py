@@ -16,10 +16,11 @@ from safetensors.torch import load_file, save_file
 from support.trained import ORDER, images_of
 from vireid.config import ModelConfig, ModelSettings, Settings
 from vireid.datasets.items import INFRARED, VISIBLE
-from vireid.files import plain, write_json
+from vireid.files import write_json
 from vireid.models import hub
 from vireid.models.build import build_model
 from vireid.models.hub import HubCAL
+from vireid.models.weights import as_json
 
 
 def rewrite(path: Path, change: Callable[[dict[str, object]], object]) -> None:
@@ -151,7 +152,7 @@ def changed_model(**values: object) -> Callable[[Path], None]:
         (changed_model(queries="mine"), "`queries`: 'mine' is no"),
         (changed_model(backbone="resnet18"), "size mismatch|Missing key"),
         (changed_model(backbone="resnet0"), "must be a model of timm"),
-        (changed_model(weights="elsewhere.safetensors"), "a saved model has no weights"),
+        (changed_model(weights="elsewhere.safetensors"), "a trained model has no weights"),
         (lambda folder: (folder / "config.json").write_text('{"model": '), "Expecting value"),
     ],
 )
@@ -176,10 +177,10 @@ def test_a_model_that_is_older_than_a_setting_has_its_default(saved: Path) -> No
 
 def test_a_run_of_another_method_is_refused(run: Path, tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").write_bytes((run / "model.safetensors").read_bytes())
-    record = {"settings": plain(Settings(method="global")), "data": {"train": {"identities": 5}}}
-    write_json(tmp_path / "run.json", record)
+    config = Settings(method="global").model_config(5)
+    write_json(tmp_path / "run.json", {"model": as_json(config)})
     with pytest.raises(ValueError, match=r"run.json must .*; BuiltCAL: `method` must be 'cal'; got 'global'"):
         HubCAL.from_run(tmp_path)
     (tmp_path / "run.json").write_text("{}")
-    with pytest.raises(ValueError, match=r"it has no 'settings'"):
+    with pytest.raises(ValueError, match=r"it has no 'model'"):
         HubCAL.from_run(tmp_path)
