@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -28,25 +29,25 @@ def step(attend: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Tensor, Tensor
     return run
 
 
-def test_dot_product(measure) -> None:
+def test_dot_product(measure: Callable[..., Any]) -> None:
     attention, (tokens, parts) = DotProductAttention(), inputs()
     row = "`DotProductAttention`, with its maps"
     measure(row, "ours", step(lambda t, p: attention(t, p).features), tokens, parts, shape=SHAPE)
     torch.testing.assert_close(attention(tokens, parts).features, scaled_dot_product_attention(parts, tokens, tokens))
 
 
-def test_dot_product_of_torch(measure) -> None:
+def test_dot_product_of_torch(measure: Callable[..., Any]) -> None:
     attend = step(lambda t, p: scaled_dot_product_attention(p, t, t))
     measure("`DotProductAttention`, with its maps", "torch's, without", attend, *inputs(), shape=SHAPE)
 
 
-def test_tsaa(measure) -> None:
+def test_tsaa(measure: Callable[..., Any]) -> None:
     tsaa = TSAA(C, D)
     attend = step(lambda t, p: tsaa(t, p, t).features)
     measure("`TSAA`", "ours", attend, *inputs(), shape=f"{SHAPE}, d {D}")
 
 
-def test_multihead_attention(measure) -> None:
+def test_multihead_attention(measure: Callable[..., Any]) -> None:
     """It projects the tokens to d channels twice (keys, values) and the parts once, and its output back to c."""
     attention = nn.MultiheadAttention(D, 1, batch_first=True, kdim=C, vdim=C)
     narrow, wide = nn.Linear(C, D), nn.Linear(D, C)

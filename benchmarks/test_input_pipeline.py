@@ -11,7 +11,9 @@ from __future__ import annotations
 import multiprocessing
 import sys
 from collections.abc import Callable, Iterator
+from multiprocessing.queues import Queue
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
@@ -28,6 +30,7 @@ from vireid.config import AugmentSettings
 from vireid.datasets.augment import Augment
 from vireid.datasets.cache import cache_images
 
+BICUBIC, BILINEAR = Image.Resampling.BICUBIC, Image.Resampling.BILINEAR
 IMAGES, BATCH, HEIGHT, WIDTH = 4096, 64, 288, 144
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 ROW, SHAPE = "input pipeline, an image", f"{IMAGES:,} JPEGs of about 390×160 to {HEIGHT}×{WIDTH}, batches of {BATCH}"
@@ -40,7 +43,7 @@ def paths(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     paths = [folder / f"{i:05d}.jpg" for i in range(IMAGES)]
     for path in paths:
         coarse = Image.fromarray(random.integers(0, 256, (13, 6, 3), dtype=np.uint8))
-        picture = np.asarray(coarse.resize((random.integers(130, 190), random.integers(340, 440)), Image.BICUBIC))
+        picture = np.asarray(coarse.resize((int(random.integers(130, 190)), int(random.integers(340, 440))), BICUBIC))
         noisy = picture + random.normal(0, 6, picture.shape)
         Image.fromarray(noisy.clip(0, 255).astype(np.uint8)).save(path, quality=90)
     return paths
@@ -63,7 +66,7 @@ def batched(paths: list[Path]) -> Iterator[Tensor]:
     return augmented(mapped(paths))
 
 
-class OneByOne(Dataset):
+class OneByOne(Dataset[Tensor]):
     """The field's: a file, or an image in memory, through torchvision's transforms."""
 
     def __init__(self, images: list[Path] | np.ndarray) -> None:
@@ -85,13 +88,14 @@ class OneByOne(Dataset):
     def __getitem__(self, index: int) -> Tensor:
         image = self.images[index]
         if isinstance(image, Path):
-            picture = Image.open(image).convert("RGB").resize((WIDTH, HEIGHT), Image.BILINEAR)
+            picture = Image.open(image).convert("RGB").resize((WIDTH, HEIGHT), BILINEAR)
         else:
             picture = Image.fromarray(image)
-        return self.transform(picture)
+        pixels: Tensor = self.transform(picture)
+        return pixels
 
 
-def loader(images: list[Path] | np.ndarray) -> DataLoader:
+def loader(images: list[Path] | np.ndarray) -> DataLoader[Tensor]:
     return DataLoader(OneByOne(images), BATCH, shuffle=True, num_workers=2)
 
 
@@ -101,7 +105,7 @@ def from_files(paths: list[Path]) -> Iterator[Tensor]:
 
 def from_memory(paths: list[Path]) -> Iterator[Tensor]:
     def decode(path: Path) -> np.ndarray:
-        return np.asarray(Image.open(path).convert("RGB").resize((WIDTH, HEIGHT), Image.BILINEAR))
+        return np.asarray(Image.open(path).convert("RGB").resize((WIDTH, HEIGHT), BILINEAR))
 
     yield from loader(np.stack([decode(path) for path in paths]))
 
@@ -113,7 +117,7 @@ def drain(batches: Iterator[Tensor]) -> None:
 def growth(way: Callable[[list[Path]], Iterator[Tensor]], paths: list[Path]) -> float:
     """Largest growth, in MB, of what a fresh process and its workers hold, over the batches of a round."""
     context = multiprocessing.get_context("spawn")
-    answer = context.Queue()
+    answer: Queue[float] = context.Queue()
     process = context.Process(target=_grow, args=(way, paths, answer))
     process.start()
     most = answer.get(timeout=600)
@@ -121,7 +125,7 @@ def growth(way: Callable[[list[Path]], Iterator[Tensor]], paths: list[Path]) -> 
     return most
 
 
-def _grow(way: Callable[[list[Path]], Iterator[Tensor]], paths: list[Path], answer: multiprocessing.Queue) -> None:
+def _grow(way: Callable[[list[Path]], Iterator[Tensor]], paths: list[Path], answer: Queue[float]) -> None:
     def held() -> float:
         own = psutil.Process()
         return sum(map(_held, [own, *own.children(recursive=True)]))
@@ -146,19 +150,19 @@ def memory(paths: list[Path]) -> dict[str, float]:
     return {way.__name__: growth(way, paths) for way in (batched, from_memory, from_files)}
 
 
-def test_ours(measure, paths, memory) -> None:
+def test_ours(measure: Callable[..., Any], paths: list[Path], memory: dict[str, float]) -> None:
     least, images = memory["batched"], mapped(paths)
     measure(ROW, "ours", lambda: drain(augmented(images)), shape=SHAPE, work=IMAGES, rounds=3, memory=least)
     assert least < memory["from_memory"] / 10
 
 
-def test_from_memory(measure, paths, memory) -> None:
+def test_from_memory(measure: Callable[..., Any], paths: list[Path], memory: dict[str, float]) -> None:
     images = np.zeros((IMAGES, HEIGHT, WIDTH, 3), np.uint8)
     role = "decoded in memory, per-image workers"
     used = memory["from_memory"]
     measure(ROW, role, lambda: drain(iter(loader(images))), shape=SHAPE, work=IMAGES, rounds=2, memory=used)
 
 
-def test_from_files(measure, paths, memory) -> None:
+def test_from_files(measure: Callable[..., Any], paths: list[Path], memory: dict[str, float]) -> None:
     role, used = "files, per-image workers", memory["from_files"]
     measure(ROW, role, lambda: drain(from_files(paths)), shape=SHAPE, work=IMAGES, rounds=2, memory=used)

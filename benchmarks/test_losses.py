@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -27,25 +28,26 @@ def features(*shape: int) -> torch.Tensor:
 
 
 @pytest.mark.parametrize(("parts", "channels"), [(1, 2048), (6, 256)])
-def test_part_center_loss(measure, parts: int, channels: int) -> None:
+def test_part_center_loss(measure: Callable[..., Any], parts: int, channels: int) -> None:
     loss, inputs = PartCenterLoss(margin=0.7, l2_normalize=True), [features(128, parts, channels) for _ in range(2)]
     row, shape = (text.format(parts, channels) for text in (PART_CENTER, PART_CENTER_SHAPE))
     measure(row, "ours", step, loss, *inputs, LABELS, MODALITY, shape=shape, rounds=30, threads=1)
 
 
-def test_part_center_loss_forward(measure) -> None:
+def test_part_center_loss_forward(measure: Callable[..., Any]) -> None:
     loss, inputs = PartCenterLoss(margin=0.7, l2_normalize=True), [features(128, 1, 2048) for _ in range(2)]
     row, shape = PART_CENTER.format(1, 2048), "n 128, p 1, c 2048, forward"
     measure(f"{row}, forward", "ours", loss, *inputs, LABELS, MODALITY, shape=shape, rounds=30, threads=1)
 
 
 @pytest.mark.parametrize("peer", ["TripletMarginLoss, batch-hard", "SoftTripleLoss, one centre"])
-def test_losses_that_also_part_identities(measure, peer: str) -> None:
+def test_losses_that_also_part_identities(measure: Callable[..., Any], peer: str) -> None:
     """Less than L_pcl takes in: one feature an image, no modality. The library's centres are learned, a class each."""
     miner, margin = BatchHardMiner(), TripletMarginLoss(0.3)
 
     def batch_hard(rows: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        return margin(rows, labels, miner(rows, labels))
+        loss: torch.Tensor = margin(rows, labels, miner(rows, labels))
+        return loss
 
     loss = batch_hard if "batch-hard" in peer else SoftTripleLoss(16, 2048, centers_per_class=1)
     row, shape = (text.format(1, 2048) for text in (PART_CENTER, PART_CENTER_SHAPE))
@@ -53,7 +55,7 @@ def test_losses_that_also_part_identities(measure, peer: str) -> None:
     measure(row, role, step, loss, features(128, 2048), LABELS, shape=shape, rounds=30, threads=1)
 
 
-def test_match_distill(measure) -> None:
+def test_match_distill(measure: Callable[..., Any]) -> None:
     own, cross = (torch.rand(64, 6, 72).softmax(2).requires_grad_() for _ in range(2))
     logits = [torch.randn(64, 6, 395, requires_grad=True) for _ in range(2)]
     shape = "b 64, p 6, t 72, k 395, forward and backward"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -70,16 +73,16 @@ def without_lists(
 ROW, SHAPE = "`rank_metrics`", "3,803 × 3,010"
 
 
-def test_ours(measure, ranking) -> None:
+def test_ours(measure: Callable[..., Any], ranking: dict[str, torch.Tensor]) -> None:
     metrics = measure(ROW, "ours", rank_metrics, **ranking, cmc_over="identities", shape=SHAPE, rounds=9)
     for loop in (with_lists, without_lists):
         found = [metrics.cmc[0].item(), metrics.map.item(), metrics.minp.item()]
         assert found == pytest.approx(loop(**ranking), abs=1e-9)
 
 
-def test_with_lists(measure, ranking) -> None:
+def test_with_lists(measure: Callable[..., Any], ranking: dict[str, torch.Tensor]) -> None:
     measure(ROW, "the field's loop over queries", with_lists, **ranking, shape=SHAPE, rounds=1)
 
 
-def test_without_lists(measure, ranking) -> None:
+def test_without_lists(measure: Callable[..., Any], ranking: dict[str, torch.Tensor]) -> None:
     measure(ROW, "a loop over queries, NumPy alone", without_lists, **ranking, shape=SHAPE, rounds=3)

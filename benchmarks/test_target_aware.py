@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
@@ -40,6 +43,10 @@ def all_pairs(tsaa: TSAA, query: Images, gallery: Images) -> Tensor:
     return target_aware_similarity(encode(tsaa, *query), encode(tsaa, *gallery), tsaa)
 
 
+def first(n: int, images: Images) -> Images:
+    return images[0][:n], images[1][:n]
+
+
 def cosine(a: Tensor, b: Tensor) -> Tensor:
     return torch.cosine_similarity(a, b, dim=-1).mean(dim=-1)
 
@@ -74,6 +81,7 @@ def one_query_after_the_other(tsaa: TSAA, query: Images, gallery: Images) -> Ten
 @torch.inference_mode()
 def products(tsaa: TSAA, query: Images, gallery: Images, queries: Tensor, keys: Tensor) -> None:
     """The matrix products alone: the perceptrons of every image, and two for each direction of the pairs."""
+    assert tsaa.gate_mlp is not None
     for tokens, parts in (query, gallery):
         for perceptron, rows in ((tsaa.token_mlp, tokens), (tsaa.part_mlp, parts), (tsaa.gate_mlp, parts)):
             perceptron[2](perceptron[0](rows))
@@ -82,26 +90,25 @@ def products(tsaa: TSAA, query: Images, gallery: Images, queries: Tensor, keys: 
             torch.bmm(torch.bmm(queries, keys[start : start + 32].transpose(1, 2)), gallery[0][start : start + 32])
 
 
-def test_ours(measure, tsaa, query, gallery) -> None:
+def test_ours(measure: Callable[..., Any], tsaa: TSAA, query: Images, gallery: Images) -> None:
     found = measure(ROW, "ours", all_pairs, tsaa, query, gallery, shape=SHAPE, work=QUERIES * GALLERY)
-    few = tuple(x[:3] for x in query), tuple(x[:3] for x in gallery)
     for way in (one_pair_after_the_other, one_query_after_the_other):
-        torch.testing.assert_close(found[:3, :3], way(tsaa, *few), rtol=0, atol=1e-5)
+        torch.testing.assert_close(found[:3, :3], way(tsaa, first(3, query), first(3, gallery)), rtol=0, atol=1e-5)
 
 
-def test_one_pair_after_the_other(measure, tsaa, query, gallery) -> None:
-    few = tuple(x[:8] for x in query), tuple(x[:8] for x in gallery)
+def test_one_pair_after_the_other(measure: Callable[..., Any], tsaa: TSAA, query: Images, gallery: Images) -> None:
+    few = first(8, query), first(8, gallery)
     measure(ROW, "a TSAA call a pair", one_pair_after_the_other, tsaa, *few, shape=SHAPE, work=64)
 
 
-def test_one_query_after_the_other(measure, tsaa, query, gallery) -> None:
-    few = tuple(x[:2] for x in query)
+def test_one_query_after_the_other(measure: Callable[..., Any], tsaa: TSAA, query: Images, gallery: Images) -> None:
+    few = first(2, query)
     measure(
         ROW, "a batched TSAA call a query", one_query_after_the_other, tsaa, few, gallery, shape=SHAPE, work=2 * GALLERY
     )
 
 
-def test_products_alone(measure, tsaa, query, gallery) -> None:
+def test_products_alone(measure: Callable[..., Any], tsaa: TSAA, query: Images, gallery: Images) -> None:
     queries = tsaa.encode_parts(query[1], query[0]).queries.detach().flatten(0, 1).expand(32, -1, -1).contiguous()
     inputs = (tsaa, query, gallery, queries, tsaa.encode_tokens(gallery[0]).detach())
     measure(ROW, "floor", products, *inputs, shape=SHAPE, work=QUERIES * GALLERY)

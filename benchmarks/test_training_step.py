@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -30,7 +32,7 @@ def step(model: nn.Module, objective: nn.Module, images: Tensor, labels: Tensor,
 
 
 @pytest.mark.parametrize("role", METHODS)
-def test_step(measure, role: str) -> None:
+def test_step(measure: Callable[..., Any], role: str) -> None:
     torch.manual_seed(0)
     settings = METHODS[role]
     model = build_model(settings.model_config(395)).to(memory_format=torch.channels_last).train()

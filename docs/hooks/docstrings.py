@@ -33,7 +33,7 @@ def places(package: Object) -> dict[str, str]:
     """Where each public name is shown, under every name that docstrings call it by."""
     found = {}
     for module in (package["functional"], package):  # names of both are shown as the package's
-        for name in module.exports or ():
+        for name in map(str, module.exports or ()):
             found[name] = found[f"functional.{name}"] = f"{module.path}.{name}"
     return found
 

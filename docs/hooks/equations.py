@@ -16,16 +16,17 @@ from mkdocs.exceptions import PluginError
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # of how it opens its font
-    import ziamath
+    from ziamath.config import config
     from ziamath.tex import tex2mml
+    from ziamath.zmath import Math
 
 FOUND = re.compile(r'<(span|div) class="arithmatex">\\[(\[](.*?)\\[)\]]</\1>', re.DOTALL)
 SIZE = 16
 """Units an em, in the drawing's own coordinates."""
 
-ziamath.config.svg2 = False  # each glyph where it stands: shared ones get the same id in every drawing of a page
-ziamath.config.precision = 2
-ziamath.config.math.color = "currentColor"  # as dark or as light as the text around it
+config.svg2 = False  # each glyph where it stands: shared ones get the same id in every drawing of a page
+config.precision = 2
+config.math.color = "currentColor"  # as dark or as light as the text around it
 
 
 def on_page_content(content: str, page: Any, **_: Any) -> str:
@@ -41,7 +42,7 @@ def render(escaped: str, place: str, *, block: bool) -> str:
         raise PluginError(f"equations: {place}: latex2mathml must know every command; got {unknown[1]} in {source}")
     # Hats as wide as what they stand on read as `\widehat`.
     mathml = mathml.replace("<mo>&#x00302;", '<mo stretchy="false">&#710;')
-    drawing = ziamath.Math(mathml, size=SIZE)
+    drawing = Math(mathml, size=SIZE)
     svg = drawing.svgxml()
     width, height = (float(svg.attrib.pop(side)) / SIZE for side in ("width", "height"))
     del svg.attrib["xmlns:xlink"]  # nothing is linked

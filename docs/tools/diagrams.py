@@ -101,8 +101,8 @@ def draw_imports(graph: dict[str, set[str]]) -> str:
         labels.append(f'<g transform="translate({x + 3} 66) rotate(-50)">{label}</g>')
         ys = [places[name] for name in order if base in graph[name]]
         labels += [f'<circle cx="{x}" cy="{y}" r="4" fill="{LINE}"/>' for y in ys]
-    names = [(", ".join(NAMES), 11, "mono"), ("the public names", 11, "sans")]
-    top = _box(left - 14, 18, right - left + 28, 40, "base", names)
+    below: list[tuple[str, float, str]] = [(", ".join(NAMES), 11, "mono"), ("the public names", 11, "sans")]
+    top = _box(left - 14, 18, right - left + 28, 40, "base", below)
     return _svg(508, bottom, "Which module imports which", [*shapes, *labels, top])
 
 
@@ -133,6 +133,7 @@ READS = {
     "attention_div": ("own.attention",),
 }
 """What of `CALOutput` each term of `LossTerms` reads."""
+MAKERS: tuple[str, ...]
 MAKERS = ("to_tokens", "PartMiner", "TSAA.encode_parts", "TSAA.attend", "CAL.encode", "CAL.embed", "CAL.observe")
 MAKERS += ("CALLoss", "LossTerms", "Encoded", "target_aware_similarity", "rank_metrics")
 """The names of the library that the picture has."""

@@ -5,12 +5,11 @@ from __future__ import annotations
 import importlib
 import re
 import shlex
-from argparse import ArgumentParser
 from functools import cache
 from importlib.metadata import metadata
 from importlib.util import find_spec
 from pathlib import Path
-from typing import get_type_hints
+from typing import Any, get_type_hints
 
 import pytest
 import tyro
@@ -27,7 +26,7 @@ OTHERS = {"cd", "git", *LAUNCHERS}
 """Commands of others; of these, the launchers' flags are checked where a block has them."""
 SCRIPTS = sorted(path.stem for path in (ROOT / "examples").glob("*.py"))
 TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-EXTRAS = set(metadata("concordant").get_all("Provides-Extra"))
+EXTRAS = set(metadata("concordant").get_all("Provides-Extra") or ())
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")], ids=name_of)
@@ -107,7 +106,7 @@ def settings_of(script: str) -> type:
     return kind
 
 
-def flags_of(parser: ArgumentParser) -> set[str]:
+def flags_of(parser: Any) -> set[str]:
     """Its flags, and those of its subcommands."""
     below = [
         choice for action in parser._actions if isinstance(action.choices, dict) for choice in action.choices.values()

@@ -57,7 +57,7 @@ def test_evaluation_names_a_data_set() -> None:
         options = cli(Evaluation, [name, "--root", "x", "--weights", "y", "--flip"])
         assert type(options.data) is kind
         assert options.test.flip
-    assert cli(Evaluation, ["regdb", "--trial", "all"]).data.trial == "all"
+    assert cli(Evaluation, ["regdb", "--trial", "all"]).data == RegdbSource(trial="all")
 
 
 def test_a_recipe_is_a_start_for_other_flags() -> None:

@@ -11,19 +11,22 @@ import shutil
 import signal
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import torch
 from rich.console import Console
+from safetensors.torch import save_file
 
-from vireid import files
 from vireid.config import DataSettings, ModelSettings, OptimSettings, Settings
 from vireid.datasets.items import Item, Items
 from vireid.models import weights
-from vireid.training import checkpoint, record
+from vireid.runs import read_log
 from vireid.training import loop as engine
+from vireid.training.record import RunLog
 
 STEPS = 2
 
@@ -76,15 +79,19 @@ def arm(moment: int) -> list[str]:
     def half_a_tree(path: Path) -> None:
         next(iter(sorted(path.iterdir()))).unlink()
 
-    def half_a_line(log: record.RunLog, *_: Any) -> None:
+    def half_a_line(log: RunLog, *_: Any) -> None:
         log._file.write('{"step": ')
 
-    weights.save_file = watched("save_file", weights.save_file, cut(weights.save_file, 1))
-    checkpoint.torch.save = watched("torch.save", torch.save, cut(torch.save, 1))
-    checkpoint.shutil.rmtree = watched("rmtree", shutil.rmtree, half_a_tree)
-    files.os.replace = watched("replace", os.replace)
-    record.RunLog.write = watched("log", record.RunLog.write, half_a_line)
-    files.os.fsync = lambda descriptor: (passed.append("fsync"), sync(descriptor))
+    def synced(descriptor: int) -> None:
+        passed.append("fsync")
+        sync(descriptor)
+
+    patch.object(weights, "save_file", watched("save_file", save_file, cut(save_file, 1))).start()
+    patch.object(torch, "save", watched("torch.save", torch.save, cut(torch.save, 1))).start()
+    patch.object(shutil, "rmtree", watched("rmtree", shutil.rmtree, half_a_tree)).start()
+    patch.object(os, "replace", watched("replace", os.replace)).start()
+    patch.object(RunLog, "write", watched("log", RunLog.write, half_a_line)).start()
+    patch.object(os, "fsync", synced).start()
     return passed
 
 
@@ -103,7 +110,7 @@ def fork(act: Callable[[], None]) -> int:
 
 def state(out: Path) -> tuple[bytes, bytes, list[float], str]:
     """What must not depend on whether a run was killed: weights, their average, the steps of the log, its figures."""
-    rows = [{name: value for name, value in row.items() if name != "seconds"} for row in record.read_log(out)]
+    rows = [{name: value for name, value in row.items() if name != "seconds"} for row in read_log(out)]
     last = out / "checkpoints" / f"step-{STEPS:08d}" / "model.safetensors"
     left = sorted(path.name for path in (out / "checkpoints").iterdir())
     weights = (out / "model.safetensors").read_bytes(), last.read_bytes()
@@ -129,7 +136,7 @@ def main(folder: Path) -> None:
             break
         assert status == -signal.SIGKILL, f"moment {moment}: exit status {status}"
         begun = (out / "run.json").exists()
-        assert fork(lambda begun=begun, out=out: run(out, resume=begun)) == 0, f"moment {moment}: no resumption"
+        assert fork(partial(run, out, resume=begun)) == 0, f"moment {moment}: no resumption"
         assert state(out) == expected, f"moment {moment}: another end"
 
 

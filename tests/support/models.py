@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,7 @@ TIGHT = {"rtol": 1e-9, "atol": 1e-9}
 
 def close(actual: Tensor, expected: Tensor, **tolerance: float) -> None:
     """Equal to 1e-9 unless told otherwise; the message of a failure shows where."""
-    torch.testing.assert_close(actual, expected, **(tolerance or TIGHT))
+    torch.testing.assert_close(actual, expected, **cast(Any, tolerance or TIGHT))
 
 
 def randomize(module: nn.Module, seed: int = 0) -> nn.Module:

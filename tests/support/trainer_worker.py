@@ -23,7 +23,7 @@ from concordant import CALOutput, LossTerms
 from vireid.config import DataSettings, LossSettings, ModelConfig, ModelSettings, OptimSettings, Settings
 from vireid.datasets.items import Item, Items
 from vireid.models import build
-from vireid.models.build import build_model
+from vireid.models.build import Built, BuiltCAL, build_model
 from vireid.models.objective import CALObjective
 from vireid.training import loop as engine
 from vireid.training.processes import join_processes
@@ -39,7 +39,7 @@ def build_double(config: ModelConfig) -> nn.Module:
     return model
 
 
-def run(out: Path, **changes: Any) -> nn.Module:
+def run(out: Path, **changes: Any) -> Built:
     random = np.random.default_rng(0)
     items = Items(Item(Path(f"{i}.jpg"), i % 6, 1, i // 12) for i in range(24))
     images = random.integers(0, 256, (len(items), 32, WIDTH, 3), dtype=np.uint8)
@@ -81,6 +81,7 @@ def what_is_raised(out: Path, **changes: Any) -> str:
 def main(folder: Path) -> None:
     state = join_processes()
     model = run(folder / "two")
+    assert isinstance(model, BuiltCAL)
     found = {
         "processes": state.num_processes,
         "history": model.correspondence.history[: int(model.correspondence.seen)].tolist(),

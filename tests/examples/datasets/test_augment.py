@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -20,7 +22,7 @@ from vireid.datasets.augment import (
     normalise,
 )
 
-OFF = {"pad": 0, "flip": 0.0, "exchange": 0.0, "erase": 0.0}
+OFF: dict[str, Any] = {"pad": 0, "flip": 0.0, "exchange": 0.0, "erase": 0.0}
 
 
 def _images(n: int = 6, height: int = 12, width: int = 8) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -124,8 +125,8 @@ def test_a_place_that_cannot_be_written_is_named(make_tree: MakeTree, monkeypatc
     (root / "file").write_text("in the way")
     with pytest.raises(OSError, match="cache_dir"):
         cache_images(paths, (8, 4), root=root, cache_dir=root / "file", progress=False)
-    usage = cache.shutil.disk_usage(root)._replace(free=10)
-    monkeypatch.setattr(cache.shutil, "disk_usage", lambda _: usage)
+    usage = shutil.disk_usage(root)._replace(free=10)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
     with pytest.raises(OSError, match="are free"):
         cache_images(paths, (8, 4), root=root, progress=False)
     with pytest.raises(ValueError, match="at least one image"):

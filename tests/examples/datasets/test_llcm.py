@@ -14,6 +14,7 @@ import pytest
 import torch
 from rich.console import Console
 
+from vireid.config import Reading
 from vireid.datasets import llcm
 from vireid.datasets.counts import counts_table, describe, verify_published
 from vireid.datasets.items import INFRARED, VISIBLE
@@ -122,10 +123,8 @@ def test_every_figure_is_that_of_the_literal_loop(
 def test_readings_differ(make_llcm: MakeLLCM, tmp_path: Path) -> None:
     root = make_llcm(tmp_path)
     matrix = torch.randn(102, 102, generator=torch.Generator().manual_seed(0))
-    by = {
-        reading: evaluate(read_llcm(root, reading=reading), lambda q, g: matrix[q][:, g])
-        for reading in ("paper", "swapped", "camera-strict")
-    }  # type: ignore[arg-type]
+    readings: tuple[Reading, ...] = ("paper", "swapped", "camera-strict")
+    by = {reading: evaluate(read_llcm(root, reading=reading), lambda q, g: matrix[q][:, g]) for reading in readings}
     assert by["swapped"]["nir_to_visible"] == by["paper"]["nir_to_visible"]
     assert by["swapped"]["visible_to_nir"] != by["paper"]["visible_to_nir"]
     assert by["camera-strict"]["nir_to_visible"] != by["paper"]["nir_to_visible"]

@@ -115,7 +115,7 @@ def test_bad_lists_are_named(make_regdb: MakeRegDB, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="1 files listed more than once: Visible/"):
         read_regdb(changed("h", "test_visible_1.txt", lambda text: text + text.splitlines()[0] + "\n"), 1)
     for name, before in (("k", "/etc"), ("l", "..")):
-        root = changed(name, "test_visible_1.txt", lambda text, before=before: f"{before}/1/x.bmp 0\n{text}")
+        root = changed(name, "test_visible_1.txt", f"{before}/1/x.bmp 0\n".__add__)
         with pytest.raises(ValueError, match=rf"by their paths below the root; line 1 is '{before}/1/x.bmp 0'"):
             read_regdb(root, 1)
     with pytest.raises(ValueError, match=r"line 2 is 'Visible/1/x.bmp 1{64}…'$"):  # shortened, and no number

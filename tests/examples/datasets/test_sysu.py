@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -60,12 +61,16 @@ def test_what_would_be_passed_over_is_refused(make_tree: MakeTree) -> None:
     refused("a", r"one folder; .*cam4/3 is also 0003$", lambda cam: shutil.copytree(cam / "0003", cam / "3"))
     refused("b", r"one folder; .*cam4/0099 is no folder$", lambda cam: (cam / "0099").touch())
     refused("c", r"named by numbers; got .*cam4/p3$", lambda cam: (cam / "0003").rename(cam / "p3"))
-    picture = Path("0003") / "0001.jpg"
+
+    def renamed(cam: Path, suffix: str) -> None:
+        picture = cam / "0003" / "0001.jpg"
+        picture.rename(picture.with_suffix(suffix))
+
     for suffix in (".PNG", ".jpeg"):
         refused(
             suffix,
             rf"must be .jpg; got .*cam4/0003/0001\{suffix}$",
-            lambda cam, suffix=suffix: (cam / picture).rename((cam / picture).with_suffix(suffix)),
+            partial(renamed, suffix=suffix),
         )
 
 

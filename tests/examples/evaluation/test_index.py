@@ -6,7 +6,7 @@ import json
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -37,7 +37,7 @@ def test_embeddings_added_in_parts_keep_their_rows_and_ids(monkeypatch: pytest.M
     gallery, ids = clusters(300), torch.arange(300) * 7 - 100
     monkeypatch.setattr("vireid.evaluation.index.ADDED", 70)
     for kind in ("exact", "ivfpq"):
-        index = EmbeddingIndex.build(gallery, ids, kind=kind)  # type: ignore[arg-type]
+        index = EmbeddingIndex.build(gallery, ids, kind=kind)
         assert torch.equal(index.ids, ids)
         found = index.search(gallery[200:260], 10).rows  # a code may be that of several embeddings
         assert (found == torch.arange(200, 260)[:, None]).any(dim=1).all()
@@ -60,7 +60,7 @@ def test_approximate_search_finds_the_neighbours() -> None:
 def test_an_index_in_a_process_that_gives_tensors_to_faiss() -> None:
     """pytorch-metric-learning imports this module, which puts functions of its own in the place of FAISS's."""
     gallery = clusters(300)
-    indices = [EmbeddingIndex.build(gallery, kind=kind) for kind in ("exact", "ivfpq")]  # type: ignore[arg-type]
+    indices = [EmbeddingIndex.build(gallery, kind=kind) for kind in ("exact", "ivfpq")]
     before = [index.search(gallery[:5], 10).rows for index in indices]
     import faiss.contrib.torch_utils  # noqa: F401
 
@@ -123,10 +123,10 @@ def test_what_is_no_saved_index_is_refused_in_one_line(tmp_path: Path) -> None:
         refused(ValueError, "must be what `save` wrote")
     change()
     flipped = bytes([*whole[:-300], whole[-300] ^ 1, *whole[-299:]])  # FAISS reads it
-    for content in (whole[:-10], flipped, b"0" * len(whole)):
-        (folder / "index.faiss").write_bytes(content)
+    for damaged in (whole[:-10], flipped, b"0" * len(whole)):
+        (folder / "index.faiss").write_bytes(damaged)
         refused(ValueError, f"must be as `save` wrote it, of CRC-32 {record['crc32']} by index.json; got")
-    change(crc32=f"{zlib.crc32(content):08x}")
+    change(crc32=f"{zlib.crc32(damaged):08x}")
     refused(ValueError, "must be an index of FAISS")
     (folder / "index.faiss").unlink()
     refused(FileNotFoundError, "there is no index.faiss")
@@ -162,7 +162,7 @@ def test_bad_settings() -> None:
             lambda: EmbeddingIndex.build(gallery, torch.arange(3)),
         ),
         ("integers; got .*float32", lambda: EmbeddingIndex.build(gallery, torch.arange(300.0))),
-        ("`kind` must be", lambda: EmbeddingIndex.build(gallery, kind="fast")),  # type: ignore[arg-type]
+        ("`kind` must be", lambda: EmbeddingIndex.build(gallery, kind=cast(Any, "fast"))),
         ("are of kind 'ivfpq'", lambda: EmbeddingIndex.build(gallery, nprobe=2)),
         ("must have 256 embeddings .* got 255", lambda: EmbeddingIndex.build(gallery[:255], kind="ivfpq")),
         (

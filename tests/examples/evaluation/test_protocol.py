@@ -16,7 +16,8 @@ import torch
 from rich.console import Console
 from scipy.io import loadmat, savemat
 
-from vireid.datasets.gallery import gallery_draw
+from vireid.config import Draw
+from vireid.datasets.gallery import Search, gallery_draw
 from vireid.datasets.items import Item, Items
 from vireid.datasets.sysu import Sysu, exclusion, read_sysu
 from vireid.evaluation.protocol import Results, check_tasks, evaluate, table
@@ -78,13 +79,13 @@ def _literal_gallery(root: Path, trial: int, cameras: list[int], shots: int, dra
 @pytest.mark.parametrize(("search", "cameras"), [("all", [1, 2, 4, 5]), ("indoor", [1, 2])])
 @pytest.mark.parametrize("shots", [1, 10])
 def test_galleries_are_those_of_the_literal_draw(
-    make_tree: MakeTree, draw: str, search: str, cameras: list[int], shots: int
+    make_tree: MakeTree, draw: Draw, search: Search, cameras: list[int], shots: int
 ) -> None:
     root = make_tree(pictures=4, counts=ODD)
     sysu = read_sysu(root)
     draws = set()
     for trial in range(10):
-        rows = gallery_draw(sysu, trial, search=search, shots=shots, draw=draw)  # type: ignore[arg-type]
+        rows = gallery_draw(sysu, trial, search=search, shots=shots, draw=draw)
         files = [str(sysu.test[row].path) for row in rows.tolist()]
         expected = _literal_gallery(root, trial, cameras, shots, draw)
         assert files == expected
@@ -108,9 +109,9 @@ def test_the_seeded_draw_leaves_the_global_generator_alone(make_tree: MakeTree) 
 
 @pytest.mark.parametrize("draw", ["official", "seeded"])
 @pytest.mark.parametrize("levels", [None, 3])
-def test_every_figure_is_that_of_the_literal_loop(make_tree: MakeTree, draw: str, levels: int | None) -> None:
+def test_every_figure_is_that_of_the_literal_loop(make_tree: MakeTree, draw: Draw, levels: int | None) -> None:
     root = make_tree(pictures=4, counts=ODD)
-    sysu = read_sysu(root, draw=draw)  # type: ignore[arg-type]
+    sysu = read_sysu(root, draw=draw)
     row_of = {str(item.path): row for row, item in enumerate(sysu.test)}
     generator = torch.Generator().manual_seed(0)
     people = torch.randn(41, 16, generator=generator)
@@ -180,7 +181,7 @@ def test_reranked_figures_keep_the_camera_rule() -> None:
 def test_a_multi_shot_gallery_takes_all_of_fewer_than_ten(make_tree: MakeTree) -> None:
     for draw in ("official", "seeded"):
         sysu = read_sysu(make_tree(draw, pictures=12, counts={(1, 3): 4, (2, 3): 0}))
-        rows = gallery_draw(sysu, 0, shots=10, draw=draw)  # type: ignore[arg-type]
+        rows = gallery_draw(sysu, 0, shots=10, draw=draw)
         taken = {c: sum((sysu.test[r].camera, sysu.test[r].identity) == (c, 3) for r in rows) for c in (1, 2, 4, 5)}
         assert taken == {1: 4, 2: 0, 4: 10, 5: 10}
 

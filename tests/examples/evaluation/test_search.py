@@ -173,7 +173,8 @@ def test_the_example_compares_and_scales(run: Path, tmp_path: Path, capsys: pyte
 def test_the_example_refuses_what_it_cannot_search_with(run: Path, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="no record of a run"):
         example.main(example.Options(run=tmp_path / "gone", out=tmp_path / "out"))
-    for name, number in {"lists": (20, 0), "probes": (), "queries": 0, "scale": -1}.items():
+    refused: dict[str, Any] = {"lists": (20, 0), "probes": (), "queries": 0, "scale": -1}
+    for name, number in refused.items():
         with pytest.raises(ValueError, match=f"search: `--{name}` must be one number or more, each at least 1"):
             example.main(replace(example.Options(run=run, out=tmp_path / "refused"), **{name: number}))
     with pytest.raises(ValueError, match=r"must have 256 embeddings .* got 200"):

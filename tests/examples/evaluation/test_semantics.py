@@ -64,7 +64,8 @@ def test_purity_counts_the_part_that_is_covered_most_and_constancy_the_usual_one
     assert scores["purity"] == pytest.approx(50)
     assert scores["person"] == pytest.approx(75)
     changing = torch.stack([maps(on((0, 0)))[0], maps(on((3, 0)))[0]])  # upper in one picture, lower in the other
-    assert semantic_scores(*[profiles(changing, pixels())] * 2, torch.tensor([0]))["constancy"] == 50
+    both = profiles(changing, pixels())
+    assert semantic_scores(both, both, torch.tensor([0]))["constancy"] == 50
 
 
 def test_agreement_on_the_person_leaves_parts_of_the_background_out() -> None:
@@ -74,7 +75,8 @@ def test_agreement_on_the_person_leaves_parts_of_the_background_out() -> None:
     assert scores["agreement"] == pytest.approx(200 / 3)
     assert scores["agreement_person"] == scores["agreement_without_person"] == 50
     assert scores["agreement_chance_person"] == pytest.approx((0 + 200 / 3) / 2)
-    assert semantic_scores(*[profiles(maps(nobody), pixels())] * 2, torch.tensor([0]))["agreement_person"] is None
+    empty = profiles(maps(nobody), pixels())
+    assert semantic_scores(empty, empty, torch.tensor([0]))["agreement_person"] is None
 
 
 def test_parts_of_two_models_are_matched_before_they_are_compared() -> None:

@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from vireid.config import ModelConfig, ModelSettings
-from vireid.models.backbones import STEM, TRUNK, FeatureGrid, create_backbone
+from vireid.models.backbones import STEM, TRUNK, FeatureGrid, concordant_small, create_backbone
 from vireid.models.build import build_model
 
 SIZE = (96, 48)
@@ -40,7 +40,7 @@ def test_families_of_timm_keep_their_grid(name: str, grid: tuple[int, int]) -> N
 
 
 def test_the_last_stage_keeps_its_resolution_whatever_the_block() -> None:
-    plain = timm.create_model("resnet50", num_classes=0).eval()
+    plain: Any = timm.create_model("resnet50", num_classes=0).eval()
     ours, _ = create_backbone("resnet50", image_size=SIZE, specific_stems=False)
     assert plain.forward_features(torch.randn(1, 3, *SIZE)).shape[-2:] == (3, 2)
     assert ours.eval()(torch.randn(1, 3, *SIZE)).shape[-2:] == (6, 3)
@@ -52,7 +52,7 @@ def test_each_modality_has_its_stem_and_all_share_the_trunk() -> None:
     images, modality = torch.randn(4, 3, *SIZE), torch.tensor([0, 1, 1, 0])
     torch.testing.assert_close(backbone(images, 0), backbone(images, 1))  # the stems start equal
     with torch.no_grad():
-        for parameter in backbone.stems[1].parameters():
+        for parameter in backbone.get_submodule("stems.1").parameters():
             parameter.mul_(0.5)
     mixed = backbone(images, modality)
     torch.testing.assert_close(mixed[modality == 0], backbone(images[modality == 0], 0))
@@ -61,7 +61,7 @@ def test_each_modality_has_its_stem_and_all_share_the_trunk() -> None:
 
 
 def test_weights_of_the_plain_model_go_into_every_stem(tmp_path: Path) -> None:
-    plain = timm.create_model("concordant_small", num_classes=0)
+    plain = concordant_small(num_classes=0)
     save_file({name: tensor.contiguous() for name, tensor in plain.state_dict().items()}, tmp_path / "w.safetensors")
     backbone, _ = create_backbone("concordant_small", image_size=SIZE, weights=tmp_path / "w.safetensors")
     images = torch.randn(2, 3, *SIZE)
@@ -74,7 +74,8 @@ def test_weights_of_the_plain_model_go_into_every_stem(tmp_path: Path) -> None:
 def test_a_feature_map_is_not_turned_about() -> None:
     """Rows stay rows, whatever the layout: what differs in the lower half only, shows in the lower half only."""
     for name in ("vit_tiny_patch16_224", "swin_tiny_patch4_window7_224", "convnext_atto"):
-        model = timm.create_model(name, num_classes=0, **({} if name == "convnext_atto" else {"img_size": (128, 64)}))
+        sized: dict[str, Any] = {} if name == "convnext_atto" else {"img_size": (128, 64)}
+        model = timm.create_model(name, num_classes=0, **sized)
         backbone = FeatureGrid(model.eval())
         one, other = torch.zeros(2, 1, 3, 128, 64)
         other[:, :, 96:] = 3.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import timm
@@ -15,12 +15,12 @@ from support.trained import images_of, looks_trained
 from vireid.config import WEIGHTS, DataSettings, ModelConfig, ModelSettings, Settings
 from vireid.datasets.items import INFRARED, VISIBLE
 from vireid.files import plain, write_json
-from vireid.models.build import BuiltBaseline, build_model
+from vireid.models.build import Built, BuiltBaseline, build_model
 from vireid.models.export import export_program
 from vireid.models.hub import HubCAL
 from vireid.models.weights import START, as_json, load_model, save_weights
 
-SIZE = {"height": 64, "width": 32}
+SIZE: dict[str, Any] = {"height": 64, "width": 32}
 PLAIN = ModelSettings(weights=None)
 OTHERS: dict[str, tuple[Any, ...]] = {
     "backbone": ("resnet18",),
@@ -76,8 +76,9 @@ def test_a_model_comes_back_as_it_was_built(name: str, value: Any, tmp_path: Pat
     looks_trained(model)
     model.save_pretrained(tmp_path / "saved")
     run = save_run(model, settings, tmp_path / "run")
-    loaded = [
-        HubCAL.from_pretrained(tmp_path / "saved"),
+    saved = HubCAL.from_pretrained(tmp_path / "saved")
+    loaded: list[Built] = [
+        saved,
         HubCAL.from_run(run),
         load_model(run / "model.safetensors", build_model),
     ]
@@ -87,7 +88,7 @@ def test_a_model_comes_back_as_it_was_built(name: str, value: Any, tmp_path: Pat
         for modality in (VISIBLE, INFRARED):
             images = images_of(2, **SIZE)
             assert torch.equal(one.embed(images, modality), model.embed(images, modality))
-    program = export_program(loaded[0], INFRARED, **SIZE)
+    program = export_program(saved, INFRARED, **SIZE)
     images = images_of(3, **SIZE)
     torch.testing.assert_close(program.module()(images), model.embed(images, INFRARED), rtol=0, atol=1e-5)
 
@@ -117,4 +118,4 @@ def test_weights_without_settings_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("name", "value"), [("parts", 0), ("alpha", 0.0), ("dim", 0)])
 def test_settings_out_of_range_are_refused(name: str, value: float) -> None:
     with pytest.raises(ValueError, match=f"ModelSettings: `{name}` must be .*; got {value}"):
-        replace(PLAIN, **{name: value})
+        replace(PLAIN, **cast(Any, {name: value}))

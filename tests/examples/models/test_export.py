@@ -92,13 +92,15 @@ def test_of_equal_scores_the_earlier_is_taken_in_onnx_too(tmp_path: Path, export
     from onnxruntime import InferenceSession
 
     scores = torch.randint(1, 4, (3, 72, 4)).float()
-    torch.onnx.export(
+    converted = torch.onnx.export(
         torch.export.export(Select(), (scores,)),
         input_names=["scores"],
         dynamo=True,
         verbose=False,
         custom_translation_table=TRANSLATIONS,
-    ).save(tmp_path / "select.onnx")
+    )
+    assert converted is not None
+    converted.save(tmp_path / "select.onnx")
     session = InferenceSession(tmp_path / "select.onnx", providers=["CPUExecutionProvider"])
     (selection,) = session.run(None, {"scores": scores.numpy()})
     assert torch.equal(torch.from_numpy(selection), select_top_k(scores))

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 import torch
@@ -71,7 +72,7 @@ def test_a_pickle_is_refused(model: HubCAL, saved: Path, name: str) -> None:
 def test_a_name_that_is_no_directory_is_a_repository_of_the_hub(
     model: HubCAL, saved: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[object] = []
+    asked: list[tuple[str, dict[str, object]]] = []
 
     def download(name: str, **options: object) -> str:
         asked.append((name, options))
@@ -166,7 +167,7 @@ def test_files_that_do_not_fit_are_refused_in_one_line(saved: Path, spoil: Calla
 def test_unknown_options_are_refused_by_name(saved: Path) -> None:
     for option in ("num_classes", "force_download"):
         with pytest.raises(TypeError, match=f"unexpected keyword argument '{option}'"):
-            HubCAL.from_pretrained(saved, **{option: 9})
+            HubCAL.from_pretrained(saved, **cast(Any, {option: 9}))
 
 
 def test_a_model_that_is_older_than_a_setting_has_its_default(saved: Path) -> None:

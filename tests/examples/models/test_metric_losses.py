@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import get_args, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 import pytest
 import torch
@@ -20,7 +20,7 @@ NAMES = get_args(get_type_hints(LossSettings)["metric"])
 
 
 @st.composite
-def batches(draw) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def batches(draw: st.DrawFn) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Own and cross-refined parts [n p c], labels and modality: identities of one row and of one modality, too."""
     n, p, c = draw(st.integers(1, 5)), draw(st.integers(1, 3)), draw(st.integers(1, 4))
     generator = torch.Generator().manual_seed(draw(st.integers(0, 99)))
@@ -75,7 +75,7 @@ def model_output() -> tuple[CALOutput, Tensor, Tensor]:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_each_name_gives_a_loss_that_moves_the_parts_it_reads(name: str) -> None:
+def test_each_name_gives_a_loss_that_moves_the_parts_it_reads(name: Any) -> None:
     output, labels, modality = model_output()
     loss = CALObjective(LossSettings(metric=name, margin=2.0))(output, labels, modality).pcl
     assert loss.ndim == 0
@@ -92,6 +92,6 @@ def test_the_direct_objective_distils_and_matches_nothing() -> None:
         terms = CALObjective(LossSettings(metric="direct", kd1=weight, kd2=weight))(output, labels, modality)
         totals.append(terms.total)
         assert terms.matching.tolist() == [[0, 1]] * 8
-    assert torch.equal(*totals)
+    assert torch.equal(totals[0], totals[1])
     read = [output.cross.features, output.cross.attention, output.cross_logits]
-    assert torch.autograd.grad(totals[0], read, allow_unused=True) == (None, None, None)
+    assert set(torch.autograd.grad(totals[0], read, allow_unused=True)) == {None}

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
 from concordant import CAL, CALLoss
-from vireid.config import LossSettings, ModelConfig, ModelSettings
+from vireid.config import LossSettings, ModelConfig, ModelSettings, RecipeName
 from vireid.models.build import BuiltCAL, build_model
 from vireid.models.objective import BaselineObjective, CALObjective
 from vireid.recipes import RECIPES
 
+LIBRARY: dict[RecipeName, tuple[Callable[..., CAL], Callable[[], CALLoss]]]
 LIBRARY = {"default": (CAL, CALLoss), "paper": (CAL.paper, CALLoss.paper)}
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_a_recipe_is_the_librarys(name: str) -> None:
+def test_a_recipe_is_the_librarys(name: RecipeName) -> None:
     recipe, (make_model, make_loss) = RECIPES[name], LIBRARY[name]
     loss, expected = CALObjective(recipe.loss), make_loss()
     assert str(loss).replace("CALObjective", "CALLoss", 1) == str(expected)
@@ -38,7 +41,7 @@ def test_the_baseline_and_cal_are_trained_by_the_same_global_losses() -> None:
     labels, modality = torch.arange(4).repeat(2), torch.arange(2).repeat_interleave(4)
     images = torch.randn(8, 3, 96, 48)
     for method in ("cal", "global"):
-        model = build_model(ModelConfig(ModelSettings(weights=None), 96, 48, 4, method))
+        model: Any = build_model(ModelConfig(ModelSettings(weights=None), 96, 48, 4, method))
         output = model(images, labels, modality)
         terms = model.objective(LossSettings())(output, labels, modality)
         model.observe(output, terms, modality)

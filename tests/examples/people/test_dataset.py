@@ -15,7 +15,8 @@ from vireid.people import (
     CAMERAS,
     PARTS,
 )
-from vireid.people.dataset import LISTED, RenderConfig, render_dataset
+from vireid.people.config import LISTED, RenderConfig
+from vireid.people.dataset import render_dataset
 from vireid.people.sheet import contact_sheet
 
 TINY = RenderConfig(
@@ -40,19 +41,19 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return render_dataset(root, TINY, workers=1, progress=False, with_parts=True)
 
 
-def test_the_same_bytes_from_any_number_of_workers(tiny, tmp_path):
+def test_the_same_bytes_from_any_number_of_workers(tiny: Path, tmp_path: Path) -> None:
     again = render_dataset(tmp_path / "again", TINY, workers=2, progress=False, with_parts=True)
     assert digest(again) == digest(tiny)
 
 
-def test_another_seed_gives_other_pictures(tiny, tmp_path):
+def test_another_seed_gives_other_pictures(tiny: Path, tmp_path: Path) -> None:
     config = replace(TINY, seed=1, train_identities=1, val_identities=0, test_identities=1)
     other = render_dataset(tmp_path / "other", config, workers=1, progress=False)
     name = "cam1/0001/0001.jpg"
     assert (other / name).read_bytes() != (tiny / name).read_bytes()
 
 
-def test_layout_is_complete(tiny):
+def test_layout_is_complete(tiny: Path) -> None:
     splits = {}
     for name in ("train", "val", "test"):
         lines = (tiny / "exp" / f"{name}_id.txt").read_text().splitlines()
@@ -71,7 +72,7 @@ def test_layout_is_complete(tiny):
     assert not list(tiny.parent.glob("*unfinished*"))
 
 
-def test_gallery_draws_read_as_the_official_code_reads_them(tiny):
+def test_gallery_draws_read_as_the_official_code_reads_them(tiny: Path) -> None:
     cells = loadmat(tiny / "exp" / "rand_perm_cam.mat")["rand_perm_cam"]
     assert cells.shape == (6, 1)
     for number in CAMERAS:
@@ -85,13 +86,13 @@ def test_gallery_draws_read_as_the_official_code_reads_them(tiny):
         assert all(lists[identity].size == 0 for identity in range(8, len(lists)))
 
 
-def test_a_second_call_does_nothing(tiny):
+def test_a_second_call_does_nothing(tiny: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in tiny.rglob("*")}
     assert render_dataset(tiny, TINY, progress=False) == tiny
     assert {path: path.stat().st_mtime_ns for path in tiny.rglob("*")} == before
 
 
-def test_a_foreign_directory_is_refused(tiny, tmp_path):
+def test_a_foreign_directory_is_refused(tiny: Path, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(ValueError, match=r"render_dataset: `root` must be a data set rendered before.*got"):
         render_dataset(tmp_path, TINY, progress=False)
@@ -104,8 +105,8 @@ def test_a_foreign_directory_is_refused(tiny, tmp_path):
             render_dataset(tmp_path, TINY, progress=False)
 
 
-def test_a_failure_leaves_nothing_behind(tmp_path, monkeypatch):
-    def fail(*_):
+def test_a_failure_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
         raise RuntimeError("no space")
 
     monkeypatch.setattr("vireid.people.dataset.write_protocol", fail)
@@ -125,12 +126,12 @@ def test_a_failure_leaves_nothing_behind(tmp_path, monkeypatch):
         ({"quality": 101}, "`quality` must be at most 100; got 101"),
     ],
 )
-def test_bad_settings_are_named(setting, message):
+def test_bad_settings_are_named(setting: dict[str, int], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         RenderConfig(**setting)
 
 
-def test_default_configuration_is_the_documented_one():
+def test_default_configuration_is_the_documented_one() -> None:
     config = RenderConfig()
     assert (len(config.split("train")), len(config.split("val")), len(config.split("test"))) == (280, 40, 76)
     assert config.split("test")[-1] <= min(LISTED.values())
@@ -138,7 +139,7 @@ def test_default_configuration_is_the_documented_one():
     assert total == 320 * (4 * 2 + 2 * 4) + 76 * (4 * 10 + 2 * 6)
 
 
-def test_part_maps_on_disk_are_indices(tiny):
+def test_part_maps_on_disk_are_indices(tiny: Path) -> None:
     files = sorted((tiny / "parts").rglob("*.png"))
     assert len(files) == len(list(tiny.glob("cam*/*/*.jpg")))
     labels = np.stack([np.asarray(Image.open(file)) for file in files])
@@ -146,13 +147,13 @@ def test_part_maps_on_disk_are_indices(tiny):
     assert labels.max() < len(PARTS)
 
 
-def test_infrared_files_have_equal_channels(tiny):
+def test_infrared_files_have_equal_channels(tiny: Path) -> None:
     for file in (*tiny.glob("cam3/*/*.jpg"), *tiny.glob("cam6/*/*.jpg")):
         pixels = np.asarray(Image.open(file))
         assert (pixels == pixels[..., :1]).all()
 
 
-def test_contact_sheet(tiny, tmp_path):
+def test_contact_sheet(tiny: Path, tmp_path: Path) -> None:
     path = contact_sheet(tiny, tmp_path / "sheet.png", identities=range(1, 9), infrared=1)
     with Image.open(path) as sheet:
         assert sheet.width > 2 * 6 * 2 * 48

@@ -23,18 +23,19 @@ from vireid.people import config as config_module
 from vireid.people import dataset as dataset_module
 from vireid.people import pretraining as attributes
 from vireid.people.camera import Placement
-from vireid.people.dataset import RenderConfig
+from vireid.people.config import RenderConfig
 from vireid.people.pattern import PATTERNS
-from vireid.people.person import GROUPS, LOWER_PATTERNS, UPPER_PATTERNS, Material, form
+from vireid.people.person import GROUPS, LOWER_PATTERNS, UPPER_PATTERNS, Material, Person, form
+from vireid.people.picture import Picture
 
 
 @pytest.fixture(scope="module")
-def people():
+def people() -> list[Person]:
     return [draw_person(np.random.default_rng([5, number])) for number in range(300)]
 
 
 @pytest.fixture(scope="module")
-def pictures(people):
+def pictures(people: list[Person]) -> list[tuple[int, Picture]]:
     """Two hundred and forty pictures, with the camera of each."""
     return [
         (number, render(person, CAMERAS[number], np.random.default_rng([6, index, number])))
@@ -43,7 +44,7 @@ def pictures(people):
     ]
 
 
-def test_families_lie_within_a_split():
+def test_families_lie_within_a_split() -> None:
     config = RenderConfig(train_identities=4, val_identities=4, test_identities=8)
     by_identity = [config.person(identity) for identity in range(1, config.identities + 1)]
     families = [by_identity[start : start + 4] for start in range(0, len(by_identity), 4)]
@@ -53,7 +54,7 @@ def test_families_lie_within_a_split():
         config.person(17)
 
 
-def test_family_members_share_what_they_should():
+def test_family_members_share_what_they_should() -> None:
     for seed in range(20):
         rng = np.random.default_rng(seed)
         ancestor = draw_person(np.random.default_rng(seed))
@@ -76,7 +77,7 @@ def test_family_members_share_what_they_should():
             assert (member.colour[Material.SKIN] == ancestor.colour[Material.SKIN]).all()
 
 
-def test_infrared_reflectance_is_no_function_of_colour(people):
+def test_infrared_reflectance_is_no_function_of_colour(people: list[Person]) -> None:
     colour = np.stack([person.colour for person in people])
     reflectance = np.stack([person.reflectance for person in people])
     for material in Material:
@@ -88,7 +89,7 @@ def test_infrared_reflectance_is_no_function_of_colour(people):
     assert abs((brighter == reflecting).mean() - 0.5) < 0.1
 
 
-def test_prints_can_be_seen(people):
+def test_prints_can_be_seen(people: list[Person]) -> None:
     contrast = np.array([abs(p.colour[Material.UPPER].mean() - p.colour[Material.UPPER_PRINT].mean()) for p in people])
     infrared = np.array([abs(p.reflectance[Material.UPPER] - p.reflectance[Material.UPPER_PRINT]) for p in people])
     assert contrast.min() >= 0.22
@@ -96,7 +97,7 @@ def test_prints_can_be_seen(people):
     assert ((infrared <= 0.08) | (infrared >= 0.22)).all()
 
 
-def test_attribute_targets_lie_within_bounds(people):
+def test_attribute_targets_lie_within_bounds(people: list[Person]) -> None:
     targets = np.array([list(attribute_targets(person).values()) for person in people])
     assert list(attribute_targets(people[0])) == list(ATTRIBUTES)
     for column, (name, classes) in enumerate(ATTRIBUTES.items()):
@@ -107,7 +108,7 @@ def test_attribute_targets_lie_within_bounds(people):
     assert (by_name["bag_size"][by_name["bag"] == 0] == NOT_APPLICABLE).all()
 
 
-def test_every_pattern_is_drawn_and_partly_covers():
+def test_every_pattern_is_drawn_and_partly_covers() -> None:
     assert set(PATTERNS) == set(UPPER_PATTERNS) | set(LOWER_PATTERNS)
     garment = draw_person(np.random.default_rng(0)).upper
     across, along = (axis.ravel() for axis in np.meshgrid(np.linspace(-0.1, 0.1, 60), np.linspace(0, 0.4, 120)))
@@ -119,7 +120,7 @@ def test_every_pattern_is_drawn_and_partly_covers():
         assert not covered.all()
 
 
-def test_a_picture_depends_on_its_random_stream_alone(people):
+def test_a_picture_depends_on_its_random_stream_alone(people: list[Person]) -> None:
     for number in (1, 3):
         first, again, other = (render(people[0], CAMERAS[number], np.random.default_rng(seed)) for seed in (1, 1, 2))
         assert (first.image == again.image).all()
@@ -127,7 +128,7 @@ def test_a_picture_depends_on_its_random_stream_alone(people):
         assert (first.image != other.image).any()
 
 
-def test_pictures_and_part_maps_agree(pictures):
+def test_pictures_and_part_maps_agree(pictures: list[tuple[int, Picture]]) -> None:
     seen = np.zeros(len(PARTS), int)
     for number, picture in pictures:
         assert picture.image.shape == (96, 48, 3)
@@ -142,13 +143,13 @@ def test_pictures_and_part_maps_agree(pictures):
     assert 0.1 < np.median(body) < 0.6
 
 
-def test_pictures_of_other_sizes(people):
+def test_pictures_of_other_sizes(people: list[Person]) -> None:
     picture = render(people[0], CAMERAS[2], np.random.default_rng(0), size=(60, 40))
     assert picture.image.shape == (60, 40, 3)
     assert picture.parts.shape == (60, 40)
 
 
-def test_heads_are_above_shoes(pictures):
+def test_heads_are_above_shoes(pictures: list[tuple[int, Picture]]) -> None:
     rows = np.arange(96)[:, None].repeat(48, 1)
     for _, picture in pictures:
         head, shoes = (rows[picture.parts == part] for part in (Part.HEAD, Part.SHOES))
@@ -156,13 +157,13 @@ def test_heads_are_above_shoes(pictures):
             assert head.mean() < shoes.mean()
 
 
-def test_cameras_are_those_of_the_layout():
+def test_cameras_are_those_of_the_layout() -> None:
     assert VISIBLE_CAMERAS == (1, 2, 4, 5)
     assert INFRARED_CAMERAS == (3, 6)
     assert [number for number, camera in CAMERAS.items() if camera.indoor] == [1, 2, 3]
 
 
-def test_placements_stay_within_their_ranges():
+def test_placements_stay_within_their_ranges() -> None:
     rng = np.random.default_rng(0)
     for camera in CAMERAS.values():
         places = [camera.place(rng) for _ in range(300)]
@@ -173,14 +174,14 @@ def test_placements_stay_within_their_ranges():
         assert np.abs([place.y - 0.5 - camera.shift for place in places]).max() <= 0.15
 
 
-def test_placement_goes_there_and_back():
+def test_placement_goes_there_and_back() -> None:
     place = Placement(scale=0.9, x=0.45, y=0.55, angle=0.1, stretch=1.05)
     points = np.random.default_rng(0).uniform(-1, 1, (20, 2))
     x, y = place.to_picture(points, (96, 48)).T
     assert np.allclose(np.stack(place.to_body(x, y, (96, 48)), axis=1), points)
 
 
-def test_people_of_pretraining_are_in_no_data_set():
+def test_people_of_pretraining_are_in_no_data_set() -> None:
     streams = {config_module.PEOPLE_STREAM, dataset_module.PICTURE_STREAM, dataset_module.GALLERY_STREAM}
     assert not streams & {attributes.PEOPLE_STREAM, attributes.PICTURE_STREAM}
     images, parts, modality, targets = attributes.render_block(attributes.PeopleConfig(0, 3, pictures=2), 0)
@@ -191,7 +192,7 @@ def test_people_of_pretraining_are_in_no_data_set():
     assert (targets[::2] == targets[1::2]).all()
 
 
-def test_attributes_of_unseen_parts_teach_nothing():
+def test_attributes_of_unseen_parts_teach_nothing() -> None:
     targets = torch.zeros(2, len(ATTRIBUTES), dtype=torch.long)
     parts = torch.full((2, 96, 48), int(Part.BACKGROUND))
     parts[1, 80:90, 10:20] = Part.SHOES
@@ -204,7 +205,7 @@ def test_attributes_of_unseen_parts_teach_nothing():
     assert torch.allclose(cover.sum(3), torch.ones(2, 12, 6))
 
 
-def test_attribute_loss_is_one_for_a_blind_guess_and_none_for_a_perfect_one():
+def test_attribute_loss_is_one_for_a_blind_guess_and_none_for_a_perfect_one() -> None:
     targets = torch.tensor([[classes - 1 for classes in ATTRIBUTES.values()], [NOT_APPLICABLE] * len(ATTRIBUTES)])
     blind = torch.zeros(2, sum(ATTRIBUTES.values()))
     assert attributes.attribute_loss(blind, targets).item() == pytest.approx(1)

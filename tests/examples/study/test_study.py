@@ -7,7 +7,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -58,7 +58,7 @@ TINY = RenderConfig(
 
 
 @pytest.mark.parametrize("name", STUDIES)
-def test_every_configuration_is_another_model_or_loss(name: study.Study) -> None:
+def test_every_configuration_is_another_model_or_loss(name: Study) -> None:
     some = configurations(name)
     assert len({one.name for one in some}) == len(some)
     assert len({json.dumps(plain(one.settings), sort_keys=True) for one in some}) == len(some)
@@ -70,7 +70,7 @@ def test_every_configuration_builds(configuration: Configuration) -> None:
 
 
 def test_what_a_configuration_changes_is_what_its_model_has() -> None:
-    model = {one.name: build_model(one.settings.model_config(4)) for one in COMPARISON}
+    model: dict[str, Any] = {one.name: build_model(one.settings.model_config(4)) for one in COMPARISON}
     assert type(model["dot product"].attention).__name__ == "DotProductAttention"
     assert model["no channel gate"].attention.gate_mlp is None
     assert not model["no IN"].attention.instance_norm
@@ -130,7 +130,9 @@ def run(name: str, seed: int, value: float) -> dict[str, object]:
 def test_differences_are_paired_by_seed() -> None:
     runs = by_configuration([run("a", 0, 10.0), run("a", 1, 20.0), run("b", 1, 21.0), run("b", 2, 99.0)])
     measure = MEASURES["mAP"]
-    assert paired(runs["b"], runs["a"], measure).values == (1.0,)
+    difference = paired(runs["b"], runs["a"], measure)
+    assert difference is not None
+    assert difference.values == (1.0,)
     assert paired({}, runs["a"], measure) is paired(runs["a"], runs["a"], measure) is None
     row = "| b | 2 | 60.0 ± 495.5 | 60.0 ± 495.5 | 60.0 ± 495.5 | – | – | +1.0 | – |"
     assert row in tables([*runs["a"].values(), *runs["b"].values()]).replace("\N{NO-BREAK SPACE}", " ")
@@ -153,7 +155,9 @@ def test_ways_of_retrieval_are_compared_within_a_run() -> None:
 
 def test_parts_of_several_seeds_are_compared_pair_by_pair() -> None:
     runs = {seed: {"profiles": [np.eye(3)[order].tolist()] * 2} for seed, order in enumerate(([0, 1], [1, 0], [1, 2]))}
-    assert likeness_over_seeds(runs).values == pytest.approx((100, 50, 50))
+    likeness = likeness_over_seeds(runs)
+    assert likeness is not None
+    assert likeness.values == pytest.approx((100, 50, 50))
 
 
 def test_parts_are_put_back_in_their_own_order() -> None:
@@ -194,7 +198,8 @@ def test_a_study_from_end_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert np.array(full["profiles"]).sum(axis=2) == pytest.approx(1, abs=1e-4)
     assert "| CAL | 1 |" in tables(scores)
     assert results.draw("comparison", scores, tmp_path).is_file()
-    assert picture_parts(jobs, tmp_path / "parts.png").is_file()
+    assert picture_parts(jobs, tmp_path / "parts.png") == tmp_path / "parts.png"
+    assert (tmp_path / "parts.png").is_file()
     assert picture_parts(jobs[1:], tmp_path / "nothing.png") is None  # the baseline has none
     changed = replace(jobs[0], settings=replace(jobs[0].settings, loss=replace(jobs[0].settings.loss, pcl=9.0)))
     with pytest.raises(ValueError, match="these differ: loss"):
@@ -224,7 +229,8 @@ def test_a_loss_is_drawn_with_its_weight_and_without(tmp_path: Path, monkeypatch
     }
     assert {len(runs) for ways in drawn.values() for runs in ways.values()} == {2}
     monkeypatch.undo()
-    assert picture_terms(jobs, tmp_path / "terms.png").is_file()
+    assert picture_terms(jobs, tmp_path / "terms.png") == tmp_path / "terms.png"
+    assert (tmp_path / "terms.png").is_file()
 
 
 def test_losses_are_those_of_the_last_tenth(tmp_path: Path) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -14,14 +15,16 @@ from rich.console import Console
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from concordant import CALOutput, LossTerms
+from concordant import CAL, CALOutput, LossTerms
 from vireid.config import DataSettings, ModelSettings, OptimSettings, Settings
 from vireid.datasets.items import Item, Items
 from vireid.evaluation.inference import extract
 from vireid.models import build
+from vireid.models.build import Built
 from vireid.models.objective import CALObjective
 from vireid.runs import read_log
 from vireid.training import loop as engine
+from vireid.training.checkpoint import save_checkpoint
 from vireid.training.directory import prepare_out
 from vireid.training.loop import train
 
@@ -35,7 +38,7 @@ SMALL = Settings(
 ITEMS = Items(Item(Path(f"{i}.jpg"), i % 3, 1, i // 6) for i in range(12))
 
 
-def run(out: Path, optim: OptimSettings = SMALL.optim, **changes: Any) -> nn.Module:
+def run(out: Path, optim: OptimSettings = SMALL.optim, **changes: Any) -> Built:
     images = np.random.default_rng(0).integers(0, 256, (len(ITEMS), *SIZE, 3), dtype=np.uint8)
     settings = replace(SMALL, out=out, optim=optim, **changes)
     return train(settings, ITEMS, images, data={}, console=Console(quiet=True))[0]
@@ -58,12 +61,13 @@ def test_accumulated_gradients_are_the_mean_of_the_batches(tmp_path: Path, monke
         torch.testing.assert_close(mean, (a + b) / 2)
     apart, (together,) = read_log(tmp_path / "apart"), read_log(tmp_path / "together")
     assert together["total"] == pytest.approx((apart[0]["total"] + apart[1]["total"]) / 2, rel=1e-5)
+    assert isinstance(model, CAL)
     assert int(model.correspondence.seen) == 16
 
 
 def test_the_average_of_weights_is_what_comes_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     weights: list[dict[str, Tensor]] = []
-    save = engine.save_checkpoint
+    save = save_checkpoint
 
     def keep(out: Path, step: int, model: nn.Module, others: Any, **words: Any) -> None:
         weights.append({name: tensor.clone() for name, tensor in model.state_dict().items()})
@@ -76,7 +80,7 @@ def test_the_average_of_weights_is_what_comes_out(tmp_path: Path, monkeypatch: p
     parameters = {name for name, _ in model.named_parameters()}
     for name, tensor in load_file(tmp_path / "model.safetensors").items():
         average = 0.75 * first[name] + 0.25 * second[name] if name in parameters else second[name]
-        torch.testing.assert_close(tensor, average, msg=lambda text, n=name: f"{n}: {text}")
+        torch.testing.assert_close(tensor, average, msg=partial("{}: {}".format, name))
         assert torch.equal(model.state_dict()[name], tensor)
     assert not torch.equal(first["classifier.weight"], second["classifier.weight"])
 
@@ -87,7 +91,7 @@ def test_the_shared_stages_are_compiled(stems: bool, tmp_path: Path, monkeypatch
     monkeypatch.setattr(nn.Module, "compile", lambda module: compiled.append(module))  # it takes half a minute
     chosen = replace(SMALL.model, specific_stems=stems)
     model = run(tmp_path, OptimSettings(steps=1), model=chosen, compile=True)
-    assert compiled == [model.backbone.trunk if stems else model.backbone]
+    assert compiled == [model.backbone.get_submodule("trunk") if stems else model.backbone]
 
 
 def test_a_gradient_that_is_not_finite_stops_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,7 +125,7 @@ def test_bad_settings_are_refused() -> None:
     for name in ("steps", "lr", "backbone_lr", "weight_decay"):
         for value in (-1, float("nan")):
             with pytest.raises(ValueError, match=rf"`{name}` must be a number of at least 0; got {value}"):
-                OptimSettings(**{name: value})
+                OptimSettings(**cast(Any, {name: value}))
     with pytest.raises(ValueError, match=r"`clip` must be above 0; got 0"):
         OptimSettings(clip=0.0)
     with pytest.raises(ValueError, match=r"`warmup` must be in \[0, 1\]; got 2"):

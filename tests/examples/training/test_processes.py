@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import torch
 from safetensors.torch import load_file
 
 from support import trainer_worker as worker
+from vireid.models.build import BuiltCAL
 from vireid.runs import read_log
 from vireid.training.processes import join_processes
 
@@ -33,8 +35,9 @@ def done(folder: Path) -> tuple[str, int]:
     launch += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]
     variables = {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo", "PYTHONPATH": os.pathsep.join(sys.path)}
     command = [*launch, str(worker.__file__), str(folder)]
-    pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
-    process = subprocess.Popen(command, env=os.environ | variables, text=True, **pipes)
+    process = subprocess.Popen(
+        command, env=os.environ | variables, text=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
     try:
         return process.communicate(timeout=150)[1], process.returncode
     except subprocess.TimeoutExpired:
@@ -51,6 +54,7 @@ def both(folder: Path, done: tuple[str, int]) -> list[dict[str, Any]]:
 def test_two_processes_train_as_one(folder: Path, both: list[dict[str, Any]]) -> None:
     """Losses, gradients, weights, their average and the matchings, with accumulation and clipping."""
     alone = worker.run(folder / "one")
+    assert isinstance(alone, BuiltCAL)
     assert [found["processes"] for found in both] == [2, 2]
     one, two = read_log(folder / "one"), read_log(folder / "two")
     assert [row["step"] for row in two] == list(range(1, worker.STEPS + 1))
@@ -60,10 +64,9 @@ def test_two_processes_train_as_one(folder: Path, both: list[dict[str, Any]]) ->
             assert found[name] == pytest.approx(expected[name], rel=1e-5, abs=2e-6), name
     assert one[0]["gradient"] > 1  # clipping had something to do
     for file in ("model.safetensors", f"checkpoints/step-{worker.STEPS:08d}/model.safetensors"):
-        expected, found = (load_file(folder / run / file) for run in ("one", "two"))
-        for name in expected.keys() - {"correspondence.history"}:
-            tensor = expected[name]
-            torch.testing.assert_close(found[name], tensor, rtol=0, atol=1e-5, msg=lambda text, n=name: f"{n}: {text}")
+        alike, others = (load_file(folder / run / file) for run in ("one", "two"))
+        for name in alike.keys() - {"correspondence.history"}:
+            torch.testing.assert_close(others[name], alike[name], rtol=0, atol=1e-5, msg=partial("{}: {}".format, name))
     history = alone.correspondence.history[: int(alone.correspondence.seen)].tolist()
     assert len(history) == worker.STEPS * 2 * 8
     assert both[0]["history"] == both[1]["history"]

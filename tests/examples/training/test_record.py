@@ -27,8 +27,10 @@ from vireid.config import (
     SysuSettings,
 )
 from vireid.files import plain, read_json, revive, write_json
+from vireid.models.build import build_model
 from vireid.models.weights import load_model
-from vireid.people.dataset import RenderConfig, render_dataset
+from vireid.people.config import RenderConfig
+from vireid.people.dataset import render_dataset
 from vireid.recipes import DEMO, SYSU
 from vireid.runs import read_settings
 from vireid.training.record import compare_records, fingerprint
@@ -213,7 +215,7 @@ def test_the_fingerprint_knows_paths_sizes_and_lists(tmp_path: Path) -> None:
 
 
 def test_records_are_compared(tmp_path: Path) -> None:
-    record = {
+    record: dict[str, Any] = {
         "data": {"fingerprint": "a"},
         "commit": "c",
         "uncommitted_changes": False,
@@ -246,7 +248,7 @@ def test_a_fast_dev_run_goes_the_whole_way_beside_the_real_one(root: Path, tmp_p
     assert "junk" not in names
     assert [path.name for path in (left / "checkpoints").iterdir()] == ["step-00000003"]
     assert np.isfinite(read_json(left / "metrics.json")["all_single"]["mAP"])
-    assert load_model(left / "model.safetensors").config.num_classes == 3
+    assert load_model(left / "model.safetensors", build_model).config.num_classes == 3
 
 
 def test_every_data_set_has_its_fast_dev_run(

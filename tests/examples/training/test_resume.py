@@ -21,8 +21,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 import train_sysu
 from support import killed_worker
 from vireid.command import command
-from vireid.config import Settings
-from vireid.people.dataset import RenderConfig, render_dataset
+from vireid.config import SysuSettings
+from vireid.people.config import RenderConfig
+from vireid.people.dataset import render_dataset
 from vireid.runs import checkpoints, read_log
 from vireid.training.record import RunLog
 
@@ -56,7 +57,7 @@ def arguments(root: Path, out: Path, *more: str) -> list[str]:
     return [*SMALL, "--root", str(root), "--out", str(out), *more]
 
 
-def settings(root: Path, out: Path, *more: str) -> Settings:
+def settings(root: Path, out: Path, *more: str) -> SysuSettings:
     return train_sysu.command_line(arguments(root, out, *more))
 
 
@@ -83,9 +84,10 @@ def test_train_sysu_killed_again_and_again(root: Path, tmp_path: Path, monkeypat
         """Train in another process until its log has so many rows and a random while more."""
         command = [sys.executable, train_sysu.__file__, *arguments(root, out, *more)]
         # In the background of a script, which the tests may be, an interruption would be ignored.
-        listen = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
-        pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
-        process = subprocess.Popen(command, env=environment(), preexec_fn=listen, **pipes)
+        listen: Callable[[], object] = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+        process = subprocess.Popen(
+            command, env=environment(), preexec_fn=listen, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        )
         while until is not None and process.poll() is None and len(read_log(out)) < until:
             time.sleep(0.001)
         if until is not None:
@@ -169,10 +171,10 @@ def test_the_log_is_never_gone_while_it_is_cut_back(tmp_path: Path, monkeypatch:
 
 
 def test_stopped_before_training(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    def interrupted(_: Settings) -> None:
+    def interrupted(_: SysuSettings) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(SystemExit) as caught:
-        command("train_sysu", interrupted, lambda: Settings(out=tmp_path))
+        command("train_sysu", interrupted, lambda: SysuSettings(out=tmp_path))
     assert caught.value.code == 130
     assert capsys.readouterr().err == "\ntrain_sysu: stopped before training began\n"

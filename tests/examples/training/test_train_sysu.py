@@ -6,6 +6,7 @@ import math
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,8 @@ from train_sysu import command_line, main
 from vireid.config import DataSettings, ModelSettings, OptimSettings, Settings, SysuSettings
 from vireid.datasets.items import Items
 from vireid.datasets.sysu import read_sysu
-from vireid.people.dataset import RenderConfig, render_dataset
+from vireid.people.config import RenderConfig
+from vireid.people.dataset import render_dataset
 from vireid.runs import read_log
 from vireid.training.loop import check_finite, train
 from vireid.training.schedule import learning_rate
@@ -31,7 +33,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return render_dataset(tmp_path_factory.mktemp("people") / "set", config, workers=1, progress=False)
 
 
-def settings(root: Path, out: Path, **changes: object) -> SysuSettings:
+def settings(root: Path, out: Path, **changes: Any) -> SysuSettings:
     small = SysuSettings(
         root=root,
         out=out,
@@ -81,7 +83,7 @@ def test_another_run_is_never_written_over_unasked(root: Path, tmp_path: Path) -
 def test_a_loss_that_is_not_finite_names_the_batch(root: Path) -> None:
     items = read_sysu(root).train
     figures = {"total": math.nan, "id": 1.0, "pcl": math.nan, "output": 1.0, "gradient": 1.0}
-    state = SimpleNamespace(items=items, accelerator=SimpleNamespace(scaler=None))
+    state: Any = SimpleNamespace(items=items, accelerator=SimpleNamespace(scaler=None))
     with pytest.raises(FloatingPointError, match=r"the loss of step 7 is not finite: .*pcl = nan") as caught:
         check_finite(figures, 7, state, np.array([0, 1]))
     assert str(items[1].path) in str(caught.value)

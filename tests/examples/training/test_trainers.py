@@ -32,6 +32,7 @@ from vireid.config import (
     SysuSource,
 )
 from vireid.models.weights import read_metadata
+from vireid.run import run as run_one
 
 SMALL: dict[str, Any] = {
     "data": DataSettings(height=32, width=16, identities=2, images=2),
@@ -43,7 +44,8 @@ FIGURES = {"rank1", "rank10", "rank20", "mAP", "mINP"}
 
 
 def metrics_of(out: Path) -> dict[str, Any]:
-    return json.loads((out / "metrics.json").read_text())
+    metrics: dict[str, Any] = json.loads((out / "metrics.json").read_text())
+    return metrics
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +139,7 @@ def test_all_trials_are_averaged_and_finished_ones_are_kept(
     regdb: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trained: list[int] = []
-    whole = trials.run
+    whole = run_one
 
     def stop_after(last: int) -> Callable[..., None]:
         def run(settings: RegdbSettings, data: Any, console: Any) -> None:
