@@ -40,7 +40,6 @@ lint: $(VENV)/.examples $(VENV)/.dev  ## style, and strict types; a program that
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/mypy tests/typing
 	$(BIN)/basedpyright --project tests/typing --pythonpath $(RUN)
 
 docs: $(VENV)/.docs  ## build the documentation site, strictly: site/

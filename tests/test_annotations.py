@@ -23,6 +23,7 @@ from torch import nn
 
 import concordant
 from concordant import functional
+from concordant._reduce import Reduction
 from support.case import LABELS, MODALITY
 from support.contract import CASES
 from support.models import paired_batch, small_cal
@@ -80,7 +81,7 @@ def enforced(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @pytest.fixture
-def annotations(monkeypatch: pytest.MonkeyPatch) -> int:
+def annotated(monkeypatch: pytest.MonkeyPatch) -> int:
     """Enforce every annotation of the library; the number of functions and methods is given back."""
     modules = [module for name, module in sys.modules.items() if name.split(".")[0] == "concordant"]
     wrapped: dict[Callable[..., Any], Callable[..., Any]] = {}
@@ -100,14 +101,14 @@ def annotations(monkeypatch: pytest.MonkeyPatch) -> int:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_modules_under_every_setting(name: str, annotations: int) -> None:
-    assert annotations > 60
+def test_modules_under_every_setting(name: str, annotated: int) -> None:
+    assert annotated > 60
     case = CASES[name]
     for settings in ({}, *case.variants):
         case.make(**settings)(*case.arguments(torch.float32))
 
 
-@pytest.mark.usefixtures("annotations")
+@pytest.mark.usefixtures("annotated")
 def test_the_system_and_retrieval() -> None:
     model = small_cal()
     images, labels, modality = paired_batch()
@@ -126,12 +127,12 @@ def test_the_system_and_retrieval() -> None:
     concordant.distributed.gather(embeddings)
 
 
-@pytest.mark.usefixtures("annotations")
+@pytest.mark.usefixtures("annotated")
 def test_functions_and_empty_batches() -> None:
     functional.draw_partners(LABELS, MODALITY)
     functional.instance_norm(torch.randn(2, 3, 4), torch.randn(2, 5, 4))
     functional.per_modality([nn.Identity(), nn.Identity()], torch.randn(4, 3), MODALITY)
-    for b, reduction in ((b, reduction) for b in (0, 2) for reduction in ("mean", "sum", "none")):
+    for b, reduction in ((b, reduction) for b in (0, 2) for reduction in typing.get_args(Reduction)):
         labels, own = torch.zeros(b, dtype=torch.int64), torch.randn(b, 2, 3)
         functional.discriminative_loss(torch.randn(b, 3, 5), labels, reduction=reduction)
         functional.diversity_loss(torch.rand(b, 3, 6), reduction=reduction)
@@ -147,7 +148,7 @@ def test_functions_and_empty_batches() -> None:
         concordant.PartMiner(8, 3)(torch.zeros(b, 8, 4, 2))
 
 
-@pytest.mark.usefixtures("annotations")
+@pytest.mark.usefixtures("annotated")
 def test_what_is_untrue_is_found() -> None:
     """Before the library's own check: the letters of two arguments, a rank, a type, a record's field."""
     with pytest.raises(Untrue, match="parts"):

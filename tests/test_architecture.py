@@ -69,11 +69,11 @@ def spied(model: CAL, run: Callable[[CAL], Any]) -> tuple[Any, dict[str, Any]]:
     attention: Any = model.attention
     feature_map, encode_tokens, encode_parts = model.feature_map, attention.encode_tokens, attention.encode_parts
 
-    def mapped(*args: Any) -> Tensor:
+    def mapped(*args: Any) -> Any:
         seen["feature_map"] = feature_map(*args)
         return seen["feature_map"]
 
-    def keyed(tokens: Tensor) -> Tensor:
+    def keyed(tokens: Tensor) -> Any:
         seen["tokens"], seen["keys"] = tokens, encode_tokens(tokens)
         return seen["keys"]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -14,7 +14,16 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
-from concordant import CAL, CALLoss, DotProductAttention, HorizontalParts, LearnableParts, PartScorer, per_modality
+from concordant import (
+    CAL,
+    TSAA,
+    CALLoss,
+    DotProductAttention,
+    HorizontalParts,
+    LearnableParts,
+    PartScorer,
+    per_modality,
+)
 from concordant.layers.mining import to_tokens
 from support import oracles
 from support.models import close, images_for, paired_batch, small_cal, trained_looking
@@ -66,8 +75,9 @@ def test_partners_come_from_the_generator() -> None:
 def test_keys_and_queries_are_computed_once_an_image() -> None:
     """However many attentions read them; and by a call of the module, which hooks and compilers see."""
     model, calls, seen = small_cal(), [], []
-    for mlp in (model.attention.token_mlp, model.attention.part_mlp):  # type: ignore[union-attr]
-        mlp.register_forward_hook(lambda _, inputs, __: calls.append(len(inputs[0])))  # type: ignore[union-attr]
+    attention = cast(TSAA, model.attention)
+    for mlp in (attention.token_mlp, attention.part_mlp):
+        mlp.register_forward_hook(lambda _, inputs, __: calls.append(len(inputs[0])))
     model.attention.register_forward_hook(lambda _, __, refined: seen.append(refined))
     images, labels, modality = paired_batch()
     output = model(images, labels, modality)
@@ -106,12 +116,13 @@ def test_the_identity_loss_and_the_attention(protect: bool) -> None:
     model = small_cal(protect_attention=protect)
     output = model(*paired_batch())
     loss = output.own_logits.logsumexp(dim=2).sum() + output.cross_logits.logsumexp(dim=2).sum()
-    mlps = [model.attention.token_mlp, model.attention.part_mlp]
-    weights = [parameter for mlp in mlps for parameter in mlp.parameters()]
+    attention = cast(TSAA, model.attention)
+    weights = [*attention.token_mlp.parameters(), *attention.part_mlp.parameters()]
     gradients = torch.autograd.grad(loss, weights, retain_graph=True, allow_unused=True)
     reached = any(g is not None and bool((g != 0).any()) for g in gradients)
     assert reached == (not protect)
-    gate = torch.autograd.grad(loss, list(model.attention.gate_mlp.parameters()))
+    assert attention.gate_mlp is not None
+    gate = torch.autograd.grad(loss, list(attention.gate_mlp.parameters()))
     assert all(bool((g != 0).any()) for g in gate)
 
 
@@ -230,9 +241,10 @@ def test_outputs_put_together_keep_their_partners() -> None:
 
 
 def test_numpys_integers_are_integers() -> None:
-    model = CAL(nn.Conv2d(3, 6, 4, stride=4), np.int64(6), np.int32(3), np.uint8(4)).eval()
-    images, modality = torch.randn(2, 3, 16, 8), np.int64(1)
-    assert repr(model.attention.channels) == "6"  # type: ignore[union-attr]
+    sizes: list[Any] = [np.int64(6), np.int32(3), np.uint8(4)]
+    modality: Any = np.int64(1)
+    model, images = CAL(nn.Conv2d(3, 6, 4, stride=4), *sizes).eval(), torch.randn(2, 3, 16, 8)
+    assert repr(cast(TSAA, model.attention).channels) == "6"
     close(model.embed(images, modality), model.embed(images, 1))
     close(model.encode(images, modality).tokens, model.encode(images, 1).tokens)
     with pytest.raises(ValueError, match=r"CAL: `images` must be a tensor; got ndarray"):

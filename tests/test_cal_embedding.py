@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import pytest
 import torch
 import torch.utils.checkpoint
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from concordant import CALLoss
+from concordant import CALLoss, PartMiner
 from concordant.layers.mining import to_tokens
 from concordant.matching import invert_matching
 from support import oracles
@@ -64,10 +66,9 @@ def test_matchings_lead_from_modality_0_to_modality_1(turn: list[int]) -> None:
     must agree on which, and the parts then meet at the same places of the embedding."""
     model = small_cal(dtype=torch.float64).eval()  # at its start, where the parts of an image look at different tokens
     model.miners[1].load_state_dict(model.miners[0].state_dict())
-    scorer = model.miners[1].scorer
     with torch.no_grad():
-        scorer.score.weight.copy_(scorer.score.weight.clone()[turn])
-        scorer.score.bias.copy_(scorer.score.bias.clone()[turn])
+        for parameter in cast(PartMiner, model.miners[1]).scorer.score.parameters():
+            parameter.copy_(parameter.clone()[turn])
     images = images_for(3, 10).repeat(2, 1, 1, 1)
     labels, modality = torch.tensor([0, 1, 2, 0, 1, 2]), torch.tensor([0, 0, 0, 1, 1, 1])
     output = model(images, labels, modality)

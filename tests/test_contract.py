@@ -147,8 +147,9 @@ def test_batches_of_any_size_share_a_few_graphs(what: str) -> None:
     """A graph a size would end at torch's limit, the ninth."""
     model, counter = small_cal(), CompileCounterWithBackend("aot_eager")
     torch.compiler.reset()
-    function = {"CAL": model, "CALLoss": CALLoss(), "draw_partners": functional.draw_partners}[what]
-    compiled = torch.compile(function, fullgraph=True, backend=counter)
+    functions: dict[str, Callable[..., Any]]
+    functions = {"CAL": model, "CALLoss": CALLoss(), "draw_partners": functional.draw_partners}
+    compiled = torch.compile(functions[what], fullgraph=True, backend=counter)
     for n in (4, 6, 8, 10, 12, 16, 24, 32, 48, 64):
         images, labels, modality = torch.randn(n, 3, 16, 8), torch.arange(n) % 2, torch.arange(n) % 4 // 2
         if what == "CALLoss":

@@ -7,6 +7,7 @@ from typing import TypeAlias
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.multiprocessing.spawn import spawn
 
 from concordant import distributed
 from support import distributed_worker as worker
@@ -23,7 +24,7 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> list[Results]:
     if not torch.distributed.is_available() or not torch.distributed.is_gloo_available():
         pytest.skip("torch was built without gloo")
     folder = tmp_path_factory.mktemp("processes")
-    torch.multiprocessing.spawn(worker.work, args=(str(folder),), nprocs=2)
+    spawn(worker.work, args=(str(folder),), nprocs=2)
     return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in (0, 1)]
 
 

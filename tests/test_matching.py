@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 from collections.abc import Callable
+from typing import cast
 
 import pytest
 import torch
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from concordant import PartCorrespondence, match_parts
+from concordant import CAL, PartCorrespondence, match_parts
 from concordant.matching import invert_matching
 from support import oracles
 from support.models import close, small_cal
@@ -154,7 +155,7 @@ def test_an_average_of_the_whole_model_with_its_buffers_is_refused_when_it_embed
         model.correspondence.update(torch.tensor([order]))
         average.update_parameters(model)
     with pytest.raises(ValueError, match="averages of weights must leave it out"):
-        average.module.correspondence.permutation()
+        cast(CAL, average.module).correspondence.permutation()
 
 
 def test_what_is_no_permutation_is_refused_when_it_is_read() -> None:

@@ -15,6 +15,7 @@ from support.strategies import SEEDS, Sizes, permutation, sizes, values
 def test_agrees_with_the_loop(size: Sizes, seed: int) -> None:
     classifier = randomize(PartClassifier(size.c, size.p, size.k, dtype=torch.float64), seed)
     features = values((size.b, size.p, size.c), seed)
+    assert classifier.bias is not None
     weights = list(zip(classifier.weight.tolist(), classifier.bias.tolist(), strict=True))
     close(classifier(features), oracles.classify(features, weights).reshape(size.b, size.p, size.k))
 

@@ -91,7 +91,8 @@ def test_a_forward_pass_that_is_computed_again_draws_the_same(reentrant: bool) -
         return (scale.square() * partner).sum()
 
     modality = torch.arange(40) % 2
-    gradients, generators = [], [torch.Generator().manual_seed(3) for _ in range(2)]
+    gradients: list[Tensor] = []
+    generators = [torch.Generator().manual_seed(3) for _ in range(2)]
     batches = [torch.arange(40) // 10, torch.arange(40) // 20]
     for again, generator in zip((False, True), generators, strict=True):
         scale = torch.ones(40, requires_grad=True)
@@ -100,6 +101,7 @@ def test_a_forward_pass_that_is_computed_again_draws_the_same(reentrant: bool) -
         else:
             losses = [weights(y, scale, generator) for y in batches]
         torch.stack(losses).sum().backward()
+        assert scale.grad is not None
         gradients.append(scale.grad)
     assert torch.equal(gradients[0], gradients[1])
     assert torch.equal(generators[0].get_state(), generators[1].get_state())

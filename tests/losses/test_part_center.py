@@ -109,7 +109,7 @@ def test_derivatives_are_finite_to_the_second_order(batch: Batch, seed: int, kin
     own, cross = (values((len(batch.labels), 2, 3), seed + i, kind).requires_grad_() for i in range(2))
     loss = PartCenterLoss(margin=1.0, l2_normalize=l2)(own, cross, *batch)
     first = torch.autograd.grad(loss, (own, cross), create_graph=True)
-    penalty = sum(g.square().sum() for g in first)
+    penalty = torch.stack([g.square().sum() for g in first]).sum()
     assert all(
         bool(g.isfinite().all()) for g in torch.autograd.grad(penalty, (own, cross), allow_unused=True) if g is not None
     )

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from concordant import rank_metrics
+from concordant._precision import upcast
 from concordant.retrieval import metrics
 from support import oracles, oracles_retrieval
 from support.models import close
@@ -98,12 +99,10 @@ def test_bounds(r: Ranking) -> None:
 def test_excluding_is_leaving_out(r: Ranking) -> None:
     """For one query, an excluded image might as well not be in the gallery, whatever its identity."""
     kept = ~r.exclude[0]
-    asked: dict[str, Tensor] = {"query_ids": r.query_ids[:1]}
+    asked = r.query_ids[:1]
     for over in ("images", "identities"):
-        excluded = rank_metrics(
-            r.similarity[:1], gallery_ids=r.gallery_ids, exclude=r.exclude[:1], cmc_over=over, **asked
-        )
-        removed = rank_metrics(r.similarity[:1, kept], gallery_ids=r.gallery_ids[kept], cmc_over=over, **asked)
+        excluded = rank_metrics(r.similarity[:1], asked, r.gallery_ids, exclude=r.exclude[:1], cmc_over=over)
+        removed = rank_metrics(r.similarity[:1, kept], asked, r.gallery_ids[kept], cmc_over=over)
         for a, b in zip(excluded, removed, strict=True):
             close(a, b)
 
@@ -178,7 +177,7 @@ def test_no_loop_over_queries() -> None:
     counts = []
     for q in (4, 40):
         r = Ranking(q, 30, 6, 0, "normal", 0.1)
-        with Calls() as calls:
+        with Calls() as calls:  # type: ignore[no-untyped-call]
             rank_metrics(r.similarity, r.query_ids, r.gallery_ids, exclude=r.exclude, cmc_over="identities")
         counts.append(calls.count)
     assert counts[1] < counts[0] + 10 < 200
@@ -194,8 +193,12 @@ def test_identities_of_any_integer_type(dtype: torch.dtype) -> None:
 def test_half_precision_is_widened_group_by_group(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(metrics, "_CELLS", 1 << 10)
     widened: list[int] = []
-    upcast = metrics.upcast
-    monkeypatch.setattr(metrics, "upcast", lambda x: widened.append(x.numel()) or upcast(x))
+
+    def counted(tensor: Tensor) -> Tensor:
+        widened.append(tensor.numel())
+        return upcast(tensor)
+
+    monkeypatch.setattr(metrics, "upcast", counted)
     similarity, ids = torch.rand(50, 100, dtype=torch.float16), torch.arange(100) % 5
     found = rank_metrics(similarity, ids[:50], ids)
     assert max(widened) <= 1 << 10

@@ -75,8 +75,8 @@ def test_parts_pass_the_normalisation_that_is_given(
     norm.eval()
     query = values((q, 4, 3), seed), values((q, 2, 3), seed + 1)
     gallery = values((g, 5, 3), seed + 2), values((g, 2, 3), seed + 3)
-    sides = (encoded(attention, *side) for side in (query, gallery))
-    found = target_aware_similarity(*sides, attention, direction=direction, norm=norm, memory=memory)
+    asked, listed = encoded(attention, *query), encoded(attention, *gallery)
+    found = target_aware_similarity(asked, listed, attention, direction=direction, norm=norm, memory=memory)
     assert norm.running_mean is not None
     assert norm.running_var is not None
     mean, variance = norm.running_mean.tolist(), norm.running_var.tolist()
@@ -184,7 +184,7 @@ def test_nothing_larger_than_the_memory_allowed_is_made(direction: Direction, no
     attention, memory = TSAA(64), 1 << 16
     images = encoded(attention, torch.randn(96, 8, 64), torch.randn(96, 4, 64))
     inputs = {x.untyped_storage().data_ptr() for x in (images.tokens, images.keys, *images.part_queries)}
-    with Largest() as largest:
+    with Largest() as largest:  # type: ignore[no-untyped-call]
         target_aware_similarity(images, images, attention, direction=direction, norm=norm, memory=memory)
     assert 0 < largest.size <= memory
 
@@ -198,7 +198,7 @@ def test_bad_input_is_refused_with_who_the_rule_and_what_came() -> None:
     far = replace(images, tokens=images.tokens.to("meta"), keys=images.keys.to("meta"))
     others = encoded(TSAA(6), torch.randn(2, 5, 6), torch.randn(2, 2, 6))
     wrong: list[tuple[Any, Any]] = [
-        (tuple(images), images),
+        ((images.tokens, images.keys, images.part_queries), images),
         (images, None),
         (images, half),
         (nothing, nothing),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -10,15 +10,15 @@ from torch.nn.functional import normalize
 
 from concordant import CAL, TSAA, CALOutput, MinedParts, PartQueries, Refined
 
-TIGHT = {"rtol": 1e-9, "atol": 1e-9}
+AnyModule = TypeVar("AnyModule", bound=nn.Module)
 
 
-def close(actual: Tensor, expected: Tensor, **tolerance: float) -> None:
+def close(actual: Tensor, expected: Tensor, *, rtol: float = 1e-9, atol: float = 1e-9) -> None:
     """Equal to 1e-9 unless told otherwise; the message of a failure shows where."""
-    torch.testing.assert_close(actual, expected, **cast(Any, tolerance or TIGHT))
+    torch.testing.assert_close(actual, expected, rtol=rtol, atol=atol)
 
 
-def randomize(module: nn.Module, seed: int = 0) -> nn.Module:
+def randomize(module: AnyModule, seed: int = 0) -> AnyModule:
     """Draw every parameter anew, biases too: no test may pass because a weight is still at its start."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
@@ -92,7 +92,7 @@ def cal_output(
 
 
 def tsaa_of(channels: int = 4, seed: int = 0, **settings: object) -> TSAA:
-    return cast(TSAA, randomize(TSAA(channels, dtype=torch.float64, **settings), seed))  # type: ignore[arg-type]
+    return randomize(TSAA(channels, dtype=torch.float64, **settings), seed)  # type: ignore[arg-type]
 
 
 def clusters(g: int, e: int = 32, seed: int = 0) -> Tensor:
