@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -129,11 +130,10 @@ def fit(state: State, record: dict[str, Any], console: Console, split: dict[str,
     first = load_checkpoint(settings.out, state.model, state.kept) if settings.resume else 0
     if main and not settings.resume:
         write_json(settings.out / RECORD, record)
-    log = RunLog(settings.out, step=first) if main else None
-    seconds = log.rows[-1]["seconds"] if log and log.rows else 0.0
     state.wrapped.train()
-    with progress_bar(console, steps, first, enabled=main) as advance:
-        clock = time.perf_counter()
+    written = closing(RunLog(settings.out, step=first)) if main else nullcontext()
+    with written as log, progress_bar(console, steps, first, enabled=main) as advance:
+        seconds, clock = log.rows[-1]["seconds"] if log and log.rows else 0.0, time.perf_counter()
         for step in range(first + 1, steps + 1):
             figures = train_step(state, step)
             seconds, clock = seconds + time.perf_counter() - clock, time.perf_counter()
@@ -143,8 +143,6 @@ def fit(state: State, record: dict[str, Any], console: Console, split: dict[str,
                 if step % settings.save_every == 0 or step == steps:
                     log.sync()
                     save_checkpoint(settings.out, step, state.model, state.kept, metadata=split)
-    if log:
-        log.close()
     return seconds
 
 
