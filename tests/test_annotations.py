@@ -87,7 +87,7 @@ def annotated(monkeypatch: pytest.MonkeyPatch) -> int:
     wrapped: dict[Callable[..., Any], Callable[..., Any]] = {}
     for module in modules:
         for name, value in list(vars(module).items()):
-            if isinstance(value, types.FunctionType) and value.__module__.startswith("concordant"):
+            if isinstance(value, types.FunctionType) and str(value.__module__).startswith("concordant"):
                 wrapped.setdefault(value, enforced(value))
                 monkeypatch.setattr(module, name, wrapped[value])
             elif (

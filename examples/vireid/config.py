@@ -232,7 +232,7 @@ class Settings(Source):
     method: Method = "cal"
     """CAL, or the baseline: a global feature with identity and triplet losses."""
     recipe: RecipeName = "default"
-    """Of settings of the model and the loss: "default" has our additions, "paper" the paper's equations to the letter.
+    """Of settings of the model and the loss: "default" has our additions, "paper" the paper's equations as printed.
     Other flags change single settings of either."""
     from_: Annotated[Path | None, arg(name="from")] = None
     """Start again from the record of a run, its run.json: with its settings, except for those given here, and only on

@@ -136,7 +136,6 @@ class CAL(Module[CALOutput]):
         if miner is None:
             miner = PartMiner(channels, num_parts, alpha=alpha, device=device, dtype=dtype)
         self.miners = nn.ModuleList([miner] if shared_miner else [miner, deepcopy(miner)])
-        # An nn.Module too; its interface is what the rest of the class, and its users, need.
         self.attention: PartAttention = (
             TSAA(channels, dim, device=device, dtype=dtype) if attention is None else attention
         )
@@ -161,7 +160,7 @@ class CAL(Module[CALOutput]):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> CAL:
-        """The paper's equations to the letter, without our additions; train it with `CALLoss.paper()`."""
+        """The paper's equations as printed, without our additions; train it with `CALLoss.paper()`."""
         return cls(
             backbone,
             channels,
@@ -252,8 +251,11 @@ class CAL(Module[CALOutput]):
         self._require_evaluation("embed")
         tokens, mined = self._mine(images, modality)
         parts = self._normed(self._refine(tokens, mined).features)
-        second = modality == 1 if isinstance(modality, Tensor) else tokens.new_full((), modality == 1, dtype=torch.bool)
-        parts = torch.where(second.view(-1, 1, 1), parts[:, self.correspondence.permutation()], parts)
+        order = self.correspondence.permutation()
+        if isinstance(modality, Tensor):
+            parts = torch.where((modality == 1).view(-1, 1, 1), parts[:, order], parts)
+        elif modality == 1:
+            parts = parts[:, order]
         with full_precision(tokens):
             whole = unit(self.norm(tokens.mean(dim=1)))
             parts = unit(parts) / self.num_parts**0.5
@@ -299,8 +301,8 @@ class CAL(Module[CALOutput]):
             modality = int(modality) if as_integer(modality) is not None else modality
         elif len(self.miners) == 1 and modality.device.type == "cpu" and not torch.compiler.is_compiling():
             # One miner reads rows of any modality, and M̂ would be counted wrongly. (On a GPU a look would wait for it.)
-            fits = bool(((modality == 0) | (modality == 1)).all())
-            require(fits, "CAL", "`modality` must be 0 or 1", sorted(set(modality.tolist())))
+            kinds = set(modality.tolist())
+            require(kinds <= {0, 1}, "CAL", "`modality` must be 0 or 1", sorted(kinds))
         feature_map = self.feature_map(images, modality)
         mined = per_modality(self.miners, feature_map, modality)
         parts = mined.features.shape[1]

@@ -44,7 +44,7 @@ BASELINE = Configuration("identity + triplet", "the field's usual baseline", GLO
 # What stands in L_pcl's place has the weight that the study `metrics` found best for it.
 COMPARISON = (
     FULL,
-    Configuration("plain equations", "the paper's equations to the letter", PLAIN),
+    Configuration("plain equations", "the paper's equations as printed", PLAIN),
     Configuration("CAL + triplets", "our addition: the demo's triplet losses beside the paper's objective", TRIPLETS),
     Configuration("identity", "parts beat a global feature (identity loss alone)", GLOBAL),
     BASELINE,

@@ -139,7 +139,7 @@ class CALLoss(Module[LossTerms]):
     def paper(
         cls, *, kd1: float = 0.2, kd2: float = 0.1, dis: float = 0.1, div: float = 0.5, margin: float = 0.7
     ) -> CALLoss:
-        """The paper's equations to the letter: sums, inner products, features as they are, and none of our additions.
+        """The paper's equations as printed: sums, inner products, features as they are, and none of our additions.
 
         The weights and σ are ours, since the paper publishes none.
         """
