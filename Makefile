@@ -36,7 +36,7 @@ test-fast: $(VENV)/.dev  ## the library's own tests in under a minute: without c
 test-oldest: $(OLDEST)/.test  ## the library's own tests on the oldest versions that it declares
 	OMP_NUM_THREADS=1 $(OLDEST)/bin/python -m pytest -n 2 -W default $(LIBRARY)
 
-lint: $(VENV)/.examples $(VENV)/.dev  ## style, and strict types; a program that uses the library by two checkers
+lint: $(VENV)/.examples $(VENV)/.dev $(VENV)/.docs  ## style, and strict types; a program that uses the library by two checkers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
