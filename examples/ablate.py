@@ -33,8 +33,7 @@ from vireid.study.configurations import Configuration, Study, configurations
 class Options:
     study: Study = "comparison"
     """comparison: one claim of the paper each, on test. sensitivity: one setting at a time. metrics: each metric loss
-    at three weights. budget: the baseline and CAL by how long they train. protection: whether the identity loss on
-    refined parts reaches attention maps."""
+    at three weights. budget: the baseline and CAL by how long they train."""
     only: tuple[str, ...] = ()
     """Some configurations by name."""
     seeds: int = 3

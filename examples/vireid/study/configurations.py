@@ -8,7 +8,7 @@ from typing import Any, Literal
 from vireid.config import SysuSettings
 from vireid.study.benchmark import BASE, settings_of
 
-Study = Literal["comparison", "sensitivity", "metrics", "budget", "protection"]
+Study = Literal["comparison", "sensitivity", "metrics", "budget"]
 
 
 @dataclass(frozen=True)
@@ -28,25 +28,21 @@ class Configuration:
         return settings_of(self.changes)
 
 
-FULL = Configuration("CAL", "the whole, with the paper's objective and diversity of attention maps", target_aware=True)
+FULL = Configuration("CAL", "the whole: the default recipe", target_aware=True)
 
-PLAIN = {
-    "model.norm_source": "parts",
-    "loss.attention_div": 0.0,
-    "loss.l2_normalize": False,
-    "loss.cosine": False,
-}
-"""Our additions, left out: see docs/paper.md."""
-TRIPLETS = {"loss.triplet": 1.0, "loss.part_triplet": 4.0}
 GLOBAL = {"method": "global"}
-BASELINE = Configuration("identity + triplet", "the field's usual baseline", GLOBAL | {"loss.triplet": 1.0})
+BASELINE = Configuration("identity + triplet", "the field's usual baseline", GLOBAL)
 
-# What stands in L_pcl's place has the weight that the study `metrics` found best for it.
+# What stands in L_pcl's place has the weight at which the study `metrics` found it best beside no other metric loss.
 COMPARISON = (
     FULL,
-    Configuration("plain equations", "the paper's equations as printed", PLAIN),
-    Configuration("CAL + triplets", "our addition: the demo's triplet losses beside the paper's objective", TRIPLETS),
-    Configuration("identity", "parts beat a global feature (identity loss alone)", GLOBAL),
+    Configuration("as printed", "the paper's equations without our additions: --recipe paper", {"recipe": "paper"}),
+    Configuration(
+        "no triplets",
+        "our addition: triplet losses beside the paper's objective",
+        {"loss.triplet": 0.0, "loss.part_triplet": 0.0},
+    ),
+    Configuration("identity", "parts beat a global feature (identity loss alone)", GLOBAL | {"loss.triplet": 0.0}),
     BASELINE,
     Configuration(
         "direct",
@@ -72,7 +68,9 @@ COMPARISON = (
     Configuration("no channel gate", "query-guided channel attention helps", {"model.channel_gate": False}),
     Configuration("no IN", "instance normalisation helps", {"model.instance_norm": False}),
     Configuration("IN over parts", "the paper's statistics T_P, not the tokens'", {"model.norm_source": "parts"}),
-    Configuration("protected", "our addition: attention maps take no identity loss", {"model.protect_attention": True}),
+    Configuration(
+        "unprotected", "our addition: attention maps take no identity loss", {"model.protect_attention": False}
+    ),
     Configuration("no L_pcl", "L_pcl helps", {"loss.pcl": 0.0}),
     Configuration(
         "triplet for L_pcl", "L_pcl beats the hard triplet loss", {"loss.metric": "triplet", "loss.pcl": 3.0}
@@ -94,7 +92,7 @@ CONTRASTS = (
     ("learnable", "IN over parts"),  # both by the statistics of the parts
     ("dot product", "no channel gate"),  # neither has a gate
     ("no diversity", "no attention diversity"),  # L_div where nothing else keeps parts apart
-    ("CAL + triplets", "identity + triplet"),
+    ("no triplets", "identity"),
 )
 """Pairs that differ in one thing, neither of which is full CAL."""
 
@@ -107,7 +105,9 @@ SWEEPS: dict[str, tuple[float, ...]] = {
     "loss.kd2": (1.0,),
     "loss.dis": (1.0,),
     "loss.div": (1.5,),
-    "loss.attention_div": (0.0, 0.5, 5.0),
+    "loss.attention_div": (1.5, 5.0),
+    "loss.triplet": (0.3, 3.0),
+    "loss.part_triplet": (0.0, 1.0, 10.0),
 }
 """Values beside the base's own, of one setting at a time: far ones, as near ones differ by less than seeds do. The
 comparison has the other weights at 0."""
@@ -131,16 +131,6 @@ def configurations(study: Study) -> tuple[Configuration, ...]:
             Configuration(f"{name} × {weight:g}", changes={"loss.metric": name, "loss.pcl": weight})
             for name, weight in pairs
         )
-    if study == "protection":  # with what holds the maps apart where the identity loss would make them alike
-        kept, reached = "protected, diversity 0.5", "unprotected, diversity 1.5"
-        changes = {
-            kept: {"model.protect_attention": True, "loss.attention_div": 0.5},
-            "unprotected, diversity 0": {"loss.attention_div": 0.0},
-            "unprotected, diversity 0.5": {"loss.attention_div": 0.5},
-            reached: {},
-        }
-        changes |= {f"{name} + triplets": changes[name] | TRIPLETS for name in (kept, reached)}
-        return tuple(Configuration(name, changes=some) for name, some in changes.items())
     return tuple(
         Configuration(f"{one.name}, {steps} steps", changes=one.changes | {"optim.steps": steps})
         for one in (BASELINE, full)

@@ -20,7 +20,7 @@ from vireid.study.configurations import FULL, Configuration
 from vireid.study.study import Job
 
 PEOPLE = 3
-HEALTH = ("no attention diversity", "protected")
+HEALTH = ("no attention diversity", "unprotected")
 """Beside full CAL, what shows whether attention maps stay apart."""
 
 
