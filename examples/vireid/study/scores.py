@@ -71,7 +71,8 @@ def score(
         figures["target-aware and global"] = evaluate(data, both, tasks=[TASK])[TASK]
         without_norm = partial(target_aware_similarity, attention=model.attention)
         measure("target-aware without norm", numbers, partial(pairs, without_norm))
-        plain = normalize(model.attention.attend(encoded.tokens, encoded.keys, encoded.part_queries).features, dim=2)
+        refined = model.attention.attend(encoded.tokens, encoded.keys, encoded.part_queries)
+        plain = normalize(refined.features.cpu(), dim=2)
         plain = torch.where(infrared[:, None, None], plain[:, order], plain).flatten(1)
         measure("parts without norm", plain.shape[1], partial(cosine, plain, data.test))
     return {"retrieval": figures} | describe_parts(model, data, images, order, device)
