@@ -22,7 +22,6 @@ from support.models import paired_batch, small_cal
 from support.running import loss_of, run, same
 
 every_module = pytest.mark.parametrize("name", CASES)
-GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
 
 
 # numbers -------------------------------------------------------------------------------------------------------------
