@@ -15,6 +15,7 @@ from rich.progress import track
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from concordant import to_tokens
 from vireid.people import (
     ATTRIBUTES,
     CAMERAS,
@@ -145,7 +146,7 @@ class AttributeReader(nn.Module):
 
     def forward(self, feature_map: Tensor, cover: Tensor) -> tuple[Tensor, Tensor]:
         """`cover` [n h w s] is each part's share of a token's pixels."""
-        tokens, shares = feature_map.flatten(2).transpose(1, 2), cover.flatten(1, 2)
+        tokens, shares = to_tokens(feature_map), cover.flatten(1, 2)
         weights = torch.stack([shares[..., list(parts)].sum(2) for parts in SEEN_IN.values()], dim=1)  # [n groups t]
         pooled = (weights / weights.sum(2, keepdim=True).clamp(min=1e-6)) @ tokens
         rows = {group: pooled[:, index] for index, group in enumerate(SEEN_IN)}
