@@ -33,7 +33,7 @@ FULL = Configuration("CAL", "the whole: the default recipe", target_aware=True)
 GLOBAL = {"method": "global"}
 BASELINE = Configuration("identity + triplet", "the field's usual baseline", GLOBAL)
 
-# What stands in L_pcl's place has the weight at which the study `metrics` found it best beside no other metric loss.
+# What stands in L_pcl's place has the weight that the study `metrics` found best for it.
 COMPARISON = (
     FULL,
     Configuration("as printed", "the paper's equations without our additions: --recipe paper", {"recipe": "paper"}),
@@ -72,14 +72,12 @@ COMPARISON = (
         "unprotected", "our addition: attention maps take no identity loss", {"model.protect_attention": False}
     ),
     Configuration("no L_pcl", "L_pcl helps", {"loss.pcl": 0.0}),
-    Configuration(
-        "triplet for L_pcl", "L_pcl beats the hard triplet loss", {"loss.metric": "triplet", "loss.pcl": 3.0}
-    ),
-    Configuration("center for L_pcl", "L_pcl beats the center loss", {"loss.metric": "center"}),
+    Configuration("triplet for L_pcl", "L_pcl beats the hard triplet loss", {"loss.metric": "triplet"}),
+    Configuration("center for L_pcl", "L_pcl beats the center loss", {"loss.metric": "center", "loss.pcl": 0.3}),
     Configuration(
         "hetero-center for L_pcl",
         "L_pcl beats the hetero-center loss",
-        {"loss.metric": "hetero-center", "loss.pcl": 3.0},
+        {"loss.metric": "hetero-center", "loss.pcl": 0.3},
     ),
     Configuration("no MatchDistill", "MatchDistill helps", {"loss.kd1": 0.0, "loss.kd2": 0.0}, target_aware=True),
     Configuration("no L_kd1", "L_kd1 helps", {"loss.kd1": 0.0}),
