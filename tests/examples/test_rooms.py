@@ -9,7 +9,7 @@ import pytest
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 FLOORS = (
-    {"files", "config", "interval"},
+    {"files", "lock", "config", "interval"},
     {"runs", "recipes"},
     {"command", "figures", "people"},
     {"datasets"},
