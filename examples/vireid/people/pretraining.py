@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
@@ -15,6 +14,7 @@ from rich.progress import track
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from vireid.files import read_json, write_json
 from vireid.people import (
     ATTRIBUTES,
     CAMERAS,
@@ -107,7 +107,11 @@ def render_people(folder: Path, config: PeopleConfig, *, workers: int, progress:
     }
     record = {"version": VERSION, "attributes": ATTRIBUTES, **asdict(config)}
     done = folder / "people.json"
-    if not (done.is_file() and json.loads(done.read_text()) == record):
+    try:
+        there = read_json(done) == record
+    except (OSError, ValueError):
+        there = False
+    if not there:
         folder.mkdir(parents=True, exist_ok=True)
         done.unlink(missing_ok=True)
         arrays = [
@@ -122,7 +126,7 @@ def render_people(folder: Path, config: PeopleConfig, *, workers: int, progress:
                     array[start * config.pictures :][: len(rows)] = rows
         for array in arrays:
             array.flush()
-        done.write_text(json.dumps(record) + "\n")
+        write_json(done, record)
     return AttributeSet(**{name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in layout})
 
 
