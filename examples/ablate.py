@@ -24,7 +24,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from vireid.command import cli, one_line
+from vireid.command import cli, script
 from vireid.study.benchmark import ROOT
 from vireid.study.configurations import Configuration, Study, configurations
 
@@ -86,10 +86,8 @@ def listing(some: tuple[Configuration, ...]) -> Table:
 
 
 if __name__ == "__main__":
-    with one_line("ablate"):
+    with script("ablate", lambda: "; the same command goes on"):
         try:
             main(cli(Options, description=__doc__))
         except RuntimeError as error:  # runs that failed, each by what ended it
             raise ValueError(str(error)) from None
-        except KeyboardInterrupt:
-            raise SystemExit("\nablate: stopped; the same command goes on") from None

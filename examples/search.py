@@ -27,7 +27,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from vireid.command import cli, one_line
+from vireid.command import cli, script
 from vireid.config import SysuSettings
 from vireid.runs import RECORD, read_settings
 
@@ -87,5 +87,5 @@ def main(options: Options) -> None:
 
 
 if __name__ == "__main__":
-    with one_line("search"):
+    with script("search"):
         main(cli(Options, description=__doc__))

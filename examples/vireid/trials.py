@@ -52,7 +52,7 @@ def evaluate_all(options: Evaluation, console: Console) -> None:
 
 
 def summarise(out: Path, console: Console) -> None:
-    """Print the mean of the trials' results and write it to metrics.json, with those of every trial."""
+    """Write the mean of the trials' results to metrics.json, with those of every trial, and print it."""
     trials = {str(trial): read_json(out / folder(trial) / "metrics.json") for trial in TRIALS}
     plain = mean(list(trials.values()))
     options = {
@@ -60,8 +60,8 @@ def summarise(out: Path, console: Console) -> None:
         for name in OPTIONS
         if all(name in found for found in trials.values())
     }
-    console.print(table(plain, options))
     write_json(out / "metrics.json", as_metrics(plain, options) | {"trial": "all", "trials": trials})
+    console.print(table(plain, options))
     console.print(f"[bold]{out}[/bold] holds {folder(TRIALS[0])} to {folder(TRIALS[-1])} and metrics.json")
 
 

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from vireid.figures import draw_intervals, draw_sweeps
-from vireid.files import write_json
+from vireid.files import write_json, write_text
 from vireid.study.configurations import FULL, SWEEPS, Study, base_value
 from vireid.study.pictures import picture_parts, picture_terms
 from vireid.study.study import Job
@@ -25,13 +25,13 @@ from vireid.study.summary import MEASURES, Measure, Runs, Scores, by_configurati
 def finish(
     study: Study, jobs: Sequence[Job], scores: Sequence[Scores], folder: Path, threads: int, console: Console
 ) -> None:
-    """Write results.json and tables.md, print the overview, and draw the figures."""
+    """Write results.json and tables.md, draw the figures, and print the overview."""
     write_json(folder / "results.json", describe(threads) | {"runs": scores})
-    (folder / "tables.md").write_text(tables(scores) + "\n")
-    console.print(overview(scores))
+    write_text(folder / "tables.md", tables(scores) + "\n")
     figures: list[Path | None] = [draw(study, scores, folder)]
     if study == "comparison":
         figures += [picture_parts(jobs, folder / "parts.png"), picture_terms(jobs, folder / "terms.png")]
+    console.print(overview(scores))
     made = ", ".join(figure.name for figure in figures if figure)
     console.print(f"[bold]{folder}[/bold] holds results.json, tables.md, {made}", highlight=False)
 

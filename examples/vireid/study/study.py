@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import multiprocessing
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
@@ -27,6 +28,17 @@ from vireid.training.directory import prepare_out
 from vireid.training.loop import train
 
 SCORES = "scores.json"
+
+
+@contextmanager
+def ending_workers() -> Iterator[None]:
+    """End the processes of a pool with this one: a signal to this one alone would leave it waiting for their runs."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        for process in multiprocessing.active_children():
+            process.terminate()
+        raise
 
 
 @dataclass(frozen=True)
@@ -116,6 +128,7 @@ def run_study(jobs: Sequence[Job], *, processes: int, threads: int, console: Con
     with (
         ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool,
         Progress(*columns, console=console, disable=not console.is_terminal) as bar,
+        ending_workers(),
     ):
         overall = bar.add_task("runs", total=len(jobs), completed=len(jobs) - len(todo))
         # No more are submitted than run: an interruption leaves nothing in the pool's queue.

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 from safetensors.torch import load_file, save_file
 
 import evaluate
@@ -31,6 +32,7 @@ from vireid.config import (
     SysuSettings,
     SysuSource,
 )
+from vireid.datasets.regdb import TRIALS
 from vireid.models.weights import read_metadata
 from vireid.run import run as run_one
 
@@ -102,6 +104,24 @@ def test_evaluation_alone_repeats_the_results(third: RegdbSettings, tmp_path: Pa
     assert set(both["flip+rerank"]) == {"visible_to_thermal", "thermal_to_visible", "std"}
     assert "flip" not in both
     assert "rerank" not in both
+
+
+def test_results_are_saved_before_they_are_printed(
+    third: RegdbSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(*_: object) -> None:
+        raise BrokenPipeError("nobody reads the console")
+
+    monkeypatch.setattr("vireid.evaluation.report.table", gone)
+    with pytest.raises(BrokenPipeError):
+        evaluated(of_run(third, tmp_path / "out"))
+    assert {"metrics.json", "rankings.png"} <= {path.name for path in (tmp_path / "out").iterdir()}
+    monkeypatch.setattr("vireid.trials.table", gone)
+    for trial in TRIALS:
+        shutil.copytree(tmp_path / "out", tmp_path / "all" / trials.folder(trial))
+    with pytest.raises(BrokenPipeError):
+        trials.summarise(tmp_path / "all", Console(quiet=True))
+    assert metrics_of(tmp_path / "all")["trial"] == "all"
 
 
 def test_another_trial_is_refused(third: RegdbSettings, tmp_path: Path) -> None:
