@@ -6,7 +6,6 @@ import os
 import platform
 import time
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
 from pathlib import Path
 
 import torch
@@ -20,6 +19,7 @@ from vireid.study.configurations import FULL, SWEEPS, Study, base_value
 from vireid.study.pictures import picture_parts, picture_terms
 from vireid.study.study import Job
 from vireid.study.summary import MEASURES, Measure, Runs, Scores, by_configuration, over_seeds, paired, tables
+from vireid.training.record import versions
 
 
 def finish(
@@ -94,10 +94,9 @@ def sweep(runs: Mapping[str, Runs], base: Runs, name: str, measure: Measure) -> 
 
 def describe(threads: int) -> dict[str, object]:
     """Where and when the results were made."""
-    packages = ("torch", "timm", "numpy", "concordant")
     return {
         "date": time.strftime("%Y-%m-%d"),
         "machine": f"{os.cpu_count()} cores of {platform.machine()}, {threads} thread(s) a run",
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU",
-        "versions": {name: version(name) for name in packages},
+        "versions": versions(("torch", "timm", "numpy")),
     }

@@ -11,7 +11,7 @@ from typing import Any, cast
 import numpy as np
 import torch
 from accelerate import Accelerator, PartialState
-from accelerate.utils import DistributedDataParallelKwargs, set_seed
+from accelerate.utils import set_seed
 from numpy.typing import NDArray
 from rich.console import Console
 from timm.layers.norm_act import convert_sync_batchnorm
@@ -30,7 +30,7 @@ from vireid.models.weights import WEIGHTS, save_weights
 from vireid.runs import RECORD
 from vireid.training.checkpoint import Stateful, load_checkpoint, save_checkpoint
 from vireid.training.directory import begin
-from vireid.training.processes import join_processes, mean, together
+from vireid.training.processes import make_accelerator, mean, together
 from vireid.training.progress import progress_bar
 from vireid.training.record import RunLog, describe_run
 from vireid.training.schedule import learning_rate, parameter_groups
@@ -87,13 +87,7 @@ def train(
 
     Returns the model in evaluation mode, the accelerator it is on, and the seconds that the loop took.
     """
-    join_processes()
-    has_bf16 = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
-    accelerator = Accelerator(
-        mixed_precision=("bf16" if has_bf16 else "no") if settings.precision == "auto" else settings.precision,
-        gradient_accumulation_steps=settings.optim.accumulate,
-        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
-    )
+    accelerator = make_accelerator(settings)
     config = settings.model_config(len(items.identities))
     record = describe_run(settings, config, data=data, accelerator=accelerator)
     together(lambda: begin(settings, record, console))

@@ -7,7 +7,7 @@ import json
 import platform
 import subprocess
 from collections.abc import Iterable
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,13 @@ import torch
 from accelerate import Accelerator
 from torch.utils.tensorboard import SummaryWriter
 
+import concordant
 from vireid.config import ModelConfig, Settings
 from vireid.files import plain, read_json, replace_file, to_disk
 from vireid.models.weights import as_json
 from vireid.runs import ERRANDS, read_log
 
-PACKAGES = ("torch", "torchvision", "timm", "numpy", "scipy", "einops", "accelerate", "pillow", "concordant")
+PACKAGES = ("torch", "torchvision", "timm", "numpy", "scipy", "einops", "accelerate", "pillow")
 FREE = (*ERRANDS, "save_every", "test")
 """Settings that change nothing about what is trained: a run may go on with others."""
 
@@ -36,15 +37,32 @@ def describe_run(
         "data": data,
         "commit": _git("rev-parse", "HEAD") or "not a git checkout",
         "uncommitted_changes": bool(_git("status", "--porcelain", "--untracked-files=no")),
-        "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
+        "versions": {"python": platform.python_version()} | versions(PACKAGES),
         "machine": {
-            "device": torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or "cpu",
+            "device": name_of(device),
             "processes": accelerator.num_processes,
             "precision": accelerator.mixed_precision,
             "threads": torch.get_num_threads(),
             "system": platform.platform(),
         },
     }
+
+
+def versions(packages: Iterable[str]) -> dict[str, str]:
+    """The library's own version, and those of other packages, as far as they say."""
+    found = {"concordant": concordant.__version__}  # not of its metadata: it may be on the path, and not installed
+    for name in packages:
+        try:
+            found[name] = version(name) or "unknown"
+        except PackageNotFoundError:
+            found[name] = "unknown"
+    return found
+
+
+def name_of(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return (platform.processor() if device.type == "cpu" else "") or device.type
 
 
 def compare_records(path: Path, now: dict[str, Any]) -> list[str]:

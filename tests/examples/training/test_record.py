@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass, replace
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import pytest
 
+import concordant
 import train_llcm
 import train_regdb
 import train_sysu
@@ -33,7 +35,8 @@ from vireid.people.config import RenderConfig
 from vireid.people.dataset import render_dataset
 from vireid.recipes import DEMO, SYSU
 from vireid.runs import read_settings
-from vireid.training.record import compare_records, fingerprint
+from vireid.study.results import describe
+from vireid.training.record import compare_records, fingerprint, versions
 
 NUMBERS = [field.name for field in fields(LossSettings) if isinstance(field.default, float)]
 OTHER = SysuSettings(
@@ -231,6 +234,16 @@ def test_records_are_compared(tmp_path: Path) -> None:
     write_json(tmp_path / "run.json", {"settings": {}, "data": {}})
     with pytest.raises(ValueError, match=r"run.json must be the record of a run; it has no commit, machine, "):
         compare_records(tmp_path / "run.json", record)
+
+
+def test_a_package_without_metadata_has_no_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr("vireid.training.record.version", absent)
+    expected = {"concordant": concordant.__version__, "torch": "unknown"}
+    assert versions(["torch"]) == expected
+    assert describe(1)["versions"] == expected | {"timm": "unknown", "numpy": "unknown"}
 
 
 def test_a_fast_dev_run_goes_the_whole_way_beside_the_real_one(root: Path, tmp_path: Path) -> None:
