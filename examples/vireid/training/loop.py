@@ -6,6 +6,7 @@ import math
 import time
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
@@ -28,10 +29,10 @@ from vireid.files import write_json
 from vireid.models.build import Built, build_model
 from vireid.models.weights import WEIGHTS, save_weights
 from vireid.runs import RECORD
-from vireid.training.checkpoint import Stateful, load_checkpoint, save_checkpoint
+from vireid.training.checkpoint import Stateful, load_checkpoint, save_checkpoint, tidy
 from vireid.training.directory import begin
 from vireid.training.processes import make_accelerator, mean, together
-from vireid.training.progress import progress_bar
+from vireid.training.progress import print_note, progress_bar
 from vireid.training.record import RunLog, describe_run
 from vireid.training.schedule import learning_rate, parameter_groups
 
@@ -121,13 +122,17 @@ def fit(state: State, record: dict[str, Any], console: Console, split: dict[str,
     """Every step that is left, each in the log, and checkpoints. Returns the seconds since the run's first step."""
     settings, main = state.settings, state.accelerator.is_main_process
     steps, rows = settings.optim.steps, state.batches.size * settings.optim.accumulate
-    first = load_checkpoint(settings.out, state.model, state.kept) if settings.resume else 0
-    if main and not settings.resume:
-        write_json(settings.out / RECORD, record)
+    note = partial(print_note, console)
+    first = load_checkpoint(settings.out, state.model, state.kept, note) if settings.resume else 0
+    state.accelerator.wait_for_everyone()  # the main process deletes what the others may still read
+    if main:
+        tidy(settings.out, first)
+        if first == 0:
+            write_json(settings.out / RECORD, record)
     state.wrapped.train()
     written = closing(RunLog(settings.out, step=first)) if main else nullcontext()
     with written as log, progress_bar(console, steps, first, enabled=main) as advance:
-        seconds, clock = log.rows[-1]["seconds"] if log and log.rows else 0.0, time.perf_counter()
+        seconds, clock = log.rows[-1].get("seconds", 0.0) if log and log.rows else 0.0, time.perf_counter()
         for step in range(first + 1, steps + 1):
             figures = train_step(state, step)
             seconds, clock = seconds + time.perf_counter() - clock, time.perf_counter()

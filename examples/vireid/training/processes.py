@@ -77,7 +77,7 @@ def _environment() -> Iterator[None]:
 def together(do: Callable[[], object]) -> None:
     """Do something on the main process; what it raises, all raise, so that none waits for one that has ended."""
     failed: list[Exception | None] = [None]
-    if PartialState().is_main_process:
+    if join_processes().is_main_process:
         try:
             do()
         except (ValueError, OSError) as error:

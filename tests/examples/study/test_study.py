@@ -202,8 +202,12 @@ def test_a_study_from_end_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert (tmp_path / "parts.png").is_file()
     assert picture_parts(jobs[1:], tmp_path / "nothing.png") is None  # the baseline has none
     changed = replace(jobs[0], settings=replace(jobs[0].settings, loss=replace(jobs[0].settings.loss, pcl=9.0)))
-    with pytest.raises(ValueError, match="these differ: loss"):
+    with pytest.raises(ValueError, match=r"these differ: --loss.pcl \(1.0 there, 9.0 here\)"):
         run_study([changed], processes=1, threads=1, console=Console(quiet=True))
+    for content in ("5", "{", '{"seed": 0}'):
+        jobs[0].scores.write_text(content)
+        with pytest.raises(ValueError, match=r"seed-0/scores.json must be"):
+            run_study(jobs[:1], processes=1, threads=1, console=Console(quiet=True))
 
 
 def test_a_loss_is_drawn_with_its_weight_and_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,6 +35,7 @@ from vireid.config import (
 from vireid.datasets.regdb import TRIALS
 from vireid.models.weights import read_metadata
 from vireid.run import run as run_one
+from vireid.training.directory import alone
 
 SMALL: dict[str, Any] = {
     "data": DataSettings(height=32, width=16, identities=2, images=2),
@@ -135,7 +136,7 @@ def test_another_trial_is_refused(third: RegdbSettings, tmp_path: Path) -> None:
     shutil.copy(third.out / "run.json", tmp_path)
     with pytest.raises(ValueError, match="it was trained on trial unknown"):
         evaluated(options, weights=tmp_path / "nameless.safetensors")
-    with pytest.raises(ValueError, match="these differ: trial"):
+    with pytest.raises(ValueError, match=r"these differ: --trial \(3 there, 4 here\)"):
         train_regdb.main(replace(third, trial=4, resume=True))
 
 
@@ -192,7 +193,13 @@ def test_all_trials_are_averaged_and_finished_ones_are_kept(
     assert metrics["trials"]["3"]["visible_to_thermal"] == every[2]["visible_to_thermal"]
     with pytest.raises(ValueError, match="all holds a run already"):
         train_regdb.main(settings)
-    with pytest.raises(ValueError, match="these differ: seed"):
+    with alone(settings.out), pytest.raises(ValueError, match=r"all must be one run's at a time"):
+        train_regdb.main(replace(settings, overwrite=True))
+    assert metrics_of(settings.out) == metrics
+    (tmp_path / "all" / "trial-02" / "metrics.json").write_text('{"visible_to_thermal": 5}')
+    with pytest.raises(ValueError, match=r"trial-02/metrics.json must have the results of a trial"):
+        train_regdb.main(replace(settings, resume=True))
+    with pytest.raises(ValueError, match=r"these differ: --seed \(0 there, 1 here\)"):
         train_regdb.main(replace(settings, resume=True, seed=1))
     again = Evaluation(RegdbSource(regdb, "all"), weights=settings.out, out=tmp_path / "again")
     assert evaluated(again)["visible_to_thermal"] == metrics["visible_to_thermal"]
