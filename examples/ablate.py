@@ -57,8 +57,8 @@ def main(options: Options) -> None:
     if options.list:
         console.print(listing(some))
         return
-    for name, value in (("seeds", options.seeds), ("jobs", options.jobs)):
-        if value < 1:
+    for name, value in (("seeds", options.seeds), ("jobs", options.jobs), ("steps", options.steps)):
+        if value is not None and value < 1:
             raise ValueError(f"`--{name}` must be at least 1; got {value}")
 
     from vireid.study.results import finish

@@ -56,6 +56,7 @@ def main(options: Options) -> None:
     import torch
     from rich.console import Console
 
+    from vireid.evaluation.index import CODES
     from vireid.evaluation.inference import encode, extract
     from vireid.evaluation.scale import measured, processor, scale
     from vireid.evaluation.ways import compare
@@ -70,6 +71,8 @@ def main(options: Options) -> None:
     }.items():
         if min(numbers, default=0) < 1:
             raise ValueError(f"search: `--{name}` must be one number or more, each at least 1; got {numbers}")
+    if options.scale is not None and options.scale < CODES:
+        raise ValueError(f"search: `--scale` must have {CODES} embeddings to learn codes from; got {options.scale}")
     settings = read_settings(options.run / RECORD, SysuSettings)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model = HubCAL.from_run(options.run).to(device)

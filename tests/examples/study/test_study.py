@@ -249,6 +249,7 @@ def test_losses_are_those_of_the_last_tenth(tmp_path: Path) -> None:
         (["--only", "CALL"], "`--only` must name configurations of comparison"),
         (["--seeds", "0"], "`--seeds` must be at least 1; got 0"),
         (["--jobs", "0"], "`--jobs` must be at least 1; got 0"),
+        (["--steps", "0"], "`--steps` must be at least 1; got 0"),
     ],
 )
 def test_wrong_input_is_one_line(arguments: list[str], message: str) -> None:
