@@ -63,16 +63,18 @@ def read_log(out: Path) -> list[dict[str, float]]:
     """The rows of a run's log; a last line that a killed run left unfinished is passed over.
 
     Raises:
-        ValueError: another line is no row.
+        ValueError: another line is no row, or not as the first.
     """
     path = out / LOG
     lines = path.read_bytes().splitlines() if path.exists() else []
-    rows = []
+    rows: list[dict[str, float]] = []
     for number, line in enumerate(lines, 1):
         try:
             row = json.loads(line)
-            if not isinstance(row, dict) or not isinstance(row.get("step"), int):
-                raise ValueError("a row has a step")
+            if not isinstance(row, dict) or not all(isinstance(row.get(name), (int, float)) for name in ("step", *row)):
+                raise ValueError("a row has a step, and numbers only")
+            if rows and row.keys() != rows[0].keys():
+                raise ValueError("all rows have the same numbers")
             rows.append(row)
         except ValueError:
             if number < len(lines):

@@ -227,7 +227,9 @@ def test_nothing_is_deleted_where_no_checkpoint_is_whole(trained: Path, tmp_path
     assert sorted(out.rglob("*")) == before
 
 
-@pytest.mark.parametrize("line", [b"5", b"{}", b'{"step": "one"}', b'{"st', b"\xff"])
+@pytest.mark.parametrize(
+    "line", [b"5", b"{}", b'{"step": 3}', b'{"step": "one"}', b'{"step": 3, "total": null}', b'{"st', b"\xff"]
+)
 def test_a_damaged_line_of_a_log_is_named(trained: Path, tmp_path: Path, line: bytes) -> None:
     shutil.copytree(trained, tmp_path / "run")
     log = tmp_path / "run" / "log.jsonl"
