@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import shutil
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -114,6 +115,10 @@ def render_people(folder: Path, config: PeopleConfig, *, workers: int, progress:
     if not there:
         folder.mkdir(parents=True, exist_ok=True)
         done.unlink(missing_ok=True)
+        needed = sum(int(np.prod(shape)) * np.dtype(dtype).itemsize for dtype, shape in layout.values())
+        if (free := shutil.disk_usage(folder).free) < needed:  # a memory map would have the process killed
+            sizes = f"{needed / 2**20:,.0f} MiB; {free / 2**20:,.0f} are free"
+            raise OSError(f"render_people: {folder} must have room for {sizes}")
         arrays = [
             np.lib.format.open_memmap(folder / f"{name}.npy", mode="w+", dtype=dtype, shape=shape)
             for name, (dtype, shape) in layout.items()
