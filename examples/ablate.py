@@ -24,7 +24,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from vireid.command import cli, one_line
+from vireid.command import cli, script
 from vireid.study.benchmark import ROOT
 from vireid.study.configurations import Configuration, Study, configurations
 
@@ -56,8 +56,8 @@ def main(options: Options) -> None:
     if options.list:
         console.print(listing(some))
         return
-    for name, value in (("seeds", options.seeds), ("jobs", options.jobs)):
-        if value < 1:
+    for name, value in (("seeds", options.seeds), ("jobs", options.jobs), ("steps", options.steps)):
+        if value is not None and value < 1:
             raise ValueError(f"`--{name}` must be at least 1; got {value}")
 
     from vireid.study.results import finish
@@ -85,10 +85,8 @@ def listing(some: tuple[Configuration, ...]) -> Table:
 
 
 if __name__ == "__main__":
-    with one_line("ablate"):
+    with script("ablate", lambda: "; the same command goes on"):
         try:
             main(cli(Options, description=__doc__))
         except RuntimeError as error:  # runs that failed, each by what ended it
             raise ValueError(str(error)) from None
-        except KeyboardInterrupt:
-            raise SystemExit("\nablate: stopped; the same command goes on") from None

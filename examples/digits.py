@@ -10,7 +10,7 @@ of training: each outline shall find its digit's pictures in ink. Compared with 
 from __future__ import annotations
 
 from other_tasks.options import Options
-from vireid.command import cli
+from vireid.command import cli, script
 
 
 def main(options: Options) -> None:
@@ -20,4 +20,5 @@ def main(options: Options) -> None:
 
 
 if __name__ == "__main__":
-    main(cli(Options, description=__doc__))
+    with script("digits"):
+        main(cli(Options, description=__doc__))

@@ -12,7 +12,7 @@ into `--out`: metrics.json, rankings.png and, of CAL, attention.png.
 
 from __future__ import annotations
 
-from vireid.command import cli, one_line
+from vireid.command import cli, script
 from vireid.config import Evaluation, RegdbSource
 
 
@@ -29,5 +29,5 @@ def main(options: Evaluation) -> None:
 
 
 if __name__ == "__main__":
-    with one_line("evaluate"):
+    with script("evaluate"):
         main(cli(Evaluation, description=__doc__))

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from vireid.command import cli, one_line
+from vireid.command import cli, script
 
 
 @dataclass(frozen=True)
@@ -37,5 +37,5 @@ def main(options: Options) -> None:
 
 
 if __name__ == "__main__":
-    with one_line("export"):
+    with script("export"):
         main(cli(Options, description=__doc__))

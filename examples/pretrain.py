@@ -14,7 +14,7 @@ machine. The model card beside the weights (README.md) is written by this script
 
 from __future__ import annotations
 
-from vireid.command import cli
+from vireid.command import cli, script
 from vireid.config import PretrainSettings
 
 
@@ -27,4 +27,5 @@ def main(options: PretrainSettings) -> None:
 
 
 if __name__ == "__main__":
-    main(cli(PretrainSettings, description=__doc__))
+    with script("pretrain"):
+        main(cli(PretrainSettings, description=__doc__))

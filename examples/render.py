@@ -19,7 +19,7 @@ from pathlib import Path
 from rich.console import Console
 from tyro.conf import OmitArgPrefixes
 
-from vireid.command import cli, one_line
+from vireid.command import cli, script
 from vireid.people.config import RenderConfig
 from vireid.people.dataset import render_dataset
 from vireid.people.sheet import contact_sheet
@@ -47,5 +47,5 @@ def main(options: Options) -> None:
 
 
 if __name__ == "__main__":
-    with one_line("render"):
+    with script("render"):
         main(cli(Options, description=__doc__))

@@ -27,7 +27,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from vireid.command import cli, one_line
+from vireid.command import cli, script
 from vireid.config import SysuSettings
 from vireid.runs import RECORD, read_settings
 
@@ -56,6 +56,7 @@ def main(options: Options) -> None:
     import torch
     from rich.console import Console
 
+    from vireid.evaluation.index import CODES
     from vireid.evaluation.inference import encode, extract
     from vireid.evaluation.scale import measured, processor, scale
     from vireid.evaluation.ways import compare
@@ -70,6 +71,8 @@ def main(options: Options) -> None:
     }.items():
         if min(numbers, default=0) < 1:
             raise ValueError(f"search: `--{name}` must be one number or more, each at least 1; got {numbers}")
+    if options.scale is not None and options.scale < CODES:
+        raise ValueError(f"search: `--scale` must have {CODES} embeddings to learn codes from; got {options.scale}")
     settings = read_settings(options.run / RECORD, SysuSettings)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model = HubCAL.from_run(options.run).to(device)
@@ -87,5 +90,5 @@ def main(options: Options) -> None:
 
 
 if __name__ == "__main__":
-    with one_line("search"):
+    with script("search"):
         main(cli(Options, description=__doc__))

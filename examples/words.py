@@ -11,7 +11,7 @@ of their handwriting. Compared with plain pooling on the same encoders.
 from __future__ import annotations
 
 from other_tasks.options import Options
-from vireid.command import cli
+from vireid.command import cli, script
 
 
 def main(options: Options) -> None:
@@ -21,4 +21,5 @@ def main(options: Options) -> None:
 
 
 if __name__ == "__main__":
-    main(cli(Options, description=__doc__))
+    with script("words"):
+        main(cli(Options, description=__doc__))

@@ -86,10 +86,11 @@ def compare(
     make_views: Callable[[torch.Generator], tuple[Views, Views]],
     make_pooling: Callable[[], Method],
     make_parts: Callable[[], ByParts],
-) -> tuple[dict[str, Tensor], ByParts, Views]:
-    """Train both on the same views, seed by seed, and print the table.
+    draw: Callable[[ByParts, Views, dict[str, Tensor]], object],
+) -> None:
+    """Train both on the same views, seed by seed; draw and print the results.
 
-    Returns the results of each method [seeds 3], and the last seed's parts and test views, to be drawn.
+    `draw` is given the last seed's parts and test views, and the results of each method [seeds 3].
     """
     console = Console()
     seconds: dict[str, list[float]] = {}
@@ -105,11 +106,11 @@ def compare(
             for way, found in evaluate(model, test).items():
                 figures.setdefault(name + way, []).append(found)
     results = {name: torch.tensor(rows) for name, rows in figures.items()}
+    assert isinstance(model, ByParts)
+    draw(model, test, results)
     title = f"%, mean of {options.seeds} seeds ± 95 % interval" if options.seeds > 1 else "%, one seed"
     table = Table("", *FIGURES, "seconds of training", title=title)
     for name, rows in (results | {"parts − pooling": results["parts"] - results["pooling"]}).items():
         cells = [str(interval(column)) for column in rows.T.tolist()]
         table.add_row(name, *cells, f"{sum(seconds[name]) / options.seeds:.0f}" if name in seconds else "")
     console.print(table)
-    assert isinstance(model, ByParts)
-    return results, model, test

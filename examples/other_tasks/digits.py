@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, max_pool2d
@@ -62,6 +64,6 @@ class Parts(CAL):
 
 
 def run(options: Options) -> None:
-    """Train both methods, print their comparison and draw it."""
-    results, model, test = compare(options, views, lambda: Pooling(Backbone(), CHANNELS, DIGITS), Parts)
-    draw(model, test, results, options.out / "digits", paint_picture, paint_picture)
+    """Train both methods, draw their comparison and print it."""
+    paint = partial(draw, out=options.out / "digits", paint_first=paint_picture, paint_second=paint_picture)
+    compare(options, views, lambda: Pooling(Backbone(), CHANNELS, DIGITS), Parts, paint)

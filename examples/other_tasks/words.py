@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
@@ -104,6 +106,6 @@ class Parts(Pooling):
 
 
 def run(options: Options) -> None:
-    """Train both methods, print their comparison and draw it."""
-    results, model, test = compare(options, views, lambda: Pooling(Encoders(CHANNELS), CHANNELS, TRAINING), Parts)
-    draw(model, test, results, options.out / "words", paint_picture, paint_letters)
+    """Train both methods, draw their comparison and print it."""
+    paint = partial(draw, out=options.out / "words", paint_first=paint_picture, paint_second=paint_letters)
+    compare(options, views, lambda: Pooling(Encoders(CHANNELS), CHANNELS, TRAINING), Parts, paint)

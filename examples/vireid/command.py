@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import sys
 from argparse import ArgumentParser
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,6 +19,7 @@ from vireid.config import Settings
 from vireid.recipes import RECIPES, with_recipe
 from vireid.runs import RECORD, checkpoints, read_settings
 
+SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]  # Windows lacks the second
 T = TypeVar("T")
 AnySettings = TypeVar("AnySettings", bound=Settings)
 
@@ -50,29 +53,45 @@ def argument(arguments: Sequence[str], name: str) -> str | None:
 
 
 @contextmanager
-def one_line(name: str) -> Iterator[None]:
-    """End a command at what is wrong with its input: one line says it, and the status is 1."""
+def script(name: str, stopped: Callable[[], str] = str) -> Iterator[None]:
+    """What every script is run in: it ends in one line, whatever ends it, on whatever console.
+
+    The status is 1 at what is wrong with its input, and 128 + n at signal n: an interruption, a request to end, a
+    terminal that was closed. `stopped` says how to go on after those.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        # A character of a table that the console has not is no reason to end.
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")
+    # Whoever had a signal ignored, as nohup does, wants the script to outlive it.
+    former = {one: signal.signal(one, _stop) for one in SIGNALS if signal.getsignal(one) is signal.SIG_DFL}
     try:
         yield
     except (ValueError, OSError, FloatingPointError) as error:
         raise SystemExit(f"{name}: {error}") from None
+    except KeyboardInterrupt as stop:
+        if os.environ.get("RANK", "0") == "0":
+            print(f"\n{name}: stopped{stopped()}", file=sys.stderr)
+        raise SystemExit(128 + (stop.args[0] if stop.args else signal.SIGINT)) from None
+    finally:
+        for one, handler in former.items():
+            signal.signal(one, handler)
+
+
+def _stop(number: int, _: object) -> None:
+    raise KeyboardInterrupt(number)
 
 
 def command(name: str, main: Callable[[Any], None], settings: Callable[[], Settings]) -> None:
     """Run a trainer from the command line, and say how to go on where it was stopped."""
-    out = None
-    try:
-        with one_line(name):
-            chosen = settings()
-            out = chosen.out
-            main(chosen)
-    except KeyboardInterrupt:
-        if os.environ.get("RANK", "0") == "0":
-            print(f"\n{name}: stopped{how_to_go_on(out)}", file=sys.stderr)
-        raise SystemExit(130) from None
+    out: list[Path] = []
+    with script(name, lambda: how_to_go_on(*out)):
+        chosen = settings()
+        out.append(chosen.out)
+        main(chosen)
 
 
-def how_to_go_on(out: Path | None) -> str:
+def how_to_go_on(out: Path | None = None) -> str:
     """What to do after a run was stopped."""
     if out is None or not (out / RECORD).exists():
         return " before training began"

@@ -10,6 +10,8 @@ from typing import Annotated, Literal
 
 from tyro.conf import CascadeSubcommandArgs, OmitArgPrefixes, OmitSubcommandPrefixes, arg, configure, subcommand
 
+from vireid.checks import check, check_counts, check_numbers
+
 WEIGHTS = Path(__file__).resolve().parents[1] / "weights" / "concordant_small.safetensors"
 
 
@@ -18,11 +20,6 @@ RecipeName = Literal["default", "paper"]
 Draw = Literal["official", "seeded"]
 Reading = Literal["paper", "swapped", "camera-strict"]
 Split = Literal["test", "validation"]
-
-
-def _check(settings: object, name: str, right: bool, rule: str) -> None:
-    if not right:
-        raise ValueError(f"{type(settings).__name__}: `{name}` must {rule}; got {getattr(settings, name)}")
 
 
 @dataclass(frozen=True)
@@ -42,13 +39,13 @@ class AugmentSettings:
     """Least and greatest height / width of it, log-uniform; sides are cut to those of the image."""
 
     def __post_init__(self) -> None:
-        _check(self, "pad", self.pad >= 0, "not be negative")
+        check(self, "pad", self.pad >= 0, "not be negative")
         for name in ("flip", "exchange", "erase"):
-            _check(self, name, 0 <= getattr(self, name) <= 1, "be a probability, 0 .. 1")
+            check(self, name, 0 <= getattr(self, name) <= 1, "be a probability, 0 .. 1")
         least, greatest = self.erase_area
-        _check(self, "erase_area", 0 < least <= greatest <= 1, "be (least, greatest) in 0 .. 1")
+        check(self, "erase_area", 0 < least <= greatest <= 1, "be (least, greatest) in 0 .. 1")
         least, greatest = self.erase_ratio
-        _check(self, "erase_ratio", 0 < least <= greatest, "be (least, greatest), above 0")
+        check(self, "erase_ratio", 0 < least <= greatest < math.inf, "be (least, greatest), above 0")
 
 
 @dataclass(frozen=True)
@@ -64,6 +61,9 @@ class DataSettings:
     cache: Path | None = None
     """Where decoded images are kept; by default `.cache` in the data directory."""
     augment: AugmentSettings = field(default_factory=lambda: AugmentSettings(pad=6, exchange=0.8, erase=0.3))
+
+    def __post_init__(self) -> None:
+        check_counts(self, "height", "width", "identities", "images")
 
 
 @dataclass(frozen=True)
@@ -102,9 +102,9 @@ class ModelSettings:
     sharper: see docs/evidence.md."""
 
     def __post_init__(self) -> None:
-        _check(self, "parts", self.parts >= 1, "be at least 1")
-        _check(self, "alpha", 0 < self.alpha < math.inf, "be a number above 0")
-        _check(self, "dim", self.dim is None or self.dim >= 1, "be at least 1")
+        check_counts(self, "parts")
+        check(self, "alpha", 0 < self.alpha < math.inf, "be a number above 0")
+        check(self, "dim", self.dim is None or self.dim >= 1, "be at least 1")
 
 
 @dataclass(frozen=True)
@@ -120,8 +120,7 @@ class ModelConfig:
     method: Method = "cal"
 
     def __post_init__(self) -> None:
-        for name in ("height", "width", "num_classes"):
-            _check(self, name, getattr(self, name) >= 1, "be at least 1")
+        check_counts(self, "height", "width", "num_classes")
 
 
 @dataclass(frozen=True)
@@ -157,6 +156,11 @@ class LossSettings:
     attention_div: float = 0.5
     """Diversity of the attention maps: our addition."""
 
+    def __post_init__(self) -> None:
+        check_numbers(self, "triplet", "part_triplet", "part_id", "pcl", "kd1", "kd2", "dis", "div", "attention_div")
+        check(self, "label_smoothing", 0 <= self.label_smoothing < 1, "be in [0, 1)")
+        check(self, "margin", 0 < self.margin < math.inf, "be a number above 0")
+
 
 @dataclass(frozen=True)
 class OptimSettings:
@@ -178,12 +182,11 @@ class OptimSettings:
     and saved, with the latest statistics of the batch norms. 0: the weights themselves."""
 
     def __post_init__(self) -> None:
-        _check(self, "accumulate", self.accumulate >= 1, "be at least 1")
-        for name in ("steps", "lr", "backbone_lr", "weight_decay"):
-            _check(self, name, 0 <= getattr(self, name) < math.inf, "be a number of at least 0")
-        _check(self, "clip", self.clip > 0, "be above 0")
-        _check(self, "warmup", 0 <= self.warmup <= 1, "be in [0, 1]")
-        _check(self, "ema", 0 <= self.ema < 1, "be in [0, 1)")
+        check_counts(self, "accumulate")
+        check_numbers(self, "steps", "lr", "backbone_lr", "weight_decay")
+        check(self, "clip", self.clip > 0, "be above 0")
+        check(self, "warmup", 0 <= self.warmup <= 1, "be in [0, 1]")
+        check(self, "ema", 0 <= self.ema < 1, "be in [0, 1)")
 
 
 @dataclass(frozen=True)
@@ -258,8 +261,8 @@ class Settings(Source):
     """With any of these, results are given without them and with them."""
 
     def __post_init__(self) -> None:
-        _check(self, "save_every", self.save_every >= 1, "be at least 1")
-        _check(self, "seed", 0 <= self.seed < 1 << 32, "be in [0, 2³²)")
+        check_counts(self, "save_every")
+        check(self, "seed", 0 <= self.seed < 1 << 32, "be in [0, 2³²)")
 
     def model_config(self, num_classes: int) -> ModelConfig:
         """The model that is trained on so many identities."""
@@ -332,3 +335,9 @@ class PretrainSettings:
     """Threads of the network, and processes that render."""
     seed: int = 0
     """Of the people, the network's initialisation, the order and the augmentation."""
+
+    def __post_init__(self) -> None:
+        check_counts(self, "people", "held_out", "epochs", "batch_size", "threads")
+        check_numbers(self, "weight_decay", "seed")
+        check(self, "lr", 0 < self.lr < math.inf, "be a number above 0")
+        check(self, "batch_size", self.batch_size <= 4 * self.people, "be at most 4 · `people`, as many as pictures")

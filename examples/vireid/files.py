@@ -4,39 +4,69 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Callable
 from dataclasses import MISSING, asdict, fields, is_dataclass
 from pathlib import Path
 from types import UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from safetensors import SafetensorError
 
+T = TypeVar("T")
 
-def replace_file(path: Path, write: Callable[[Path], object]) -> None:
+
+def replace_file(path: Path, write: Callable[[Path], T]) -> T:
     """Let `write` make a file under a temporary name, bring it to the disk, then give it its name.
+
+    Returns what `write` returns.
 
     Raises:
         OSError: it cannot be written, for want of room say; what had that name before is as it was.
     """
     temporary = path.with_name(f".{path.name}.tmp")
     try:
-        write(temporary)
+        temporary.unlink(missing_ok=True)
+        temporary.touch()
+        mode = temporary.stat().st_mode  # the user's umask; safetensors would let nobody else read its files
+        result = write(temporary)
+        temporary.chmod(mode)
         to_disk(temporary)
         os.replace(temporary, path)
     except (OSError, RuntimeError, SafetensorError) as error:  # torch and safetensors have errors of their own
-        temporary.unlink(missing_ok=True)
         raise OSError(f"replace_file: {path} cannot be written; {reason_of(error)}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
     to_disk(path.parent)
+    return result
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text in UTF-8, whatever the console's encoding, as `replace_file` does."""
+    replace_file(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write a JSON file under a temporary name, then rename it: nobody ever reads half of it."""
-    replace_file(path, lambda temporary: temporary.write_text(json.dumps(content, indent=2, default=str) + "\n"))
+    """Write a JSON file as `replace_file` does: nobody ever reads half of it."""
+    write_text(path, json.dumps(content, indent=2, default=str) + "\n")
 
 
 def read_json(path: Path) -> Any:
-    return json.loads(path.read_text())
+    """What is in a JSON file.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is damaged, or something else.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"read_json: {path} must be a JSON file; {reason_of(error)}") from None
+
+
+def remove(path: Path) -> None:
+    """Delete a file, or a directory with all that is in it; of a link, the link."""
+    shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
 def plain(settings: Any) -> dict[str, Any]:

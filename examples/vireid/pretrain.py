@@ -17,6 +17,7 @@ from timm.models.resnet import ResNet
 
 from vireid.config import AugmentSettings, PretrainSettings
 from vireid.datasets.augment import Augment, crop_and_flip, normalise
+from vireid.files import write_text
 from vireid.models.backbones import concordant_small
 from vireid.models.weights import save_weights
 from vireid.people import ATTRIBUTES
@@ -57,8 +58,8 @@ def pretrain(options: PretrainSettings, console: Console) -> None:
     table = Table("attribute", "classes", *scores, title=f"Held-out accuracy (%) of {options.held_out} people")
     for name, classes in ATTRIBUTES.items():
         table.add_row(name, str(classes), *(f"{100 * column[name]:.1f}" for column in scores.values()))
-    console.print(table)
     card = write_card(options, scores, time.perf_counter() - started)
+    console.print(table)
     console.print(f"[bold]{options.output}[/bold] and [bold]{card}[/bold]")
 
 
@@ -133,7 +134,8 @@ def write_card(options: PretrainSettings, scores: Scores, seconds: float) -> Pat
         for name, classes in ATTRIBUTES.items()
     ]
     card = options.output.with_name("README.md")
-    card.write_text(
+    write_text(
+        card,
         f"""\
 # {options.output.name}
 
@@ -158,6 +160,6 @@ person has that pattern, and all only where the picture shows the part; a bag ma
 |---|---|{"---|" * len(scores)}
 """
         + "\n".join(lines)
-        + "\n"
+        + "\n",
     )
     return card

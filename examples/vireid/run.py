@@ -22,6 +22,8 @@ from vireid.models.build import build_model
 from vireid.models.weights import load_model, read_metadata
 from vireid.people.config import RenderConfig
 from vireid.people.dataset import render_dataset
+from vireid.runs import RESULTS
+from vireid.training.directory import alone, check_start
 from vireid.training.loop import train
 from vireid.training.processes import join_processes
 from vireid.training.record import fingerprint
@@ -62,12 +64,13 @@ def run(settings: Settings, data: DataSet, console: Console) -> None:
         settings, data = rehearsal(settings), few(data, settings.data.identities)
     # The test images too: one that is broken is better found now than after training.
     images, test = (decode(settings.data, data, *some) for some in ((data.train, "train"), (data.test, "test")))
-    model, accelerator, seconds = train(settings, data.train, images, data=described, console=console, split=data.split)
-    if accelerator.is_main_process:
-        origin = {"train_seconds": round(seconds, 1)}
-        report(
-            model, data, test, settings.test, settings.out, origin=origin, device=accelerator.device, console=console
-        )
+    out = settings.out
+    check_start(settings, described)
+    with alone(out):
+        model, at, seconds = train(settings, data.train, images, data=described, console=console, split=data.split)
+        if at.is_main_process:
+            origin = {"train_seconds": round(seconds, 1)}
+            report(model, data, test, settings.test, out, origin=origin, device=at.device, console=console)
 
 
 def evaluate(options: Evaluation, data: DataSet, console: Console) -> None:
@@ -84,7 +87,7 @@ def evaluate(options: Evaluation, data: DataSet, console: Console) -> None:
     out, weights = options.out, options.weights
     if weights is None:
         raise ValueError("`--weights` must name the weights of a trained model; got none")
-    if (out / "metrics.json").exists() and not options.overwrite:
+    if any((out / name).exists() for name in RESULTS) and not options.overwrite:
         raise ValueError(f"evaluate: {out} holds results already: --overwrite replaces them")
     model = load_model(weights, build_model)
     check_split(weights, data)
@@ -92,6 +95,8 @@ def evaluate(options: Evaluation, data: DataSet, console: Console) -> None:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     size = DataSettings(height=model.config.height, width=model.config.width, cache=options.cache)
     images = decode(size, data, data.test, "test")
+    for name in RESULTS:  # those of another model
+        (out / name).unlink(missing_ok=True)
     origin = {"weights": str(weights)}
     report(model.to(device), data, images, options.test, out, origin=origin, device=device, console=console)
 

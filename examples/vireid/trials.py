@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -13,9 +14,9 @@ from vireid.datasets.regdb import TRIALS
 from vireid.evaluation.protocol import FIGURES, OPTIONS, Results, as_metrics, table
 from vireid.files import read_json, write_json
 from vireid.models.weights import WEIGHTS
-from vireid.run import evaluate, read, run
+from vireid.run import evaluate, identify, read, run
 from vireid.runs import RECORD
-from vireid.training.directory import prepare_out
+from vireid.training.directory import alone, check_finished
 from vireid.training.processes import join_processes, together
 
 
@@ -23,21 +24,24 @@ def train_all(settings: RegdbSettings, console: Console) -> None:
     """Train and evaluate ten models; those that are finished are kept on --resume."""
     if (settings.out / RECORD).exists():
         raise ValueError(f"{settings.out} holds a run of one trial: name another `--out` for ten")
-    if (settings.out / "metrics.json").exists() and not settings.resume:
-        if not settings.overwrite:
-            raise ValueError(f"{settings.out} holds a run already: --resume goes on with it, --overwrite deletes it")
-        (settings.out / "metrics.json").unlink(missing_ok=True)  # the mean of models that are about to be replaced
+    mean_of_all = settings.out / "metrics.json"
+    if mean_of_all.exists() and not settings.resume and not settings.overwrite:
+        raise ValueError(f"{settings.out} holds a run already: --resume goes on with it, --overwrite deletes it")
     # Every split is read before the first is trained on: a list that is missing shows now, not after nine models.
-    for trial, data in {trial: read(replace(settings, trial=trial)) for trial in TRIALS}.items():
-        one = replace(settings, trial=trial, out=settings.out / folder(trial))
-        if settings.resume and (one.out / "metrics.json").exists():
-            together(partial(prepare_out, one))  # refuses other settings
-            console.print(f"[bold]{one.out}[/bold] is finished")
-        else:
-            begun = (one.out / RECORD).exists()
-            run(replace(one, resume=settings.resume and begun), data, console)
-    if join_processes().is_main_process:
-        summarise(settings.out, console)
+    every = {trial: read(replace(settings, trial=trial)) for trial in TRIALS}
+    with alone(settings.out):
+        if not settings.resume:  # the mean of models that are about to be replaced
+            together(partial(mean_of_all.unlink, missing_ok=True))
+        for trial, data in every.items():
+            one = replace(settings, trial=trial, out=settings.out / folder(trial))
+            if settings.resume and (one.out / "metrics.json").exists():
+                together(partial(check_finished, one, identify(data)))
+                console.print(f"[bold]{one.out}[/bold] is finished")
+            else:
+                begun = (one.out / RECORD).exists()
+                run(replace(one, resume=settings.resume and begun), data, console)
+        if join_processes().is_main_process:
+            summarise(settings.out, console)
 
 
 def evaluate_all(options: Evaluation, console: Console) -> None:
@@ -52,17 +56,32 @@ def evaluate_all(options: Evaluation, console: Console) -> None:
 
 
 def summarise(out: Path, console: Console) -> None:
-    """Print the mean of the trials' results and write it to metrics.json, with those of every trial."""
-    trials = {str(trial): read_json(out / folder(trial) / "metrics.json") for trial in TRIALS}
+    """Write the mean of the trials' results to metrics.json, with those of every trial, and print it."""
+    trials = {str(trial): read_metrics(out / folder(trial) / "metrics.json") for trial in TRIALS}
     plain = mean(list(trials.values()))
     options = {
         name: mean([found[name] for found in trials.values()])
         for name in OPTIONS
         if all(name in found for found in trials.values())
     }
-    console.print(table(plain, options))
     write_json(out / "metrics.json", as_metrics(plain, options) | {"trial": "all", "trials": trials})
+    console.print(table(plain, options))
     console.print(f"[bold]{out}[/bold] holds {folder(TRIALS[0])} to {folder(TRIALS[-1])} and metrics.json")
+
+
+def read_metrics(path: Path) -> dict[str, Any]:
+    """What the evaluation of one trial wrote.
+
+    Raises:
+        OSError: there is nothing.
+        ValueError: it is damaged.
+    """
+    metrics: dict[str, Any] = read_json(path)
+    try:
+        mean([metrics])
+    except (KeyError, TypeError):
+        raise ValueError(f"read_metrics: {path} must have the results of a trial; it has something else") from None
+    return metrics
 
 
 def mean(trials: list[dict[str, dict[str, float]]]) -> Results:

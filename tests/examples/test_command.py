@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import os
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -11,7 +14,7 @@ import pytest
 
 import export
 import train_sysu
-from vireid.command import cli
+from vireid.command import cli, script
 from vireid.config import Evaluation, LlcmSource, RegdbSource, SysuSource
 from vireid.recipes import RECIPES, SYSU, with_recipe
 
@@ -33,7 +36,8 @@ finally:
 @pytest.mark.parametrize(("flag", "status"), [("--help", 0), ("--no-such-flag", 2)])
 def test_a_command_line_is_read_before_torch_is_loaded(script: Path, flag: str, status: int) -> None:
     command = [sys.executable, "-c", WATCHED, str(script), flag]
-    done = subprocess.run(command, capture_output=True, text=True)
+    plain = os.environ | {"PYTHONIOENCODING": "ascii"}  # a console without Greek letters
+    done = subprocess.run(command, capture_output=True, text=True, env=plain)
     assert done.returncode == status, done.stderr
     assert done.stdout.splitlines()[-1] == "set()"
     if flag == "--help":
@@ -50,6 +54,46 @@ def test_paths_know_the_home_directory(monkeypatch: pytest.MonkeyPatch, tmp_path
     assert cli(export.Options, ["--run=~/run"]).run == tmp_path / "run"
     with pytest.raises(FileNotFoundError, match=f"no record of a run at {tmp_path}/run.json"):
         train_sysu.command_line(["--from=~/run.json"])
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "gbk"])
+def test_what_a_console_cannot_show_is_replaced(encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    console = io.TextIOWrapper(io.BytesIO(), encoding)
+    monkeypatch.setattr(sys, "stdout", console)
+    with script("x"):
+        print("M\u0302 = 3 ± 1, \U0001f600")
+        console.flush()
+    assert console.buffer.getvalue().startswith(b"M? = 3 ")
+
+
+@pytest.mark.parametrize(("name", "status"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
+def test_a_signal_ends_a_script_in_one_line(
+    name: str, status: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number = getattr(signal, name, None)
+    if number is None:
+        pytest.skip("a signal that Windows has not")
+    before = signal.getsignal(number)
+    with pytest.raises(SystemExit) as caught, script("x", lambda: "; and how to go on"):
+        signal.raise_signal(number)
+    assert caught.value.code == status
+    assert capsys.readouterr().err == "\nx: stopped; and how to go on\n"
+    assert signal.getsignal(number) == before
+    monkeypatch.setenv("RANK", "1")
+    with pytest.raises(SystemExit), script("x"):
+        signal.raise_signal(number)
+    assert not capsys.readouterr().err  # of several processes one speaks
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="Windows has no such signal")
+def test_a_signal_that_was_to_be_ignored_still_is() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+    try:
+        with script("x"):
+            signal.raise_signal(signal.SIGHUP)
+            assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_evaluation_names_a_data_set() -> None:

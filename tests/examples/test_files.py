@@ -1,7 +1,8 @@
-"""Files that are whole or not there: what a full disk leaves."""
+"""Files that are whole or not there: what a full disk leaves, and who may read them."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,11 @@ from safetensors.torch import save_file
 
 from vireid.files import replace_file
 
+WRITERS: dict[str, Callable[[Path], object]] = {
+    "text": lambda path: path.write_text("x" * 100_000),
+    "torch": lambda path: torch.save({"x": torch.zeros(25_000)}, path),
+    "safetensors": lambda path: save_file({"x": torch.zeros(25_000)}, path),
+}
 resource = pytest.importorskip("resource")  # limits of a process, which Windows has not
 
 
@@ -25,15 +31,7 @@ def no_file_longer_than(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-@pytest.mark.parametrize(
-    "write",
-    [
-        lambda path: path.write_text("x" * 100_000),
-        lambda path: torch.save({"x": torch.zeros(25_000)}, path),
-        lambda path: save_file({"x": torch.zeros(25_000)}, path),
-    ],
-    ids=["text", "torch", "safetensors"],
-)
+@pytest.mark.parametrize("write", WRITERS.values(), ids=WRITERS)
 def test_without_room_the_former_file_stays(tmp_path: Path, write: Callable[[Path], object]) -> None:
     path = tmp_path / "file"
     path.write_text("former")
@@ -44,3 +42,14 @@ def test_without_room_the_former_file_stays(tmp_path: Path, write: Callable[[Pat
     assert list(tmp_path.iterdir()) == [path]
     replace_file(path, write)
     assert path.stat().st_size >= 100_000
+
+
+@pytest.mark.parametrize("write", WRITERS.values(), ids=WRITERS)
+@pytest.mark.parametrize("mask", [0o022, 0o027])
+def test_who_may_read_a_file_is_the_users_choice(tmp_path: Path, write: Callable[[Path], object], mask: int) -> None:
+    before = os.umask(mask)
+    try:
+        replace_file(tmp_path / "file", write)
+    finally:
+        os.umask(before)
+    assert (tmp_path / "file").stat().st_mode & 0o777 == 0o666 & ~mask

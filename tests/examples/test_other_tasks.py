@@ -67,6 +67,12 @@ def test_no_number_of_the_test_is_learnt() -> None:
     assert not spelt(train.second) & spelt(test.second)
 
 
+@pytest.mark.parametrize("name", ["steps", "seeds"])
+def test_a_run_has_steps_and_seeds(name: str) -> None:
+    with pytest.raises(ValueError, match=rf"Options: `{name}` must be at least 1; got 0"):
+        Options(**{name: 0})  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("example", [digits, words])
 def test_a_short_run_measures_both_and_draws(example: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     example.run(Options(tmp_path, steps=3, seeds=1))

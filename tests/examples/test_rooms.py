@@ -9,7 +9,8 @@ import pytest
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 FLOORS = (
-    {"files", "config", "interval"},
+    {"files", "lock", "checks", "interval"},
+    {"config"},
     {"runs", "recipes"},
     {"command", "figures", "people"},
     {"datasets"},

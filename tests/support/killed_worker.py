@@ -42,11 +42,11 @@ def settings(out: Path, **changes: Any) -> Settings:
     )
 
 
-def run(out: Path, **changes: Any) -> None:
+def run(out: Path, console: Console | None = None, **changes: Any) -> None:
     random = np.random.default_rng(0)
     items = Items(Item(Path(f"{i}.jpg"), i % 3, 1, i // 6) for i in range(12))
     images = random.integers(0, 256, (len(items), 32, 16, 3), dtype=np.uint8)
-    engine.train(settings(out, **changes), items, images, data={}, console=Console(quiet=True))
+    engine.train(settings(out, **changes), items, images, data={}, console=console or Console(quiet=True))
 
 
 def cut(write: Callable[..., Any], place: int) -> Callable[..., Any]:

@@ -6,21 +6,17 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
+from uuid import uuid4
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from rich.progress import Progress
 
-try:
-    import fcntl
-except ImportError:  # no such locks on Windows: there, two processes may both decode; the file is whole all the same
-    fcntl = None  # type: ignore[assignment]
+from vireid.lock import locked
 
 Images = NDArray[np.uint8]
 """Decoded images [n h w 3]."""
@@ -78,9 +74,10 @@ def cache_images(
         folder.mkdir(parents=True, exist_ok=True)
         if (free := shutil.disk_usage(folder).free) < (needed := int(np.prod(shape))):
             raise OSError(f"{needed / 2**20:,.0f} MiB are needed, {free / 2**20:,.0f} are free")
-        with _alone(file.with_suffix(".lock")) as locked:
+        # Where there are no locks, two processes may both decode; the last rename wins, and the file is whole.
+        with locked(file.with_suffix(".lock"), wait=True) as alone:
             if (array := _open(file, shape)) is None:  # else another process made it while this one waited
-                if locked:  # then nobody is at work on these: a process was killed
+                if alone:  # then nobody is at work on these: a process was killed
                     for left in folder.glob(f".{file.stem}-*.tmp"):
                         left.unlink(missing_ok=True)
                 _build(file, paths, shape, workers or min(8, os.cpu_count() or 1), progress)
@@ -117,29 +114,12 @@ def _open(file: Path, shape: tuple[int, ...]) -> Images | None:
     return array if array.shape == shape and array.dtype == np.uint8 else None
 
 
-@contextmanager
-def _alone(lock: Path) -> Iterator[bool]:
-    """Hold a lock that the system lets go of when this process ends, however it ends; whether there is one.
-
-    It only saves work: where a file system has no locks, each process decodes, and the last rename wins. The lock's
-    file stays, since whoever removed it could remove one that another process has just taken.
-    """
-    with lock.open("w") as handle:
-        locked = fcntl is not None
-        if locked:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX)
-            except OSError:
-                locked = False
-        yield locked
-
-
 def _build(file: Path, paths: list[Path], shape: tuple[int, ...], workers: int, progress: bool) -> None:
     broken: list[str] = []
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{file.stem}-", suffix=".tmp", dir=file.parent)
+    temporary = file.with_name(f".{file.stem}-{uuid4().hex}.tmp")
     try:
         # Plain writes, not a writable memory map: on a full disk they raise, where a map would kill the process.
-        with open(descriptor, "wb") as out, ThreadPoolExecutor(workers) as pool, Progress(disable=not progress) as bar:
+        with temporary.open("xb") as out, ThreadPoolExecutor(workers) as pool, Progress(disable=not progress) as bar:
             header = {"descr": "|u1", "fortran_order": False, "shape": shape}
             np.lib.format.write_array_header_1_0(out, header)
             task = bar.add_task(f"decoding {len(paths):,} images", total=len(paths))
@@ -159,10 +139,9 @@ def _build(file: Path, paths: list[Path], shape: tuple[int, ...], workers: int, 
                 f"cache_images: every image must be whole; {len(broken)} of {len(paths)} cannot be decoded: "
                 f"{'; '.join(broken[:10])}{more}"
             )
-        os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, file)
     finally:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
 def _decode(path: Path, size: tuple[int, ...]) -> Images | str:
@@ -184,10 +163,3 @@ def _rgb(image: Image.Image) -> Image.Image:
     elif image.mode in ("I", "F"):
         raise ValueError(f"pixels must be of 8 or 16 bits; Pillow's mode of these is {image.mode}")
     return image.convert("RGB")
-
-
-def _umask() -> int:
-    # mkstemp makes files that only this user can read; a shared data set's cache is for its whole group.
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import zlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -146,7 +145,7 @@ class EmbeddingIndex:
             record = read_json(folder / SETTINGS)
             checksum = record.pop("crc32")
             settings = IndexSettings(**record)
-        except (json.JSONDecodeError, UnicodeDecodeError, AttributeError, KeyError, TypeError):
+        except (ValueError, AttributeError, KeyError, TypeError):
             raise ValueError(f"{who}: {folder / SETTINGS} must be what `save` wrote; it is something else") from None
         if (found := _checksum(folder / INDEX)) != checksum:
             raise ValueError(

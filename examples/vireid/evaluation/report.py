@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,23 +40,25 @@ def report(
     device: torch.device,
     console: Console,
 ) -> None:
-    """Evaluate by the protocol, write metrics.json and draw the figures into `out`.
+    """Evaluate by the protocol, draw the figures and write metrics.json into `out`, then print the table.
 
     `images` are the decoded images of `data.test`; `origin` says in metrics.json where the model is from.
     """
     similarities = compare(model, data, images, options, device)
     results, *more = (evaluate(data, similarity) for similarity in similarities.values())
     others = dict(zip(list(similarities)[1:], more, strict=True))
-    console.print(table(results, others))
     metrics = as_metrics(results, others) | data.reading | origin
     if isinstance(model, CAL):
-        metrics |= describe_attention(model, data, images, device, console)
+        metrics |= describe_attention(model, data, images, device)
         picture_attention(model, data, images, device, out / "attention.png")
     if rows := read_log(out):
         draw_curves(rows, out / "curves.png")
     picture_rankings(data, images, similarities[""], out / "rankings.png")
     # Last: a directory with metrics.json has all the rest.
     write_json(out / "metrics.json", metrics)
+    console.print(table(results, others))
+    if isinstance(model, CAL):
+        print_attention(metrics, console)
     names = ", ".join(sorted(path.name for path in out.iterdir() if not path.name.startswith(".")))
     console.print(f"[bold]{out}[/bold] holds {names}")
 
@@ -75,9 +76,7 @@ def compare(
     return similarities
 
 
-def describe_attention(
-    model: CAL, data: DataSet, images: Images, device: torch.device, console: Console
-) -> dict[str, Mapping[str, object]]:
+def describe_attention(model: CAL, data: DataSet, images: Images, device: torch.device) -> dict[str, dict[str, Any]]:
     """Entropy and overlap of the attention on test images, and M̂."""
     rng = np.random.default_rng(0)
     maps = []
@@ -87,13 +86,16 @@ def describe_attention(
         maps.append(attend(model, sample, modality, device=device))
     statistics, order = attention_statistics(torch.cat(maps).flatten(2)), model.correspondence.permutation().tolist()
     health = {name: float(value) for name, value in statistics._asdict().items()}
-    share = model.correspondence.stability()
+    return {"attention": health, "correspondence": {"permutation": order, "share": model.correspondence.stability()}}
+
+
+def print_attention(metrics: dict[str, Any], console: Console) -> None:
+    health, correspondence = metrics["attention"], metrics["correspondence"]
     console.print(
         f"attention on test images: entropy {health['entropy']:.2f} of ln t, overlap of parts {health['overlap']:.2f}; "
-        f"M̂ = {order}, {100 * share:.0f} % of the last matchings",
+        f"M̂ = {correspondence['permutation']}, {100 * correspondence['share']:.0f} % of the last matchings",
         highlight=False,
     )
-    return {"attention": health, "correspondence": {"permutation": order, "share": share}}
 
 
 def picture_attention(model: CAL, data: DataSet, images: Images, device: torch.device, path: Path) -> None:

@@ -71,7 +71,6 @@ def scale(
         f"queries whose nearest is among the first k found; overlap: % of the nearest {depth} among the {depth} found. "
         f"The index was read from its file in {loaded:.2f} s"
     )
-    console.print(out)
     draw_tradeoff(
         {
             f"recall@{k}": [(one["way"].removeprefix("nprobe "), one["ms"], one[f"recall{k}"]) for one in rows[1:]]
@@ -84,6 +83,7 @@ def scale(
     )
     settings = asdict(index.settings) | {"queries": len(chosen), "spread": SPREAD, "faiss": faiss.__version__}
     write_json(folder / "scale.json", origin | {"load_seconds": loaded, "settings": settings, "ways": rows})
+    console.print(out)
     console.print(f"[bold]{folder}[/bold] holds scale.json, scale.png and the index: ivfpq")
 
 

@@ -54,7 +54,6 @@ def compare(
     out.caption = (
         f"comparing only; an image takes {origin['embed_ms']:.2f} ms to embed, {origin['encode_ms']:.2f} ms to encode"
     )
-    console.print(out)
     draw_tradeoff(
         {name: [("", row["ms"], row["mAP"])] for name, row in rows.items()},
         folder / "compare.png",
@@ -62,6 +61,7 @@ def compare(
         title="All-search, single-shot",
     )
     write_json(folder / "compare.json", origin | {"task": TASK, **data.reading, "ways": rows})
+    console.print(out)
     console.print(f"[bold]{folder}[/bold] holds compare.json and compare.png")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+from functools import partial
 from pathlib import Path
 
 import matplotlib as mpl
@@ -13,6 +13,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+
+from vireid.files import replace_file
 
 # Okabe and Ito's colours: told apart with any colour vision. Parts beyond eight start over.
 COLOURS = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#D55E00", "#CC79A7", "#0072B2", "#999999")
@@ -29,8 +31,7 @@ def smooth(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def save(figure: Figure, path: Path, *, dpi: int = 130) -> Path:
-    temporary = path.with_name(f".{path.name}")
-    figure.savefig(temporary, dpi=dpi, bbox_inches="tight", format="png", facecolor="white")
+    draw = partial(figure.savefig, dpi=dpi, bbox_inches="tight", format="png", facecolor="white")
+    replace_file(path, draw)
     plt.close(figure)
-    os.replace(temporary, path)
     return path

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from copy import deepcopy
 from importlib.util import find_spec
@@ -16,7 +15,7 @@ from torch.export import Dim, ExportedProgram
 from concordant import CAL
 from vireid.datasets.augment import MEAN, STD
 from vireid.datasets.items import INFRARED, VISIBLE
-from vireid.files import write_json
+from vireid.files import replace_file, write_json
 from vireid.models.build import BuiltCAL
 from vireid.models.weights import as_json
 
@@ -126,14 +125,15 @@ def _export_one(model: BuiltCAL, modality: int, path: Path) -> float:
         custom_translation_table=TRANSLATIONS,
     )
     assert converted is not None  # since `dynamo`
-    temporary = path.with_name(f".{path.name}.tmp")
-    converted.save(temporary)
-    difference = largest_difference(model, modality, temporary)
-    if not difference <= TOLERANCE:
-        temporary.unlink()
-        raise ValueError(f"export_onnx: {path.name} must be within {TOLERANCE} of PyTorch; got {difference:.2g}")
-    os.replace(temporary, path)
-    return difference
+
+    def write(temporary: Path) -> float:
+        converted.save(temporary)
+        difference = largest_difference(model, modality, temporary)
+        if not difference <= TOLERANCE:
+            raise ValueError(f"export_onnx: {path.name} must be within {TOLERANCE} of PyTorch; got {difference:.2g}")
+        return difference
+
+    return replace_file(path, write)
 
 
 @torch.no_grad()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import multiprocessing
 import os
 import shutil
@@ -17,6 +16,7 @@ from PIL import Image
 from rich.progress import track
 from scipy.io import savemat
 
+from vireid.files import read_json, write_json
 from vireid.people.camera import CAMERAS
 from vireid.people.config import LISTED, SPLITS, RenderConfig
 from vireid.people.picture import render
@@ -97,7 +97,7 @@ def is_rendered(root: Path, config: RenderConfig, with_parts: bool) -> bool:
     if not root.exists() or (root.is_dir() and not any(root.iterdir())):
         return False
     try:
-        record = json.loads((root / RECORD).read_text())
+        record = read_json(root / RECORD)
         version, found, parts = record["version"], dict(record["config"]), bool(record["parts"])
     except (OSError, ValueError, KeyError, TypeError):
         raise ValueError(
@@ -132,6 +132,7 @@ def render_dataset(
 
     Raises:
         ValueError: `root` holds something else.
+        OSError: it cannot be written.
     """
     root, config = Path(root), config or RenderConfig()
     if workers is not None and workers < 1:
@@ -148,12 +149,14 @@ def render_dataset(
             pass
         write_protocol(unfinished, config)
         record = {"version": VERSION, "config": asdict(config), "parts": with_parts}
-        (unfinished / RECORD).write_text(json.dumps(record, indent=2) + "\n")
+        write_json(unfinished / RECORD, record)
         try:
             unfinished.rename(root)  # over an empty folder, too
         except OSError:
             if not is_rendered(root, config, with_parts):  # else another process was first
                 raise
+    except OSError as error:
+        raise OSError(f"render_dataset: {root} cannot be written; {error}") from error
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
     return root

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import multiprocessing
+import shutil
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from concordant import to_tokens
+from vireid.files import read_json, write_json
 from vireid.people import (
     ATTRIBUTES,
     CAMERAS,
@@ -108,9 +109,17 @@ def render_people(folder: Path, config: PeopleConfig, *, workers: int, progress:
     }
     record = {"version": VERSION, "attributes": ATTRIBUTES, **asdict(config)}
     done = folder / "people.json"
-    if not (done.is_file() and json.loads(done.read_text()) == record):
+    try:
+        there = read_json(done) == record
+    except (OSError, ValueError):
+        there = False
+    if not there:
         folder.mkdir(parents=True, exist_ok=True)
         done.unlink(missing_ok=True)
+        needed = sum(int(np.prod(shape)) * np.dtype(dtype).itemsize for dtype, shape in layout.values())
+        if (free := shutil.disk_usage(folder).free) < needed:  # a memory map would have the process killed
+            sizes = f"{needed / 2**20:,.0f} MiB; {free / 2**20:,.0f} are free"
+            raise OSError(f"render_people: {folder} must have room for {sizes}")
         arrays = [
             np.lib.format.open_memmap(folder / f"{name}.npy", mode="w+", dtype=dtype, shape=shape)
             for name, (dtype, shape) in layout.items()
@@ -123,7 +132,7 @@ def render_people(folder: Path, config: PeopleConfig, *, workers: int, progress:
                     array[start * config.pictures :][: len(rows)] = rows
         for array in arrays:
             array.flush()
-        done.write_text(json.dumps(record) + "\n")
+        write_json(done, record)
     return AttributeSet(**{name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in layout})
 
 

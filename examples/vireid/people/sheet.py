@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from PIL import Image, ImageDraw
 
+from vireid.files import replace_file
 from vireid.people.camera import CAMERAS, INFRARED_CAMERAS, VISIBLE_CAMERAS
 from vireid.people.person import FAMILY
 
@@ -60,7 +62,7 @@ def contact_sheet(
                 top += height
             top += GAP
     path.parent.mkdir(parents=True, exist_ok=True)
-    sheet.save(path, format="PNG")
+    replace_file(path, partial(sheet.save, format="PNG"))
     return path
 
 

@@ -6,7 +6,6 @@ import os
 import platform
 import time
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
 from pathlib import Path
 
 import torch
@@ -15,23 +14,24 @@ from rich.console import Console
 from rich.table import Table
 
 from vireid.figures import draw_intervals, draw_sweeps
-from vireid.files import write_json
+from vireid.files import write_json, write_text
 from vireid.study.configurations import FULL, SWEEPS, Study, base_value
 from vireid.study.pictures import picture_parts, picture_terms
 from vireid.study.study import Job
 from vireid.study.summary import MEASURES, Measure, Runs, Scores, by_configuration, over_seeds, paired, tables
+from vireid.training.record import versions
 
 
 def finish(
     study: Study, jobs: Sequence[Job], scores: Sequence[Scores], folder: Path, threads: int, console: Console
 ) -> None:
-    """Write results.json and tables.md, print the overview, and draw the figures."""
+    """Write results.json and tables.md, draw the figures, and print the overview."""
     write_json(folder / "results.json", describe(threads) | {"runs": scores})
-    (folder / "tables.md").write_text(tables(scores) + "\n")
-    console.print(overview(scores))
+    write_text(folder / "tables.md", tables(scores) + "\n")
     figures: list[Path | None] = [draw(study, scores, folder)]
     if study == "comparison":
         figures += [picture_parts(jobs, folder / "parts.png"), picture_terms(jobs, folder / "terms.png")]
+    console.print(overview(scores))
     made = ", ".join(figure.name for figure in figures if figure)
     console.print(f"[bold]{folder}[/bold] holds results.json, tables.md, {made}", highlight=False)
 
@@ -94,10 +94,9 @@ def sweep(runs: Mapping[str, Runs], base: Runs, name: str, measure: Measure) -> 
 
 def describe(threads: int) -> dict[str, object]:
     """Where and when the results were made."""
-    packages = ("torch", "timm", "numpy", "concordant")
     return {
         "date": time.strftime("%Y-%m-%d"),
         "machine": f"{os.cpu_count()} cores of {platform.machine()}, {threads} thread(s) a run",
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU",
-        "versions": {name: version(name) for name in packages},
+        "versions": versions(("torch", "timm", "numpy")),
     }

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import multiprocessing
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
@@ -23,10 +24,21 @@ from vireid.runs import RECORD, read_log
 from vireid.study.benchmark import PEOPLE
 from vireid.study.configurations import Configuration, Study
 from vireid.study.scores import score
-from vireid.training.directory import prepare_out
+from vireid.training.directory import alone, check_finished
 from vireid.training.loop import train
 
 SCORES = "scores.json"
+
+
+@contextmanager
+def ending_workers() -> Iterator[None]:
+    """End the processes of a pool with this one: a signal to this one alone would leave it waiting for their runs."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        for process in multiprocessing.active_children():
+            process.terminate()
+        raise
 
 
 @dataclass(frozen=True)
@@ -76,46 +88,55 @@ def perform(job: Job, threads: int) -> None:
     data = read(settings)
     console = Console(quiet=True)
     images = decode(settings.data, data, data.train, f"train-{settings.scored}")
-    model, accelerator, seconds = train(
-        settings, data.train, images, data=identify(data), console=console, split=data.split
-    )
-    scores = score(
-        model,
-        data,
-        decode(settings.data, data, data.test, settings.scored),
-        with_target_aware=job.configuration.target_aware,
-        device=accelerator.device,
-    )
-    origin = {
-        "configuration": job.configuration.name,
-        "changes": job.configuration.changes,
-        "seed": settings.seed,
-        "scored": settings.scored,
-        "steps": settings.optim.steps,
-        "train_seconds": round(seconds, 1),
-        "losses": last_losses(settings.out),
-        "commit": read_json(settings.out / RECORD)["commit"],
-    }
-    write_json(job.scores, origin | scores)
+    test = decode(settings.data, data, data.test, settings.scored)
+    with alone(settings.out):
+        model, at, seconds = train(settings, data.train, images, data=identify(data), console=console, split=data.split)
+        scores = score(model, data, test, with_target_aware=job.configuration.target_aware, device=at.device)
+        origin = {
+            "configuration": job.configuration.name,
+            "changes": job.configuration.changes,
+            "seed": settings.seed,
+            "scored": settings.scored,
+            "steps": settings.optim.steps,
+            "train_seconds": round(seconds, 1),
+            "losses": last_losses(settings.out),
+            "commit": read_json(settings.out / RECORD)["commit"],
+        }
+        write_json(job.scores, origin | scores)
+
+
+def read_scores(job: Job) -> dict[str, Any]:
+    """What `perform` wrote.
+
+    Raises:
+        ValueError: it is damaged.
+    """
+    found = read_json(job.scores)
+    if not isinstance(found, dict) or not {"configuration", "changes", "seed", "scored", "retrieval"} <= found.keys():
+        raise ValueError(f"run_study: {job.scores} must be the scores of a run; it is something else")
+    return found
 
 
 def run_study(jobs: Sequence[Job], *, processes: int, threads: int, console: Console) -> list[dict[str, Any]]:
     """Perform every job that has not been, some at a time, and return the scores of all.
 
     Raises:
-        ValueError: a directory holds a run with other settings.
+        ValueError: a directory holds a run with other settings, or on other data, or damaged scores.
         RuntimeError: some runs failed; the others are done.
     """
     render_dataset(jobs[0].settings.root or "", PEOPLE, with_parts=True)
-    for job in jobs:
-        if job.scores.exists():
-            prepare_out(replace(job.settings, resume=True))  # refuses other settings
-    todo = [job for job in jobs if not job.scores.exists()]
+    finished = [job for job in jobs if job.scores.exists()]
+    data = identify(read(jobs[0].settings)) if finished else {}  # all of a study have the same
+    for job in finished:
+        check_finished(job.settings, data)
+        read_scores(job)
+    todo = [job for job in jobs if job not in finished]
     failed: dict[str, BaseException] = {}
     columns = (TextColumn("{task.description}"), BarColumn(24), MofNCompleteColumn(), TimeRemainingColumn())
     with (
         ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool,
         Progress(*columns, console=console, disable=not console.is_terminal) as bar,
+        ending_workers(),
     ):
         overall = bar.add_task("runs", total=len(jobs), completed=len(jobs) - len(todo))
         # No more are submitted than run: an interruption leaves nothing in the pool's queue.
@@ -143,7 +164,7 @@ def run_study(jobs: Sequence[Job], *, processes: int, threads: int, console: Con
                 submit()
     if failed:
         raise RuntimeError("; ".join(f"{name}: {error}" for name, error in failed.items()))
-    return [read_json(job.scores) for job in jobs]
+    return [read_scores(job) for job in jobs]
 
 
 def last_losses(out: Path) -> dict[str, float]:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 from torch import nn
 
-from vireid.files import replace_file, to_disk
-from vireid.models.weights import load_weights, save_weights
+from vireid.files import reason_of, remove, replace_file, to_disk
+from vireid.models.weights import WEIGHTS, load_weights, save_weights
 from vireid.runs import checkpoints
+
+STATE = "state.pt"
 
 
 class Stateful(Protocol):
@@ -37,28 +39,50 @@ def save_checkpoint(
     temporary = folder / f".step-{step:08d}"
     temporary.mkdir(parents=True)
     state = {name: other.state_dict() for name, other in others.items()}
-    save_weights(model, temporary / "model.safetensors", metadata=metadata)
-    replace_file(temporary / "state.pt", lambda path: torch.save(state, path))
-    os.replace(temporary, folder / f"step-{step:08d}")
+    try:
+        save_weights(model, temporary / WEIGHTS, metadata=metadata)
+        replace_file(temporary / STATE, lambda path: torch.save(state, path))
+        os.replace(temporary, folder / f"step-{step:08d}")
+    except BaseException:
+        shutil.rmtree(temporary)
+        raise
     to_disk(folder)
     to_disk(out)
-    tidy(out)
+    tidy(out, step)
 
 
-def tidy(out: Path) -> None:
-    """Delete all checkpoints but the newest, and what a run left that was ended while it wrote or deleted one."""
-    for path in [*(out / "checkpoints").glob(".step-*"), *(path for _, path in checkpoints(out)[:-1])]:
-        shutil.rmtree(path)
+def tidy(out: Path, step: int) -> None:
+    """Delete every checkpoint but that of a step, and what a run left that was ended while it wrote or deleted one."""
+    others = [path for found, path in checkpoints(out) if found != step]
+    for path in [*(out / "checkpoints").glob(".step-*"), *others]:
+        remove(path)
 
 
-def load_checkpoint(out: Path, model: nn.Module, others: Mapping[str, Stateful]) -> int:
-    """Put the newest checkpoint's state into the model and the others. Returns its step; without one it is 0."""
-    found = checkpoints(out)
-    if not found:
-        return 0
-    step, path = found[-1]
-    load_weights(model, path / "model.safetensors")
-    state = torch.load(path / "state.pt", weights_only=True, map_location="cpu")
-    for name, other in others.items():
-        other.load_state_dict(state[name])
-    return step
+def load_checkpoint(
+    out: Path, model: nn.Module, others: Mapping[str, Stateful], note: Callable[[str], object] = print
+) -> int:
+    """Put the newest checkpoint that is whole into the model and the others; `note` is told of those that are not.
+
+    Returns its step; without any it is 0.
+
+    Raises:
+        ValueError: there are some, and none is whole.
+    """
+    damaged = []
+    for step, path in reversed(checkpoints(out)):
+        file = path / WEIGHTS
+        try:
+            load_weights(model, file)
+            file = path / STATE
+            state = torch.load(file, weights_only=True, map_location="cpu")
+            for name, other in others.items():
+                other.load_state_dict(state[name])
+        except Exception as error:  # torch has many for a damaged file
+            damaged.append(f"{file} ({type(error).__name__}: {reason_of(error)})")
+            continue
+        for one in damaged:
+            note(f"a damaged checkpoint is passed over: {one}; the run goes on after step {step}")
+        return step
+    if damaged:
+        raise ValueError(f"load_checkpoint: a checkpoint must be whole to go on from; none is: {'; '.join(damaged)}")
+    return 0

@@ -1,45 +1,52 @@
-"""A run's directory before training: made, gone on in, or emptied; never written over unasked."""
+"""A run's directory before training: made, gone on in, or emptied; never written over unasked, nor by two at once."""
 
 from __future__ import annotations
 
-import shutil
 import tempfile
-from dataclasses import fields
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import fields, is_dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from vireid.config import Settings
-from vireid.files import is_unfinished
+from vireid.files import is_unfinished, remove
+from vireid.lock import locked
 from vireid.models.weights import WEIGHTS
-from vireid.runs import RECORD, checkpoints, read_settings
-from vireid.training.checkpoint import tidy
-from vireid.training.record import FREE, compare_records
+from vireid.runs import ERRANDS, LOCK, RECORD, WRITTEN, checkpoints, read_log, read_settings
+from vireid.training.processes import together
+from vireid.training.progress import print_note
+from vireid.training.record import check_data, compare_records
+
+FREE = (*ERRANDS, "save_every", "test", "out", "root", "data.cache", "model.weights")
+"""Settings that a run may go on with others of. Paths: the record knows the data and initial weights by content."""
 
 
-def prepare_out(settings: Settings) -> None:
-    """Make the run's directory and see that it can be written; never write over another run unasked."""
-    out = settings.out
-    record, weights = out / RECORD, out / WEIGHTS
-    if settings.resume:
-        if not record.exists():
-            raise FileNotFoundError(f"train: nothing to resume in {out}: there is no {record.name}")
-        if settings.optim.steps and weights.exists() and not checkpoints(out):
-            raise FileNotFoundError(f"train: {out} holds a finished run; its checkpoint, to resume from, was deleted")
-        former = read_settings(record, type(settings))
-        names = [field.name for field in fields(settings) if field.name not in FREE]
-        if changed := sorted(name for name in names if getattr(former, name) != getattr(settings, name)):
-            raise ValueError(
-                f"train: --resume goes on with the settings of {record}; these differ: {', '.join(changed)}"
-            )
-        tidy(out)
-    elif out.is_dir() and (held := [path for path in out.iterdir() if not is_unfinished(path)]):
-        if not settings.overwrite:
-            raise ValueError(f"train: {out} holds a run already: --resume goes on with it, --overwrite deletes it")
-        if not record.exists():
-            raise ValueError(f"train: --overwrite deletes runs only; {out} holds files but no {record.name}")
-        for path in sorted(held, key=lambda path: path == record):  # last, as it is what makes this a run
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+@contextmanager
+def alone(out: Path) -> Iterator[None]:
+    """Make a run's directory, and keep other runs out of it; of several processes of one run, by the main one.
+
+    Raises:
+        ValueError: another run is at work in it.
+        OSError: it cannot be written.
+    """
+    with ExitStack() as held:
+
+        def hold() -> None:
+            make(out)
+            try:
+                held.enter_context(locked(out / LOCK, wait=False))
+            except BlockingIOError:
+                raise ValueError(f"train: {out} must be one run's at a time; another is at work in it") from None
+
+        together(hold)
+        yield
+
+
+def make(out: Path) -> None:
+    """Make a directory, and see that it can be written."""
     try:
         out.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=out).close()
@@ -47,12 +54,70 @@ def prepare_out(settings: Settings) -> None:
         raise OSError(f"train: `out` must be a directory that can be written; got {out} ({error})") from None
 
 
-def begin(settings: Settings, record: dict[str, Any], console: Console) -> None:
-    """Make the run's directory, and say how this run's surroundings differ from its record's or its model's."""
-    # Before --overwrite may delete the record; for --resume, after it is known that there is one.
-    notes = compare_records(settings.from_, record) if settings.from_ and not settings.resume else []
-    prepare_out(settings)
+def check_start(settings: Settings, data: dict[str, Any]) -> None:
+    """Refuse to go on with a run that is not there, or to start again on other data."""
+    record = settings.out / RECORD
+    if settings.resume and not record.exists():
+        raise FileNotFoundError(f"train: nothing to resume in {settings.out}: there is no {record.name}")
+    if settings.from_ and not settings.resume:
+        check_data(settings.from_, data)
+
+
+def prepare_out(settings: Settings) -> list[str]:
+    """See that the directory is this run's, or empty, or --overwrite it. Returns what is to be said of it."""
+    out = settings.out
+    record = out / RECORD
     if settings.resume:
-        notes = compare_records(settings.out / RECORD, record)
+        if settings.optim.steps and (out / WEIGHTS).exists() and not checkpoints(out):
+            raise FileNotFoundError(f"train: {out} holds a finished run; its checkpoint, to resume from, was deleted")
+        if changed := list(differences(read_settings(record, type(settings)), settings)):
+            raise ValueError(
+                f"train: --resume goes on with the settings of {record}; these differ: {', '.join(changed)}"
+            )
+        read_log(out)  # refuses a damaged one while all processes listen
+    elif out.is_dir() and others_of(out):
+        if not record.exists():
+            raise ValueError(f"train: `out` must be empty, or the directory of a run; {out} has no {record.name}")
+        if not settings.overwrite:
+            raise ValueError(f"train: {out} holds a run already: --resume goes on with it, --overwrite deletes it")
+        # The record stays until it is replaced: it is what makes this a run.
+        for path in [path for pattern in WRITTEN for path in out.glob(pattern)]:
+            remove(path)
+        for folder in ("checkpoints", "tensorboard"):
+            with suppress(OSError):  # somebody's own files are in it
+                (out / folder).rmdir()
+        if left := [path.name for path in others_of(out) if path != record]:
+            return [f"--overwrite leaves what no run has written in {out}: {', '.join(left)}"]
+    return []
+
+
+def others_of(out: Path) -> list[Path]:
+    """What is in a directory, but for its lock and what was never finished."""
+    return sorted(path for path in out.iterdir() if path.name != LOCK and not is_unfinished(path))
+
+
+def differences(former: Any, now: Any, group: str = "") -> Iterator[str]:
+    """The settings that a run may not go on with, as flags, with both values."""
+    for field in fields(now):
+        name, one, other = f"{group}{field.name}", getattr(former, field.name), getattr(now, field.name)
+        if name not in FREE and is_dataclass(other):
+            yield from differences(one, other, f"{name}.")
+        elif name not in FREE and one != other:
+            yield f"--{name.replace('_', '-')} ({one} there, {other} here)"
+
+
+def check_finished(settings: Settings, data: dict[str, Any]) -> None:
+    """Refuse what is left of a finished run, if it had other settings or other data."""
+    prepare_out(replace(settings, resume=True))
+    check_data(settings.out / RECORD, data)
+
+
+def begin(settings: Settings, record: dict[str, Any], console: Console) -> None:
+    """Take the directory, and say how this run's surroundings differ from its record's or its model's."""
+    check_start(settings, record["data"])
+    notes = prepare_out(settings)
+    make(settings.out)
+    if source := settings.out / RECORD if settings.resume else settings.from_:
+        notes += compare_records(source, record)
     for note in notes:
-        console.print(f"note: {note}", soft_wrap=True, highlight=False)
+        print_note(console, note)

@@ -6,12 +6,13 @@ import math
 import time
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
 import torch
 from accelerate import Accelerator, PartialState
-from accelerate.utils import DistributedDataParallelKwargs, set_seed
+from accelerate.utils import set_seed
 from numpy.typing import NDArray
 from rich.console import Console
 from timm.layers.norm_act import convert_sync_batchnorm
@@ -28,10 +29,10 @@ from vireid.files import write_json
 from vireid.models.build import Built, build_model
 from vireid.models.weights import WEIGHTS, save_weights
 from vireid.runs import RECORD
-from vireid.training.checkpoint import Stateful, load_checkpoint, save_checkpoint
+from vireid.training.checkpoint import Stateful, load_checkpoint, save_checkpoint, tidy
 from vireid.training.directory import begin
-from vireid.training.processes import join_processes, mean, together
-from vireid.training.progress import progress_bar
+from vireid.training.processes import make_accelerator, mean, together
+from vireid.training.progress import print_note, progress_bar
 from vireid.training.record import RunLog, describe_run
 from vireid.training.schedule import learning_rate, parameter_groups
 
@@ -87,13 +88,7 @@ def train(
 
     Returns the model in evaluation mode, the accelerator it is on, and the seconds that the loop took.
     """
-    join_processes()
-    has_bf16 = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
-    accelerator = Accelerator(
-        mixed_precision=("bf16" if has_bf16 else "no") if settings.precision == "auto" else settings.precision,
-        gradient_accumulation_steps=settings.optim.accumulate,
-        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
-    )
+    accelerator = make_accelerator(settings)
     config = settings.model_config(len(items.identities))
     record = describe_run(settings, config, data=data, accelerator=accelerator)
     together(lambda: begin(settings, record, console))
@@ -127,13 +122,17 @@ def fit(state: State, record: dict[str, Any], console: Console, split: dict[str,
     """Every step that is left, each in the log, and checkpoints. Returns the seconds since the run's first step."""
     settings, main = state.settings, state.accelerator.is_main_process
     steps, rows = settings.optim.steps, state.batches.size * settings.optim.accumulate
-    first = load_checkpoint(settings.out, state.model, state.kept) if settings.resume else 0
-    if main and not settings.resume:
-        write_json(settings.out / RECORD, record)
+    note = partial(print_note, console)
+    first = load_checkpoint(settings.out, state.model, state.kept, note) if settings.resume else 0
+    state.accelerator.wait_for_everyone()  # the main process deletes what the others may still read
+    if main:
+        tidy(settings.out, first)
+        if first == 0:
+            write_json(settings.out / RECORD, record)
     state.wrapped.train()
     written = closing(RunLog(settings.out, step=first)) if main else nullcontext()
     with written as log, progress_bar(console, steps, first, enabled=main) as advance:
-        seconds, clock = log.rows[-1]["seconds"] if log and log.rows else 0.0, time.perf_counter()
+        seconds, clock = log.rows[-1].get("seconds", 0.0) if log and log.rows else 0.0, time.perf_counter()
         for step in range(first + 1, steps + 1):
             figures = train_step(state, step)
             seconds, clock = seconds + time.perf_counter() - clock, time.perf_counter()

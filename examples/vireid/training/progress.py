@@ -10,6 +10,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 
+def print_note(console: Console, text: str) -> None:
+    """Something to know, on a line of its own."""
+    console.print(f"note: {text}", soft_wrap=True, highlight=False, markup=False)
+
+
 @contextmanager
 def progress_bar(console: Console, steps: int, first: int, *, enabled: bool) -> Iterator[Any]:
     """A bar with the loss terms by name; where no terminal is, ten lines in all."""

@@ -6,23 +6,23 @@ import hashlib
 import json
 import platform
 import subprocess
-from collections.abc import Iterable
-from importlib.metadata import version
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import Accelerator
-from torch.utils.tensorboard import SummaryWriter
 
+import concordant
 from vireid.config import ModelConfig, Settings
-from vireid.files import plain, read_json, replace_file, to_disk
+from vireid.files import plain, to_disk, write_text
 from vireid.models.weights import as_json
-from vireid.runs import ERRANDS, read_log
+from vireid.runs import LOG, read_log, read_record
+from vireid.training.board import Board
 
-PACKAGES = ("torch", "torchvision", "timm", "numpy", "scipy", "einops", "accelerate", "pillow", "concordant")
-FREE = (*ERRANDS, "save_every", "test")
-"""Settings that change nothing about what is trained: a run may go on with others."""
+PACKAGES = ("torch", "torchvision", "timm", "numpy", "scipy", "einops", "accelerate", "pillow")
 
 
 def describe_run(
@@ -36,9 +36,9 @@ def describe_run(
         "data": data,
         "commit": _git("rev-parse", "HEAD") or "not a git checkout",
         "uncommitted_changes": bool(_git("status", "--porcelain", "--untracked-files=no")),
-        "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
+        "versions": {"python": platform.python_version()} | versions(PACKAGES) | digest_of(settings.model.weights),
         "machine": {
-            "device": torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or "cpu",
+            "device": name_of(device),
             "processes": accelerator.num_processes,
             "precision": accelerator.mixed_precision,
             "threads": torch.get_num_threads(),
@@ -47,20 +47,31 @@ def describe_run(
     }
 
 
+def versions(packages: Iterable[str]) -> dict[str, str]:
+    """The library's own version, and those of other packages, as far as they say."""
+    found = {"concordant": concordant.__version__}  # not of its metadata: it may be on the path, and not installed
+    for name in packages:
+        try:
+            found[name] = version(name) or "unknown"
+        except PackageNotFoundError:
+            found[name] = "unknown"
+    return found
+
+
+def name_of(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return (platform.processor() if device.type == "cpu" else "") or device.type
+
+
 def compare_records(path: Path, now: dict[str, Any]) -> list[str]:
     """What differs from the record at `path` and may change what comes out, a line each.
 
     Raises:
         ValueError: the data are not the same, or that is no record of a run.
     """
-    former = read_json(path)
-    if missing := sorted(now.keys() - former.keys()):
-        raise ValueError(f"train: {path} must be the record of a run; it has no {', '.join(missing)}")
-    mark, mark_now = (record["data"].get("fingerprint") for record in (former, now))
-    if mark != mark_now and mark is not None:
-        raise ValueError(
-            f"train: the data set must be that of {path}, whose fingerprint is {mark}; got one with {mark_now}"
-        )
+    former = read_record(path, {name: type(value) for name, value in now.items()})
+    check_data(path, now["data"])
     notes = [
         f"{name} was {value} in {path}, and is {now['versions'].get(name, 'absent')} now"
         for name, value in former["versions"].items()
@@ -77,6 +88,20 @@ def compare_records(path: Path, now: dict[str, Any]) -> list[str]:
         if record.get("uncommitted_changes"):
             notes.append(f"there are changes that were not committed {when}")
     return notes
+
+
+def check_data(path: Path, data: dict[str, Any]) -> None:
+    """Refuse data that are not those of the record at `path`."""
+    mark, now = read_record(path, {"data": dict})["data"].get("fingerprint"), data.get("fingerprint")
+    if mark != now and mark is not None:
+        raise ValueError(f"train: the data set must be that of {path}, whose fingerprint is {mark}; got one with {now}")
+
+
+def digest_of(weights: Path | None) -> dict[str, str]:
+    """What initial weights are, wherever they lie."""
+    if weights is None or not weights.is_file():
+        return {}
+    return {"initial weights": hashlib.sha256(weights.read_bytes()).hexdigest()[:32]}
 
 
 def fingerprint(root: Path, images: Iterable[Path]) -> str:
@@ -106,28 +131,37 @@ class RunLog:
 
     def __init__(self, out: Path, *, step: int = 0) -> None:
         """Go on at a step: lines of later steps, which a killed run may have left, are dropped."""
-        self.path = out / "log.jsonl"
+        self.path = out / LOG
         self.rows = [row for row in read_log(out) if row["step"] <= step]
-        lines = "".join(json.dumps(row) + "\n" for row in self.rows)
-        replace_file(self.path, lambda temporary: temporary.write_text(lines))
+        write_text(self.path, "".join(json.dumps(row) + "\n" for row in self.rows))
         self._file = self.path.open("a", buffering=1)
-        self._board = SummaryWriter(str(out / "tensorboard"), purge_step=step + 1)
+        self._board = Board(out / "tensorboard", step=step)
 
     def write(self, step: int, figures: dict[str, float]) -> None:
         row = {"step": step} | {name: round(value, 6) for name, value in figures.items()}
         self.rows.append(row)
-        try:
+        with naming(self.path):
             self._file.write(json.dumps(row) + "\n")
-        except OSError as error:
-            raise OSError(f"train: {self.path} cannot be written; {error}") from None
-        for name, value in figures.items():
-            self._board.add_scalar(name, value, step)
+        with naming(self._board.path):
+            self._board.write(step, figures)
 
     def sync(self) -> None:
         """Bring all that was written to the disk: a checkpoint must not know of steps that the log has lost."""
         to_disk(self.path)
-        self._board.flush()
 
     def close(self) -> None:
-        self._file.close()
-        self._board.close()
+        try:  # what had no room is still in a buffer, and has none now
+            with naming(self.path):
+                self._file.close()
+        finally:
+            with naming(self._board.path):
+                self._board.close()
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Name the file that cannot be written: a full disk does not."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(f"train: {path} cannot be written; {error}") from None

@@ -159,7 +159,8 @@ print(len(decoded), int(array.sum()))
 def test_two_processes_at_once_decode_once(make_tree: MakeTree) -> None:
     root = make_tree(pictures=1)
     command = [sys.executable, "-c", _BUILDER, str(root), str(cache.__file__)]
-    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) for _ in range(2)]
     said = [process.communicate(timeout=120)[0].split() for process in processes]
     assert [process.returncode for process in processes] == [0, 0]
     images = len(list(root.glob("cam*/*/*.jpg")))

@@ -177,7 +177,7 @@ def test_the_example_refuses_what_it_cannot_search_with(run: Path, tmp_path: Pat
     for name, number in refused.items():
         with pytest.raises(ValueError, match=f"search: `--{name}` must be one number or more, each at least 1"):
             example.main(replace(example.Options(run=run, out=tmp_path / "refused"), **{name: number}))
-    with pytest.raises(ValueError, match=r"must have 256 embeddings .* got 200"):
+    with pytest.raises(ValueError, match=r"search: `--scale` must have 256 embeddings .* got 200"):
         example.main(example.Options(run=run, out=tmp_path / "refused", scale=200))
     record = json.loads((run / "run.json").read_text())
     record["model"]["method"] = "global"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -179,6 +182,12 @@ def test_placement_goes_there_and_back() -> None:
     points = np.random.default_rng(0).uniform(-1, 1, (20, 2))
     x, y = place.to_picture(points, (96, 48)).T
     assert np.allclose(np.stack(place.to_body(x, y, (96, 48)), axis=1), points)
+
+
+def test_people_of_pretraining_need_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=1 << 20))
+    with pytest.raises(OSError, match=r"set must have room for 7 MiB; 1 are free"):
+        attributes.render_people(tmp_path / "set", attributes.PeopleConfig(0, 100), workers=1)
 
 
 def test_people_of_pretraining_are_in_no_data_set() -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
@@ -37,7 +39,7 @@ from vireid.study.configurations import (
 )
 from vireid.study.pictures import picture_parts, picture_terms
 from vireid.study.scores import undo_order
-from vireid.study.study import jobs_of, last_losses, perform, run_study
+from vireid.study.study import ending_workers, jobs_of, last_losses, perform, run_study
 from vireid.study.summary import (
     LOSSES,
     MEASURES,
@@ -201,8 +203,12 @@ def test_a_study_from_end_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert (tmp_path / "parts.png").is_file()
     assert picture_parts(jobs[1:], tmp_path / "nothing.png") is None  # the baseline has none
     changed = replace(jobs[0], settings=replace(jobs[0].settings, loss=replace(jobs[0].settings.loss, pcl=9.0)))
-    with pytest.raises(ValueError, match="these differ: loss"):
+    with pytest.raises(ValueError, match=r"these differ: --loss.pcl \(1.0 there, 9.0 here\)"):
         run_study([changed], processes=1, threads=1, console=Console(quiet=True))
+    for content in ("5", "{", '{"seed": 0}'):
+        jobs[0].scores.write_text(content)
+        with pytest.raises(ValueError, match=r"seed-0/scores.json must be"):
+            run_study(jobs[:1], processes=1, threads=1, console=Console(quiet=True))
 
 
 def test_a_loss_is_drawn_with_its_weight_and_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -232,6 +238,15 @@ def test_a_loss_is_drawn_with_its_weight_and_without(tmp_path: Path, monkeypatch
     assert (tmp_path / "terms.png").is_file()
 
 
+def test_an_interrupted_study_ends_its_runs() -> None:
+    run = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(60,))
+    run.start()
+    with pytest.raises(KeyboardInterrupt), ending_workers():
+        raise KeyboardInterrupt
+    run.join(20)
+    assert run.exitcode
+
+
 def test_losses_are_those_of_the_last_tenth(tmp_path: Path) -> None:
     rows = [{"step": step, "id": float(step), "lr": 0.1, "seconds": 1.0} for step in range(1, 31)]
     (tmp_path / "log.jsonl").write_text("\n".join(map(json.dumps, rows)))
@@ -244,6 +259,7 @@ def test_losses_are_those_of_the_last_tenth(tmp_path: Path) -> None:
         (["--only", "CALL"], "`--only` must name configurations of comparison"),
         (["--seeds", "0"], "`--seeds` must be at least 1; got 0"),
         (["--jobs", "0"], "`--jobs` must be at least 1; got 0"),
+        (["--steps", "0"], "`--steps` must be at least 1; got 0"),
     ],
 )
 def test_wrong_input_is_one_line(arguments: list[str], message: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -16,7 +16,15 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from concordant import CAL, CALOutput, LossTerms
-from vireid.config import DataSettings, ModelSettings, OptimSettings, Settings
+from vireid.config import (
+    AugmentSettings,
+    DataSettings,
+    LossSettings,
+    ModelSettings,
+    OptimSettings,
+    PretrainSettings,
+    Settings,
+)
 from vireid.datasets.items import Item, Items
 from vireid.evaluation.inference import extract
 from vireid.models import build
@@ -126,6 +134,36 @@ def test_bad_settings_are_refused() -> None:
         for value in (-1, float("nan")):
             with pytest.raises(ValueError, match=rf"`{name}` must be a number of at least 0; got {value}"):
                 OptimSettings(**cast(Any, {name: value}))
+    weights = {field.name for field in fields(LossSettings) if type(field.default) is float} - {
+        "margin",
+        "label_smoothing",
+    }
+    assert len(weights) == 9
+    for name in weights:
+        for value in (-3.0, float("nan"), float("inf")):
+            with pytest.raises(
+                ValueError, match=rf"LossSettings: `{name}` must be a number of at least 0; got {value}"
+            ):
+                LossSettings(**cast(Any, {name: value}))
+    for value in (-0.1, 1.0, float("nan")):
+        with pytest.raises(ValueError, match=rf"`label_smoothing` must be in \[0, 1\); got {value}"):
+            LossSettings(label_smoothing=value)
+    for value in (0.0, -1.0, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match=rf"`margin` must be a number above 0; got {value}"):
+            LossSettings(margin=value)
+    for name in ("height", "width", "identities", "images"):
+        with pytest.raises(ValueError, match=rf"DataSettings: `{name}` must be at least 1; got 0"):
+            DataSettings(**cast(Any, {name: 0}))
+    with pytest.raises(ValueError, match=r"`erase_ratio` must be \(least, greatest\), above 0; got \(1.0, inf\)"):
+        AugmentSettings(erase_ratio=(1.0, float("inf")))
+    for name in ("people", "held_out", "epochs", "batch_size", "threads"):
+        with pytest.raises(ValueError, match=rf"PretrainSettings: `{name}` must be at least 1; got 0"):
+            PretrainSettings(**cast(Any, {name: 0}))
+    for name in ("lr", "weight_decay", "seed"):
+        with pytest.raises(ValueError, match=rf"PretrainSettings: `{name}` must be a number .*; got -1"):
+            PretrainSettings(**cast(Any, {name: -1}))
+    with pytest.raises(ValueError, match=r"`batch_size` must be at most 4 · `people`, as many as pictures; got 96"):
+        PretrainSettings(people=23)
     with pytest.raises(ValueError, match=r"`clip` must be above 0; got 0"):
         OptimSettings(clip=0.0)
     with pytest.raises(ValueError, match=r"`warmup` must be in \[0, 1\]; got 2"):

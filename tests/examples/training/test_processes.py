@@ -12,12 +12,14 @@ from typing import Any
 
 import pytest
 import torch
+from accelerate.state import AcceleratorState
 from safetensors.torch import load_file
 
 from support import trainer_worker as worker
+from vireid.config import OptimSettings, Settings
 from vireid.models.build import BuiltCAL
 from vireid.runs import read_log
-from vireid.training.processes import join_processes
+from vireid.training.processes import ASKED, join_processes, make_accelerator
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +88,39 @@ def test_a_process_that_ends_ends_the_others(done: tuple[str, int]) -> None:
     """The first waits for the second, which has ended: the launcher sees to it."""
     assert done[1] == 1
     assert "out of memory, say" in done[0]
+
+
+@pytest.mark.parametrize("name", ASKED)
+def test_ways_that_the_loop_has_not_are_refused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    join_processes()
+    monkeypatch.setenv(name, "true")
+    with pytest.raises(ValueError, match=f"must not ask accelerate for other ways; got {name}=true"):
+        join_processes()
+    monkeypatch.setenv(name, "False")  # as launchers say it
+    join_processes()
+
+
+def test_the_settings_are_not_the_environments(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {
+        "ACCELERATE_GRADIENT_ACCUMULATION_STEPS": "4",
+        "ACCELERATE_MIXED_PRECISION": "fp8",
+        "ACCELERATE_DYNAMO_BACKEND": "inductor",
+    }.items():
+        monkeypatch.setenv(name, value)
+    AcceleratorState._reset_state()
+    accelerator = make_accelerator(Settings(precision="no", optim=OptimSettings(accumulate=2)))
+    assert accelerator.gradient_accumulation_steps == 2
+    assert accelerator.mixed_precision == "no"
+    assert accelerator.state.dynamo_plugin.backend == "NO"
+    model = accelerator.prepare(torch.nn.Linear(1, 1))
+    for syncs in (False, True, False, True):
+        with accelerator.accumulate(model):
+            assert accelerator.sync_gradients == syncs
+    with pytest.raises(ValueError, match="`precision` must be one that a CPU has, bf16 or no; got fp16"):
+        make_accelerator(Settings(precision="fp16"))
+    monkeypatch.setenv("ACCELERATE_DYNAMO_USE_FULLGRAPH", "perhaps")
+    with pytest.raises(ValueError, match=r"use the environment's .*ACCELERATE_DYNAMO_USE_FULLGRAPH, .*; .* perhaps"):
+        make_accelerator(Settings())
 
 
 def test_processes_that_do_not_meet_do_not_train_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass, replace
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import pytest
 
+import concordant
 import train_llcm
 import train_regdb
 import train_sysu
@@ -33,7 +35,8 @@ from vireid.people.config import RenderConfig
 from vireid.people.dataset import render_dataset
 from vireid.recipes import DEMO, SYSU
 from vireid.runs import read_settings
-from vireid.training.record import compare_records, fingerprint
+from vireid.study.results import describe
+from vireid.training.record import compare_records, fingerprint, versions
 
 NUMBERS = [field.name for field in fields(LossSettings) if isinstance(field.default, float)]
 OTHER = SysuSettings(
@@ -233,19 +236,47 @@ def test_records_are_compared(tmp_path: Path) -> None:
         compare_records(tmp_path / "run.json", record)
 
 
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"5", b"[]", b'{"settings": {', b"\xff\xfe", b'{"settings": 5}', b'{"settings": {}, "versions": 5}', None],
+    ids=["empty", "number", "list", "cut", "bytes", "settings", "versions", "directory"],
+)
+def test_a_damaged_record_is_named_in_one_line(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "run.json"
+    path.mkdir() if content is None else path.write_bytes(content)
+    now: dict[str, Any] = {"settings": {}, "data": {}, "versions": {}}
+    with pytest.raises((ValueError, OSError), match=r"run.json") as caught:
+        compare_records(path, now)
+    assert "\n" not in str(caught.value)
+    if content is None or b"versions" not in content:
+        with pytest.raises((ValueError, OSError), match=r"run.json") as caught:
+            read_settings(path, SysuSettings)
+        assert "\n" not in str(caught.value)
+
+
+def test_a_package_without_metadata_has_no_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr("vireid.training.record.version", absent)
+    expected = {"concordant": concordant.__version__, "torch": "unknown"}
+    assert versions(["torch"]) == expected
+    assert describe(1)["versions"] == expected | {"timm": "unknown", "numpy": "unknown"}
+
+
 def test_a_fast_dev_run_goes_the_whole_way_beside_the_real_one(root: Path, tmp_path: Path) -> None:
     settings = train_sysu.command_line(["--out", str(tmp_path / "run"), "--fast-dev-run"])
     small = DataSettings(height=32, width=16, identities=3, images=2)
     settings = replace(settings, root=root, data=small, model=replace(settings.model, weights=None, parts=2))
     left = tmp_path / "run-fast-dev-run"
     left.mkdir()
-    for name in ("run.json", "junk"):  # of one before: it is deleted
-        (left / name).touch()
+    for name in ("run.json", "curves.png", "notes.txt"):  # of one before, and what somebody wrote about it
+        (left / name).write_text("before")
     train_sysu.main(settings)
     assert [path.name for path in tmp_path.iterdir()] == [left.name]
     names = {path.name for path in left.iterdir()}
-    assert {"metrics.json", "model.safetensors", "rankings.png", "attention.png"} <= names
-    assert "junk" not in names
+    assert {"metrics.json", "model.safetensors", "rankings.png", "attention.png", "notes.txt"} <= names
+    assert (left / "curves.png").read_bytes() != b"before"
     assert [path.name for path in (left / "checkpoints").iterdir()] == ["step-00000003"]
     assert np.isfinite(read_json(left / "metrics.json")["all_single"]["mAP"])
     assert load_model(left / "model.safetensors", build_model).config.num_classes == 3

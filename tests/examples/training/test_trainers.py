@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 from safetensors.torch import load_file, save_file
 
 import evaluate
@@ -31,8 +32,10 @@ from vireid.config import (
     SysuSettings,
     SysuSource,
 )
+from vireid.datasets.regdb import TRIALS
 from vireid.models.weights import read_metadata
 from vireid.run import run as run_one
+from vireid.training.directory import alone
 
 SMALL: dict[str, Any] = {
     "data": DataSettings(height=32, width=16, identities=2, images=2),
@@ -104,6 +107,24 @@ def test_evaluation_alone_repeats_the_results(third: RegdbSettings, tmp_path: Pa
     assert "rerank" not in both
 
 
+def test_results_are_saved_before_they_are_printed(
+    third: RegdbSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(*_: object) -> None:
+        raise BrokenPipeError("nobody reads the console")
+
+    monkeypatch.setattr("vireid.evaluation.report.table", gone)
+    with pytest.raises(BrokenPipeError):
+        evaluated(of_run(third, tmp_path / "out"))
+    assert {"metrics.json", "rankings.png"} <= {path.name for path in (tmp_path / "out").iterdir()}
+    monkeypatch.setattr("vireid.trials.table", gone)
+    for trial in TRIALS:
+        shutil.copytree(tmp_path / "out", tmp_path / "all" / trials.folder(trial))
+    with pytest.raises(BrokenPipeError):
+        trials.summarise(tmp_path / "all", Console(quiet=True))
+    assert metrics_of(tmp_path / "all")["trial"] == "all"
+
+
 def test_another_trial_is_refused(third: RegdbSettings, tmp_path: Path) -> None:
     options = of_run(third, tmp_path / "out")
     (checkpoint,) = third.out.glob("checkpoints/*/model.safetensors")
@@ -115,7 +136,7 @@ def test_another_trial_is_refused(third: RegdbSettings, tmp_path: Path) -> None:
     shutil.copy(third.out / "run.json", tmp_path)
     with pytest.raises(ValueError, match="it was trained on trial unknown"):
         evaluated(options, weights=tmp_path / "nameless.safetensors")
-    with pytest.raises(ValueError, match="these differ: trial"):
+    with pytest.raises(ValueError, match=r"these differ: --trial \(3 there, 4 here\)"):
         train_regdb.main(replace(third, trial=4, resume=True))
 
 
@@ -172,7 +193,13 @@ def test_all_trials_are_averaged_and_finished_ones_are_kept(
     assert metrics["trials"]["3"]["visible_to_thermal"] == every[2]["visible_to_thermal"]
     with pytest.raises(ValueError, match="all holds a run already"):
         train_regdb.main(settings)
-    with pytest.raises(ValueError, match="these differ: seed"):
+    with alone(settings.out), pytest.raises(ValueError, match=r"all must be one run's at a time"):
+        train_regdb.main(replace(settings, overwrite=True))
+    assert metrics_of(settings.out) == metrics
+    (tmp_path / "all" / "trial-02" / "metrics.json").write_text('{"visible_to_thermal": 5}')
+    with pytest.raises(ValueError, match=r"trial-02/metrics.json must have the results of a trial"):
+        train_regdb.main(replace(settings, resume=True))
+    with pytest.raises(ValueError, match=r"these differ: --seed \(0 there, 1 here\)"):
         train_regdb.main(replace(settings, resume=True, seed=1))
     again = Evaluation(RegdbSource(regdb, "all"), weights=settings.out, out=tmp_path / "again")
     assert evaluated(again)["visible_to_thermal"] == metrics["visible_to_thermal"]
