@@ -28,7 +28,7 @@ def finish(
     """Write results.json and tables.md, draw the figures, and print the overview."""
     write_json(folder / "results.json", describe(threads) | {"runs": scores})
     write_text(folder / "tables.md", tables(scores) + "\n")
-    figures: list[Path | None] = [draw(study, scores, folder)]
+    figures = [draw(study, scores, folder)]
     if study == "comparison":
         figures += [picture_parts(jobs, folder / "parts.png"), picture_terms(jobs, folder / "terms.png")]
     console.print(overview(scores))
@@ -52,8 +52,8 @@ def overview(scores: Sequence[Scores]) -> Table:
     return table
 
 
-def draw(study: Study, scores: Sequence[Scores], folder: Path) -> Path:
-    """Sweeps as curves, anything else as differences to the first configuration."""
+def draw(study: Study, scores: Sequence[Scores], folder: Path) -> Path | None:
+    """Sweeps as curves, anything else as differences to the first configuration; None where that is the only one."""
     runs = by_configuration(scores)
     first = next(iter(runs))
     if study == "sensitivity":
@@ -65,6 +65,8 @@ def draw(study: Study, scores: Sequence[Scores], folder: Path) -> Path:
             for name in SWEEPS
         }
         return draw_sweeps(sweeps, folder / "sensitivity.png", label="%", kept=kept, title=title)
+    if len(runs) == 1:
+        return None
     panels = {
         f"{figure} (points)": {
             name: found

@@ -198,7 +198,9 @@ def test_a_study_from_end_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert baseline.keys() & {"attention", "semantics", "profiles"} == set()
     assert np.array(full["profiles"]).sum(axis=2) == pytest.approx(1, abs=1e-4)
     assert "| CAL | 1 |" in tables(scores)
-    assert results.draw("comparison", scores, tmp_path).is_file()
+    assert results.draw("comparison", scores, tmp_path) == tmp_path / "comparison.png"
+    assert (tmp_path / "comparison.png").is_file()
+    assert results.draw("comparison", scores[:1], tmp_path) is None  # nothing to compare with
     assert picture_parts(jobs, tmp_path / "parts.png") == tmp_path / "parts.png"
     assert (tmp_path / "parts.png").is_file()
     assert picture_parts(jobs[1:], tmp_path / "nothing.png") is None  # the baseline has none
