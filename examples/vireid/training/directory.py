@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 
 from vireid.config import Settings
-from vireid.files import is_unfinished
+from vireid.files import is_litter
 from vireid.models.weights import WEIGHTS
 from vireid.runs import RECORD, checkpoints, read_settings
 from vireid.training.checkpoint import tidy
@@ -33,7 +33,7 @@ def prepare_out(settings: Settings) -> None:
                 f"train: --resume goes on with the settings of {record}; these differ: {', '.join(changed)}"
             )
         tidy(out)
-    elif out.is_dir() and (held := [path for path in out.iterdir() if not is_unfinished(path)]):
+    elif out.is_dir() and (held := [path for path in out.iterdir() if not is_litter(path.name)]):
         if not settings.overwrite:
             raise ValueError(f"train: {out} holds a run already: --resume goes on with it, --overwrite deletes it")
         if not record.exists():

@@ -16,7 +16,7 @@ from accelerate import Accelerator
 from torch.utils.tensorboard import SummaryWriter
 
 from vireid.config import ModelConfig, Settings
-from vireid.files import plain, read_json, replace_file, to_disk
+from vireid.files import is_litter, plain, read_json, replace_file, to_disk
 from vireid.models.weights import as_json
 from vireid.runs import ERRANDS, read_log
 
@@ -89,6 +89,8 @@ def fingerprint(root: Path, images: Iterable[Path]) -> str:
     for path in sorted(images):
         digest.update(json.dumps([path.relative_to(root).as_posix(), path.stat().st_size]).encode())
     for path in sorted([*root.glob("*/*.txt"), *root.glob("*/*.mat")]):
+        if is_litter(path.parent.name) or is_litter(path.name):
+            continue
         digest.update(json.dumps([path.relative_to(root).as_posix()]).encode() + path.read_bytes())
     return digest.hexdigest()[:32]
 
