@@ -10,7 +10,7 @@ import pytest
 EXAMPLES = Path(__file__).parents[2] / "examples"
 FLOORS = (
     {"files", "config", "interval"},
-    {"runs", "recipes"},
+    {"runs", "recipes", "pictures"},
     {"command", "figures", "people"},
     {"datasets"},
     {"models"},
