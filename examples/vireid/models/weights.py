@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
@@ -16,6 +17,8 @@ from vireid.files import plain, read_json, reason_of, replace_file, revive
 from vireid.runs import RECORD
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
+BACKBONE = "backbone."
+"""What the names of a backbone's tensors begin with in a whole model."""
 START: dict[str, Any] = {"pretrained": False, "weights": None}
 """Where training started: not needed to build a trained model."""
 Model = TypeVar("Model", bound=nn.Module)
@@ -31,6 +34,20 @@ def read_metadata(path: Path) -> dict[str, str]:
     """The words that `save_weights` wrote beside the weights; none if it was given none."""
     with safe_open(path, "pt") as file:
         return file.metadata() or {}
+
+
+def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """The shapes of the tensors in a safetensors file, from its header."""
+    with safe_open(path, "pt") as file:
+        return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118  # no mapping
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a file has a whole model's weights, and not those of timm's model that would be its backbone."""
+    try:
+        return any(name.startswith(BACKBONE) for name in read_shapes(path))
+    except (OSError, SafetensorError):
+        return False
 
 
 def load_weights(model: nn.Module, path: Path) -> None:
@@ -83,7 +100,13 @@ def load_model(weights: Path, build: Callable[[ModelConfig], Model]) -> Model:
     if (path := next((file for file in described if file.is_file()), None)) is None:
         raise FileNotFoundError(f"load_model: {weights} must have {RECORD} or {CONFIG} of its model beside it")
     try:
-        model = build(read_config(path))
+        config, held = read_config(path), read_shapes(weights)
+        with torch.device("meta"):  # so that no size that is not the weights' is ever allocated
+            fitting = {name: tuple(tensor.shape) for name, tensor in build(config).state_dict().items()}
+        if different := sorted(name for name, _ in fitting.items() ^ held.items()):
+            name = different[0]
+            raise ValueError(f"{name} must be {fitting.get(name, 'absent')}; got {held.get(name, 'none')}")
+        model = build(config)
         load_weights(model, weights)
     except (SafetensorError, RuntimeError, ValueError) as error:
         raise ValueError(f"load_model: {path} must describe the model of {weights.name}; {reason_of(error)}") from None

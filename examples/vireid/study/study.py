@@ -76,9 +76,8 @@ def perform(job: Job, threads: int) -> None:
     data = read(settings)
     console = Console(quiet=True)
     images = decode(settings.data, data, data.train, f"train-{settings.scored}")
-    model, accelerator, seconds = train(
-        settings, data.train, images, data=identify(data), console=console, split=data.split
-    )
+    described, split = identify(data), {data.name: data.split}
+    model, accelerator, seconds = train(settings, data.train, images, data=described, console=console, split=split)
     scores = score(
         model,
         data,
