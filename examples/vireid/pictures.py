@@ -24,7 +24,7 @@ TURNS = {
 """By EXIF's orientation. (Pillow's `exif_transpose` writes the other tags anew, and stumbles over damaged ones.)"""
 
 
-def open_picture(path: Path) -> Image.Image:
+def open_picture(path: Path | str) -> Image.Image:
     """A decoded image, turned as its EXIF says.
 
     Raises:

@@ -34,7 +34,7 @@ FEW = 64  # greys: fewer are worth a note, if that is less than half of those in
 
 
 def cache_images(
-    paths: Sequence[Path],
+    paths: Sequence[Path | str],
     size: tuple[int, int],
     *,
     root: str | Path,
@@ -67,16 +67,16 @@ def cache_images(
         FileNotFoundError: for a path where there is no file.
         OSError: where the cache cannot be written, or has no room.
     """
-    root, paths = Path(root), list(paths)
+    root, files = Path(root), [Path(path) for path in paths]
     if len(size) != 2 or min(size) < 1:
         raise ValueError(f"cache_images: `size` must be (height, width), both at least 1; got {size}")
-    if not paths:
+    if not files:
         raise ValueError("cache_images: `paths` must name at least one image; got none")
     if workers is not None and workers < 1:
         raise ValueError(f"cache_images: `workers` must be at least 1; got {workers}")
     folder = Path(cache_dir) if cache_dir is not None else root / ".cache"
-    shape = (len(paths), *size, 3)
-    file = folder / f"{name}-{size[0]}x{size[1]}-{_digest(paths, root, size)}.npy"
+    shape = (len(files), *size, 3)
+    file = folder / f"{name}-{size[0]}x{size[1]}-{_digest(files, root, size)}.npy"
     if (array := _open(file, shape)) is not None:
         return array
     try:
@@ -88,7 +88,7 @@ def cache_images(
                 if locked:  # then nobody is at work on these: a process was killed
                     for left in folder.glob(f".{file.stem}-*.tmp"):
                         left.unlink(missing_ok=True)
-                _build(file, paths, shape, workers or min(8, os.cpu_count() or 1), progress)
+                _build(file, files, shape, workers or min(8, os.cpu_count() or 1), progress)
     except OSError as error:
         raise OSError(
             f"cache_images: decoded images must fit into {folder.absolute()} "

@@ -28,7 +28,8 @@ def smooth(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.convolve(values, kernel, "same") / np.convolve(np.ones_like(values), kernel, "same")
 
 
-def save(figure: Figure, path: Path, *, dpi: int = 130) -> Path:
+def save(figure: Figure, path: Path | str, *, dpi: int = 130) -> Path:
+    path = Path(path)
     temporary = path.with_name(f".{path.name}")
     figure.savefig(temporary, dpi=dpi, bbox_inches="tight", format="png", facecolor="white")
     plt.close(figure)

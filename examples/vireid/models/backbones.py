@@ -90,7 +90,7 @@ def create_backbone(
     *,
     image_size: Sequence[int],
     pretrained: bool = False,
-    weights: Path | None = None,
+    weights: Path | str | None = None,
     specific_stems: bool = True,
 ) -> tuple[nn.Module, int]:
     """A timm model as a map from images to feature maps, and its number of channels.

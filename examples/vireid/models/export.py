@@ -77,7 +77,7 @@ def export_program(model: CAL, modality: int, *, height: int, width: int) -> Exp
     return torch.export.export(Embedder(model, modality), (example,), dynamic_shapes=({0: Dim("n", min=1)},))
 
 
-def export_onnx(model: BuiltCAL, out: Path) -> dict[str, float]:
+def export_onnx(model: BuiltCAL, out: Path | str) -> dict[str, float]:
     """Write visible.onnx, infrared.onnx, and embedding.json: what a program must know to use them.
 
     Each file takes `images` [n 3 h w] and gives `embeddings` [n e], for any n ≥ 1. It is compared with PyTorch before
@@ -91,6 +91,7 @@ def export_onnx(model: BuiltCAL, out: Path) -> dict[str, float]:
         raise ValueError(
             f"export_onnx: needs {', '.join(PACKAGES)} (the extra `examples`); missing: {', '.join(missing)}"
         )
+    out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     differences = {name: _export_one(model, modality, out / f"{name}.onnx") for name, modality in MODALITIES.items()}
     write_json(
@@ -137,7 +138,7 @@ def _export_one(model: BuiltCAL, modality: int, path: Path) -> float:
 
 
 @torch.no_grad()
-def largest_difference(model: BuiltCAL, modality: int, path: Path) -> float:
+def largest_difference(model: BuiltCAL, modality: int, path: Path | str) -> float:
     """How far the embeddings of an ONNX file are from the model's, over random images in batches of several sizes."""
     from onnxruntime import InferenceSession
 

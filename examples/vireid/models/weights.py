@@ -24,13 +24,13 @@ START: dict[str, Any] = {"pretrained": False, "weights": None}
 Model = TypeVar("Model", bound=nn.Module)
 
 
-def save_weights(model: nn.Module, path: Path, *, metadata: dict[str, str] | None = None) -> None:
+def save_weights(model: nn.Module, path: Path | str, *, metadata: dict[str, str] | None = None) -> None:
     """Write a model's parameters and buffers, and words about them, under a temporary name first."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    replace_file(path, lambda temporary: save_file(tensors, temporary, metadata))
+    replace_file(Path(path), lambda temporary: save_file(tensors, temporary, metadata))
 
 
-def read_metadata(path: Path) -> dict[str, str]:
+def read_metadata(path: Path | str) -> dict[str, str]:
     """The words that `save_weights` wrote beside the weights; none if it was given none."""
     with safe_open(path, "pt") as file:
         return file.metadata() or {}
@@ -50,9 +50,9 @@ def is_whole(path: Path) -> bool:
         return False
 
 
-def load_weights(model: nn.Module, path: Path) -> None:
+def load_weights(model: nn.Module, path: Path | str) -> None:
     """Read what `save_weights` wrote; every tensor must fit."""
-    if not path.is_file():
+    if not Path(path).is_file():
         raise FileNotFoundError(f"load_weights: no weights at {path}")
     model.load_state_dict(load_file(path))
 
@@ -84,7 +84,7 @@ def read_config(path: Path) -> ModelConfig:
     return replace(config, model=replace(config.model, **START))
 
 
-def load_model(weights: Path, build: Callable[[ModelConfig], Model]) -> Model:
+def load_model(weights: Path | str, build: Callable[[ModelConfig], Model]) -> Model:
     """The model whose weights these are, as `build` makes it, in evaluation mode, on the CPU.
 
     Its settings are in run.json or config.json beside them, or in the run.json of the run whose checkpoint they are.
@@ -93,6 +93,7 @@ def load_model(weights: Path, build: Callable[[ModelConfig], Model]) -> Model:
         FileNotFoundError: there are no such weights, or no settings.
         ValueError: the files are damaged or do not fit each other.
     """
+    weights = Path(weights)
     beside, *above = weights.absolute().parents
     described = [beside / RECORD, beside / CONFIG, *(folder / RECORD for folder in above[1:2])]
     if not weights.is_file():
