@@ -72,7 +72,7 @@ def test_onnx_gives_the_embeddings_of_the_model(model: HubCAL, exported: Path, n
     from onnxruntime import InferenceSession
 
     session = InferenceSession(exported / f"{name}.onnx", providers=["CPUExecutionProvider"])
-    assert session.get_inputs()[0].shape == ["n", 3, 96, 48]
+    assert session.get_inputs()[0].shape[1:] == [3, 96, 48]
     others = 0
     for n in (1, 2, 5):
         images = images_of(n)
