@@ -11,6 +11,8 @@ OLDEST_PYTHON ?= $(shell for python in python3.10 $(HOME)/.pyenv/versions/3.10.*
 	$$python -c '' 2>/dev/null && echo $$python && exit; done; echo $(PYTHON))
 # Tests of the library and not of the trainers or the site, which need more than the library.
 LIBRARY := --ignore=tests/examples --ignore=tests/docs --ignore=tests/support
+# Tests of the examples that run on the oldest versions, too: a training among them.
+EXAMPLES := datasets evaluation models/test_backbones.py models/test_export.py models/test_hub.py training/test_train_sysu.py
 
 .DEFAULT_GOAL := help
 .PHONY: help demo baseline untrained test test-fast test-oldest lint docs docs-serve bench weights clean
@@ -33,8 +35,9 @@ test: $(VENV)/.examples $(VENV)/.dev $(VENV)/.docs  ## the tests
 test-fast: $(VENV)/.dev  ## the library's own tests in under a minute: without compilers and processes
 	OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2 -m 'not slow' $(LIBRARY)
 
-test-oldest: $(OLDEST)/.test  ## the library's own tests on the oldest versions that it declares
+test-oldest: $(OLDEST)/.test  ## the tests on the oldest versions that are declared, but for the trainers' long ones
 	OMP_NUM_THREADS=1 $(OLDEST)/bin/python -m pytest -n 2 -W default $(LIBRARY)
+	OMP_NUM_THREADS=1 $(OLDEST)/bin/python -m pytest -n 2 -W default $(addprefix tests/examples/,$(EXAMPLES))
 
 lint: $(VENV)/.examples $(VENV)/.dev $(VENV)/.docs  ## style, and strict types; a program that uses the library by two checkers
 	$(BIN)/ruff check .
@@ -72,5 +75,5 @@ $(VENV)/.%: pyproject.toml constraints.txt | $(VENV)/bin/python
 $(OLDEST)/.test: pyproject.toml constraints-oldest.txt
 	$(OLDEST_PYTHON) -m venv $(OLDEST)
 	$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints-oldest.txt \
-		--editable '.[test]'
+		--editable '.[test,examples]'
 	@touch $@

@@ -79,6 +79,7 @@ FUNCTIONS: dict[str, dict[str, Callable[[], object]]] = {
     "per_modality": {
         "no modules": lambda: functional.per_modality([], zeros(4, 2), 0),
         "integer": lambda: functional.per_modality([nn.Identity()] * 2, zeros(4, 2), 2),
+        "array": lambda: functional.per_modality([nn.Identity()] * 2, zeros(4, 2), MODALITY.numpy()),  # type: ignore[arg-type]
         "below zero": lambda: functional.per_modality([nn.Identity()] * 2, zeros(4, 2), -1),
         "fewer rows": lambda: functional.per_modality([nn.Identity()] * 2, zeros(4, 2), MODALITY[1:]),
         "floating point": lambda: functional.per_modality([nn.Identity()] * 2, zeros(4, 2), MODALITY.float()),
@@ -109,7 +110,10 @@ FUNCTIONS: dict[str, dict[str, Callable[[], object]]] = {
         "other queries": lambda: listed(zeros(3, 1, dtype=INT)),
         "floating point": lambda: listed(zeros(2, 1)),
     },
-    "Encoded": {"none": lambda: concordant.Encoded.cat([])},
+    "Encoded": {
+        "none": lambda: concordant.Encoded.cat([]),
+        "no images": lambda: concordant.Encoded.cat([encoded(), zeros(2)]),  # type: ignore[list-item]
+    },
     "rank_metrics": {
         "rank 1": lambda: functional.rank_metrics(zeros(2), IDS, IDS),
         "other queries": lambda: functional.rank_metrics(zeros(3, 2), IDS, IDS),
@@ -127,6 +131,7 @@ FUNCTIONS: dict[str, dict[str, Callable[[], object]]] = {
     },
     "gather": {
         "rank 0": lambda: concordant.distributed.gather(torch.tensor(1.0)),
+        "array": lambda: concordant.distributed.gather(zeros(2).numpy()),  # type: ignore[call-overload]
         "other rows": lambda: concordant.distributed.gather(zeros(2), zeros(3)),
     },
     "PartCorrespondence": CORRESPONDENCE_REFUSED,

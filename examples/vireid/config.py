@@ -15,6 +15,9 @@ from vireid.checks import check, check_counts, check_numbers
 WEIGHTS = Path(__file__).resolve().parents[1] / "weights" / "concordant_small.safetensors"
 
 
+MOST = 1 << 20
+"""Of anything that a model has a size of: what is above comes from a damaged file."""
+
 Method = Literal["cal", "global"]
 RecipeName = Literal["default", "paper"]
 Draw = Literal["official", "seeded"]
@@ -73,7 +76,7 @@ class ModelSettings:
     pretrained: bool = False
     """Start from timm's pretrained weights (fetched by timm)."""
     weights: Path | None = WEIGHTS
-    """Start from these weights of the plain timm model (a safetensors file)."""
+    """Start from these weights of the plain timm model (a safetensors file), or from a trained model's backbone."""
     specific_stems: bool = True
     """Residual networks: a first stage for each modality."""
     parts: int = 4
@@ -102,9 +105,9 @@ class ModelSettings:
     sharper: see docs/evidence.md."""
 
     def __post_init__(self) -> None:
-        check_counts(self, "parts")
+        check(self, "parts", 1 <= self.parts <= MOST, f"be 1 … {MOST}")
         check(self, "alpha", 0 < self.alpha < math.inf, "be a number above 0")
-        check(self, "dim", self.dim is None or self.dim >= 1, "be at least 1")
+        check(self, "dim", self.dim is None or 1 <= self.dim <= MOST, f"be 1 … {MOST}")
 
 
 @dataclass(frozen=True)
@@ -120,7 +123,8 @@ class ModelConfig:
     method: Method = "cal"
 
     def __post_init__(self) -> None:
-        check_counts(self, "height", "width", "num_classes")
+        for name, most in (("height", 1 << 14), ("width", 1 << 14), ("num_classes", MOST)):
+            check(self, name, 1 <= getattr(self, name) <= most, f"be 1 … {most}")
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,9 @@ from safetensors import SafetensorError
 
 T = TypeVar("T")
 
+LITTER = {"__macosx", "@eadir", "thumbs.db", "desktop.ini"}
+"""Of macOS, a network storage and Windows; what else they leave begins with a dot."""
+
 
 def replace_file(path: Path, write: Callable[[Path], T]) -> T:
     """Let `write` make a file under a temporary name, bring it to the disk, then give it its name.
@@ -122,9 +125,9 @@ def _revive_fields(kind: Any, value: Any) -> Any:
     return kind(**found)
 
 
-def is_unfinished(path: Path) -> bool:
-    """Whether this is what a `replace_file` left that did not come to its end."""
-    return path.name.startswith(".") and path.name.endswith(".tmp")
+def is_litter(name: str) -> bool:
+    """Whether a system leaves this in folders, or a `replace_file` that did not come to its end."""
+    return name.startswith(".") or name.lower() in LITTER
 
 
 def to_disk(path: Path) -> None:
@@ -138,7 +141,7 @@ def to_disk(path: Path) -> None:
         os.close(descriptor)
 
 
-def reason_of(error: Exception) -> str:
+def reason_of(error: BaseException) -> str:
     """Another package's message for one of ours: on one line, and no longer than people read."""
     reason = " ".join(str(error).split())
     return reason if len(reason) <= 300 else f"{reason[:300]}…"

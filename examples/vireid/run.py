@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from vireid.config import DataSettings, Evaluation, LlcmSource, RegdbSource, Settings, Source, SysuSource
+from vireid.config import DataSettings, Evaluation, LlcmSource, ModelSettings, RegdbSource, Settings, Source, SysuSource
 from vireid.datasets.cache import Images, cache_images
 from vireid.datasets.counts import counts_table, describe, verify_published
 from vireid.datasets.dataset import DataSet
@@ -19,7 +19,7 @@ from vireid.datasets.sysu import read_sysu
 from vireid.evaluation.protocol import check_tasks
 from vireid.evaluation.report import report
 from vireid.models.build import build_model
-from vireid.models.weights import load_model, read_metadata
+from vireid.models.weights import is_whole, load_model, read_metadata
 from vireid.people.config import RenderConfig
 from vireid.people.dataset import render_dataset
 from vireid.runs import RESULTS
@@ -63,11 +63,12 @@ def run(settings: Settings, data: DataSet, console: Console) -> None:
     if settings.fast_dev_run:
         settings, data = rehearsal(settings), few(data, settings.data.identities)
     # The test images too: one that is broken is better found now than after training.
+    known = start_of(settings.model, data, console)
     images, test = (decode(settings.data, data, *some) for some in ((data.train, "train"), (data.test, "test")))
-    out = settings.out
+    out, split = settings.out, known | {data.name: data.split}
     check_start(settings, described)
     with alone(out):
-        model, at, seconds = train(settings, data.train, images, data=described, console=console, split=data.split)
+        model, at, seconds = train(settings, data.train, images, data=described, console=console, split=split)
         if at.is_main_process:
             origin = {"train_seconds": round(seconds, 1)}
             report(model, data, test, settings.test, out, origin=origin, device=at.device, console=console)
@@ -89,8 +90,10 @@ def evaluate(options: Evaluation, data: DataSet, console: Console) -> None:
         raise ValueError("`--weights` must name the weights of a trained model; got none")
     if any((out / name).exists() for name in RESULTS) and not options.overwrite:
         raise ValueError(f"evaluate: {out} holds results already: --overwrite replaces them")
-    model = load_model(weights, build_model)
-    check_split(weights, data)
+    model, known = load_model(weights, build_model), check_split(weights, data)
+    if known and data.name not in known:
+        names = " and ".join(known)
+        console.print(f"{weights}: trained on {names}; its identity classifiers are left aside", soft_wrap=True)
     out.mkdir(parents=True, exist_ok=True)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     size = DataSettings(height=model.config.height, width=model.config.width, cache=options.cache)
@@ -101,15 +104,24 @@ def evaluate(options: Evaluation, data: DataSet, console: Console) -> None:
     report(model.to(device), data, images, options.test, out, origin=origin, device=device, console=console)
 
 
-def check_split(weights: Path, data: DataSet) -> None:
-    """Refuse weights that may know the people whom they are to be tested on."""
-    words = read_metadata(weights)
-    for name, value in data.split.items():
-        if words.get(name) != value:
-            raise ValueError(
-                f"evaluate: {weights} must be trained on {name} {value} to be tested on it, or it may know the people; "
-                f"it was trained on {name} {words.get(name, 'unknown')}"
-            )
+def start_of(settings: ModelSettings, data: DataSet, console: Console) -> dict[str, str]:
+    """What the weights that training starts from were trained on, if they are a whole model's and not timm's."""
+    weights = settings.weights
+    if weights is None or not is_whole(weights):
+        return {}
+    console.print(f"{weights}: its backbone is the start; its parts and classifiers are left aside", soft_wrap=True)
+    return check_split(weights, data)
+
+
+def check_split(weights: Path, data: DataSet) -> dict[str, str]:
+    """The data sets that weights were trained on, and which split of each; refused if they may know this one's test."""
+    known = read_metadata(weights)
+    if data.split and (not known or known.get(data.name, data.split) != data.split):
+        raise ValueError(
+            f"check_split: {weights} must be trained on {data.split} to be tested on it, or it may know the people; "
+            f"it was trained on {known.get(data.name) or 'people whom it does not name'}"
+        )
+    return known
 
 
 def identify(data: DataSet) -> dict[str, Any]:

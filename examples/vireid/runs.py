@@ -41,13 +41,14 @@ def read_record(path: Path, parts: Mapping[str, type]) -> dict[str, Any]:
     return content
 
 
-def read_settings(path: Path, kind: type[AnySettings]) -> AnySettings:
+def read_settings(path: Path | str, kind: type[AnySettings]) -> AnySettings:
     """The settings of a run, from its record; without what was to be done with a directory that was there.
 
     Raises:
         FileNotFoundError: there is no such record.
         ValueError: it is no record of a run with these settings.
     """
+    path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"read_settings: no record of a run at {path} (it is called {RECORD})")
     content = read_record(path, {"settings": dict})["settings"]
@@ -59,13 +60,13 @@ def read_settings(path: Path, kind: type[AnySettings]) -> AnySettings:
     return replace(settings, **defaults)
 
 
-def read_log(out: Path) -> list[dict[str, float]]:
+def read_log(out: Path | str) -> list[dict[str, float]]:
     """The rows of a run's log; a last line that a killed run left unfinished is passed over.
 
     Raises:
         ValueError: another line is no row, or not as the first.
     """
-    path = out / LOG
+    path = Path(out) / LOG
     lines = path.read_bytes().splitlines() if path.exists() else []
     rows: list[dict[str, float]] = []
     for number, line in enumerate(lines, 1):
@@ -82,7 +83,7 @@ def read_log(out: Path) -> list[dict[str, float]]:
     return rows
 
 
-def checkpoints(out: Path) -> list[tuple[int, Path]]:
+def checkpoints(out: Path | str) -> list[tuple[int, Path]]:
     """The run's checkpoints by their steps, the newest last."""
-    paths = (out / "checkpoints").glob("step-*")
+    paths = (Path(out) / "checkpoints").glob("step-*")
     return sorted((int(match[1]), path) for path in paths if (match := STEP.match(path.name)))

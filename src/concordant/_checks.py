@@ -128,7 +128,7 @@ def as_sizes(who: str, **named: int) -> tuple[int, ...]:
 
 def as_integer(value: object) -> int | None:
     """An integer, of Python or NumPy, as Python's; None for anything else, tensors among it."""
-    if isinstance(value, Tensor) or not hasattr(value, "__index__"):
+    if isinstance(value, Tensor) or not hasattr(value, "__index__") or getattr(value, "shape", ()) != ():  # an array
         return None
     return operator.index(value)
 

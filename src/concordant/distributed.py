@@ -55,6 +55,7 @@ def gather(*tensors: Tensor) -> Tensor | tuple[Tensor, ...]:
     [0, 1, 2]
     """
     for tensor in tensors:
+        require(isinstance(tensor, Tensor), "gather", "`tensors` must be tensors", type(tensor).__name__)
         require(tensor.dim() > 0, "gather", "`tensors` must have rows", "a 0-dimensional tensor")
         require(len(tensor) == len(tensors[0]), "gather", "`tensors` must have as many rows as the first", len(tensor))
     if world_size() > 1:

@@ -9,6 +9,7 @@ from functools import cache
 
 import pytest
 import torch
+from safetensors.torch import save
 from torch import nn
 
 from concordant import CAL, TSAA, CALLoss, HorizontalParts, PartCenterLoss, PartMiner, match_parts, rank_metrics
@@ -39,13 +40,16 @@ MISTAKES: list[Callable[[], object]] = [
     lambda: CALLoss()(cal()(IMAGES, LABELS + 1, MODALITY), LABELS + 1, MODALITY),
     lambda: match_parts(torch.full((1, 2, 2), float("nan"))),
     lambda: rank_metrics(torch.rand(2, 3), torch.tensor([1, 2]), torch.tensor([3, 4, 5])),
+    lambda: save(nn.Conv2d(3, 4, 3).to(memory_format=torch.channels_last).state_dict()),
+    lambda: torch.jit.script(TSAA(8)),
 ]
 """The mistakes that the page explains under "Messages of the library", in its order."""
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit:FutureWarning")
 @pytest.mark.parametrize(("message", "mistake"), list(zip(MESSAGES, MISTAKES, strict=False)), ids=range(len(MISTAKES)))
 def test_the_library_says_so(message: str, mistake: Callable[[], object]) -> None:
-    with pytest.raises((ValueError, IndexError), match=re.escape(message)):
+    with pytest.raises((ValueError, IndexError, RuntimeError), match=re.escape(message)):
         mistake()
 
 

@@ -11,7 +11,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 FLOORS = (
     {"files", "lock", "checks", "interval"},
     {"config"},
-    {"runs", "recipes"},
+    {"runs", "recipes", "pictures"},
     {"command", "figures", "people"},
     {"datasets"},
     {"models"},

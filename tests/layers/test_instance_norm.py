@@ -45,6 +45,19 @@ def test_style_is_taken_away(seed: int) -> None:
 
 
 @given(SEEDS)
+def test_a_sign_is_kept(seed: int) -> None:
+    """A channel that is inverted stays so: a negative image is another image."""
+    features, signs = values((2, 6, 3), seed), torch.tensor([1.0, -1.0, -3.0], dtype=torch.float64)
+    eps = 1e-12
+    close(
+        functional.instance_norm(features * signs, eps=eps),
+        functional.instance_norm(features, eps=eps) * signs.sign(),
+        rtol=0,
+        atol=1e-5,
+    )
+
+
+@given(SEEDS)
 def test_statistics_do_not_depend_on_the_order_of_tokens(seed: int) -> None:
     features, source, order = values((2, 3, 4), seed), values((2, 6, 4), seed + 1), permutation(6, seed)
     close(functional.instance_norm(features, source[:, order]), functional.instance_norm(features, source))

@@ -89,6 +89,7 @@ def test_a_side_that_is_normalised_does_not_see_style(side: Any) -> None:
 
     assert moved(5 * tokens + 3, parts) == (side not in (True, "tokens"))
     assert moved(tokens, 5 * parts + 3) == (side not in (True, "parts"))
+    assert moved(tokens * torch.tensor([-1.0, 1.0, 1.0, 1.0]), parts)  # a sign is no style
 
 
 def test_gate_is_applied_and_can_be_left_out() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -29,7 +30,8 @@ def test_it_is_a_sequence() -> None:
     assert len(encoded) == 4
     assert len(images(0)) == 0
     assert [len(one) for one in encoded] == [1, 1, 1, 1]  # type: ignore[attr-defined]
-    assert torch.equal(encoded[-1].tokens, encoded.tokens[3:])
+    for last in (-1, np.int64(3)):
+        assert torch.equal(encoded[last].tokens, encoded.tokens[3:])
     with pytest.raises(IndexError):
         encoded[4]
     for both, tensor in zip(tensors(Encoded.cat([encoded[:1], encoded[1:]])), tensors(encoded), strict=True):

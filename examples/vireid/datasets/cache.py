@@ -16,17 +16,20 @@ from numpy.typing import NDArray
 from PIL import Image
 from rich.progress import Progress
 
+from vireid.files import reason_of
 from vireid.lock import locked
+from vireid.pictures import FORMATS, open_picture
 
 Images = NDArray[np.uint8]
 """Decoded images [n h w 3]."""
 
-VERSION = 2  # to be raised whenever the same files would give other pixels
+VERSION = 3  # to be raised whenever the same files would give other pixels
 CHUNK = 256  # images decoded before they are written: bounds the memory that a build takes
+FEW = 64  # greys: fewer are worth a note, if that is less than half of those in the file
 
 
 def cache_images(
-    paths: Sequence[Path],
+    paths: Sequence[Path | str],
     size: tuple[int, int],
     *,
     root: str | Path,
@@ -43,8 +46,9 @@ def cache_images(
     need it at once, one decodes and the others wait.
 
     Args:
-        paths: files below `root`; row i of the array is file i. Single-channel images become three equal
-            channels, pixels of 16 bits become 8.
+        paths: files below `root`; row i of the array is file i. Images are turned as their EXIF says. Single-channel
+            ones become three equal channels. Pixels of 16 bits are divided by 257, all by the same number, so that
+            what is darker stays so: a note names the first file of which that leaves few greys.
         size: (height, width) in pixels; resized by Pillow's bilinear filter, which is antialiased, aspect not kept.
         root: the data set's root, which the paths in the digest are relative to: a moved data set keeps its cache.
         cache_dir: where the file is kept; `root`/.cache unless given.
@@ -58,16 +62,16 @@ def cache_images(
         FileNotFoundError: for a path where there is no file.
         OSError: where the cache cannot be written, or has no room.
     """
-    root, paths = Path(root), list(paths)
+    root, files = Path(root), [Path(path) for path in paths]
     if len(size) != 2 or min(size) < 1:
         raise ValueError(f"cache_images: `size` must be (height, width), both at least 1; got {size}")
-    if not paths:
+    if not files:
         raise ValueError("cache_images: `paths` must name at least one image; got none")
     if workers is not None and workers < 1:
         raise ValueError(f"cache_images: `workers` must be at least 1; got {workers}")
     folder = Path(cache_dir) if cache_dir is not None else root / ".cache"
-    shape = (len(paths), *size, 3)
-    file = folder / f"{name}-{size[0]}x{size[1]}-{_digest(paths, root, size)}.npy"
+    shape = (len(files), *size, 3)
+    file = folder / f"{name}-{size[0]}x{size[1]}-{_digest(files, root, size)}.npy"
     if (array := _open(file, shape)) is not None:
         return array
     try:
@@ -80,7 +84,7 @@ def cache_images(
                 if alone:  # then nobody is at work on these: a process was killed
                     for left in folder.glob(f".{file.stem}-*.tmp"):
                         left.unlink(missing_ok=True)
-                _build(file, paths, shape, workers or min(8, os.cpu_count() or 1), progress)
+                _build(file, files, shape, workers or min(8, os.cpu_count() or 1), progress)
     except OSError as error:
         raise OSError(
             f"cache_images: decoded images must fit into {folder.absolute()} "
@@ -116,6 +120,7 @@ def _open(file: Path, shape: tuple[int, ...]) -> Images | None:
 
 def _build(file: Path, paths: list[Path], shape: tuple[int, ...], workers: int, progress: bool) -> None:
     broken: list[str] = []
+    narrow: list[str] = []
     temporary = file.with_name(f".{file.stem}-{uuid4().hex}.tmp")
     try:
         # Plain writes, not a writable memory map: on a full disk they raise, where a map would kill the process.
@@ -124,7 +129,7 @@ def _build(file: Path, paths: list[Path], shape: tuple[int, ...], workers: int, 
             np.lib.format.write_array_header_1_0(out, header)
             task = bar.add_task(f"decoding {len(paths):,} images", total=len(paths))
             for start in range(0, len(paths), CHUNK):
-                decoded = pool.map(lambda path: _decode(path, shape[1:3]), paths[start : start + CHUNK])
+                decoded = pool.map(lambda path: _decode(path, shape[1:3], narrow), paths[start : start + CHUNK])
                 for result in decoded:
                     if isinstance(result, str):
                         broken.append(result)
@@ -133,33 +138,35 @@ def _build(file: Path, paths: list[Path], shape: tuple[int, ...], workers: int, 
                     bar.advance(task)
             out.flush()
             os.fsync(out.fileno())
+            if narrow:
+                more = f"; {len(narrow) - 1} more files are like it" if len(narrow) > 1 else ""
+                note = f"note: cache_images: pixels of 16 bits are divided by 257; of {min(narrow)}{more}"
+                bar.console.print(note, soft_wrap=True, highlight=False, markup=False)
         if broken:
             more = f"; and {len(broken) - 10} more" if len(broken) > 10 else ""
             raise ValueError(
-                f"cache_images: every image must be whole; {len(broken)} of {len(paths)} cannot be decoded: "
-                f"{'; '.join(broken[:10])}{more}"
+                f"cache_images: every image must be whole and one of {', '.join(FORMATS)}; {len(broken)} of "
+                f"{len(paths)} cannot be decoded: {'; '.join(broken[:10])}{more}"
             )
         os.replace(temporary, file)
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def _decode(path: Path, size: tuple[int, ...]) -> Images | str:
-    """The pixels [h w 3], or what is wrong with the file."""
+def _decode(path: Path, size: tuple[int, ...], narrow: list[str]) -> Images | str:
+    """The pixels [h w 3], or what is wrong with the file; `narrow` gets what 8 bits lose of it, if that is much."""
     height, width = size
     try:
-        with Image.open(path) as image:
-            resized = _rgb(image).resize((width, height), Image.Resampling.BILINEAR)
-    # What Pillow's decoders raise on damaged files, by format and kind of damage.
-    except (OSError, SyntaxError, ValueError, IndexError, EOFError, Image.DecompressionBombError) as error:
-        return f"{path} ({error})"
-    return np.asarray(resized)
-
-
-def _rgb(image: Image.Image) -> Image.Image:
-    """Three channels of 8 bits. Of wider pixels Pillow would keep the darkest 256 values and make all others white."""
-    if image.mode.startswith("I;16"):  # as some infrared cameras give
-        image = Image.fromarray((np.asarray(image) / 257).round().astype(np.uint8))
-    elif image.mode in ("I", "F"):
-        raise ValueError(f"pixels must be of 8 or 16 bits; Pillow's mode of these is {image.mode}")
-    return image.convert("RGB")
+        image = open_picture(path)
+        if image.mode.startswith("I;16"):  # as some infrared cameras give
+            deep = np.asarray(image)  # by itself, Pillow would keep the darkest 256 values and make all others white
+            grey = (deep / 257).round().astype(np.uint8)
+            few, many = len(np.unique(grey)), len(np.unique(deep))
+            if few < min(FEW, many / 2):
+                narrow.append(f"{path}, of values {deep.min()} … {deep.max()}, that leaves {few} of {many} greys")
+            image = Image.fromarray(grey)
+        elif image.mode in ("I", "F"):
+            raise ValueError(f"pixels must be of 8 or 16 bits; Pillow's mode of these is {image.mode}")
+    except ValueError as error:
+        return f"{path} ({reason_of(error.__cause__ or error)})"
+    return np.asarray(image.convert("RGB").resize((width, height), Image.Resampling.BILINEAR))

@@ -78,9 +78,9 @@ class DataSet(ABC):
         """Which of the protocol's variants the results are of; metrics.json has it beside them."""
 
     @property
-    def split(self) -> dict[str, str]:
+    def split(self) -> str:
         """What weights must have been trained on to be tested here; saved with them. Empty if there is one split."""
-        return {}
+        return ""
 
     @abstractmethod
     def title(self, trials: int) -> str:

@@ -16,7 +16,16 @@ from vireid.datasets.counts import verify
 from vireid.datasets.dataset import Count, DataSet, Rows, Task, Trial
 from vireid.datasets.gallery import TRIALS, group_rows, seeded_draw
 from vireid.datasets.items import INFRARED, VISIBLE, Item, Items
-from vireid.datasets.tree import check_labels, check_tree, person_of, read_folders, read_identities, read_labelled
+from vireid.datasets.tree import (
+    check_labels,
+    check_tree,
+    entries,
+    person_of,
+    read_folders,
+    read_identities,
+    read_labelled,
+    refuse_others,
+)
 
 CAMERAS = {VISIBLE: (1, 2, 3, 4, 5, 6, 7, 8, 9), INFRARED: (1, 2, 4, 5, 6, 7, 8, 9)}
 FOLDERS = ("vis", "nir")  # of modality 0 and 1
@@ -99,7 +108,7 @@ class LLCM(DataSet):
 def read_llcm(root: str | Path, *, reading: Reading = "paper", complete: bool = True) -> LLCM:
     """Read the tree below `root` and check it with `verify`.
 
-    Near-infrared has no camera 3; a folder of that name is passed over.
+    Near-infrared has no camera 3: a folder of that name must be empty.
 
     Args:
         reading: see `LLCM`.
@@ -108,7 +117,7 @@ def read_llcm(root: str | Path, *, reading: Reading = "paper", complete: bool = 
     Raises:
         FileNotFoundError: the root, a directory or a list is missing; one message names them all.
         ValueError: a list cannot be read, or gives one label to two people or two labels to one (people are told
-            apart by their folders); or `verify` refuses what was found.
+            apart by their folders); a picture would be passed over; or `verify` refuses what was found.
     """
     root = Path(root)
     tests = {(c, m): f"test_{FOLDERS[m]}/cam{c}" for c, m in LLCM.cameras}
@@ -116,6 +125,10 @@ def read_llcm(root: str | Path, *, reading: Reading = "paper", complete: bool = 
     check_tree(
         "read_llcm", root, [*FOLDERS, *tests.values()], ["idx/train_vis.txt", "idx/train_nir.txt", "idx/test_id.txt"]
     )
+    for modality, name in enumerate(FOLDERS):
+        folder, cameras = root / f"test_{name}", {f"cam{camera}" for camera in CAMERAS[modality]}
+        others = [folder / entry.name for entry in entries(folder) if entry.name not in cameras]
+        refuse_others(folder, others, f"in {', '.join(sorted(cameras))}")
     identities = read_identities(root / "idx" / "test_id.txt")
     test = Items(
         item

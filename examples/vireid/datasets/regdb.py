@@ -46,8 +46,8 @@ class RegDB(DataSet):
         return {"trial": str(self.trial)}
 
     @property
-    def split(self) -> dict[str, str]:
-        return {"trial": str(self.trial)}
+    def split(self) -> str:
+        return f"trial {self.trial}"
 
     def title(self, trials: int) -> str:
         return f"RegDB, %: trial {self.trial} of {len(TRIALS)}"

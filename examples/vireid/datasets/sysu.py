@@ -50,8 +50,8 @@ class Sysu(DataSet):
     """Whose images `test` has."""
 
     @property
-    def split(self) -> dict[str, str]:
-        return {} if self.scored == "test" else {"split": self.scored}
+    def split(self) -> str:
+        return "" if self.scored == "test" else f"split {self.scored}"
 
     @property
     def tasks(self) -> dict[str, Task]:
@@ -65,7 +65,7 @@ class Sysu(DataSet):
 
     @property
     def reading(self) -> dict[str, str]:
-        return {"gallery_draw": self.draw} | self.split
+        return {"gallery_draw": self.draw} | ({} if self.scored == "test" else {"split": self.scored})
 
     def title(self, trials: int) -> str:
         people = "" if self.scored == "test" else f" of {self.scored}"

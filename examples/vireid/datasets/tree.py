@@ -7,12 +7,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from vireid.datasets.items import Item
+from vireid.files import is_litter
 
 DIGITS = 9
 """Numbers of people, cameras and pictures have no more: what is longer is none."""
 
-OTHER_PICTURES = (".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif")
-"""What pictures may be called elsewhere, and are not in a tree of `.jpg`."""
+NOTES = (".txt", ".md", ".json", ".csv", ".xml")
+"""What may lie beside pictures and is none."""
 
 
 def number_of(text: str) -> int | None:
@@ -32,7 +33,7 @@ def check_tree(name: str, root: Path, folders: Sequence[str], files: Sequence[st
     missing += [file for file in files if not (root / file).is_file()]
     if missing:
         first = (folders or files)[0]
-        nested = [entry.name for entry in sorted(root.iterdir()) if (entry / first).exists()]
+        nested = [entry.name for entry in entries(root) if (root / entry.name / first).exists()]
         hint = f" (its {nested[0]}/ has {first}: is that the root?)" if nested else ""
         raise FileNotFoundError(f"{name}: missing in {root.absolute()}: {', '.join(missing)}{hint}")
 
@@ -118,31 +119,60 @@ def check_labels(labelled: Iterable[tuple[Path, int]], listed_in: Sequence[Path]
 def read_folders(folder: Path, identities: Iterable[int], *, camera: int, modality: int) -> list[Item]:
     """The images `{identity}/{picture}.jpg` below `folder`, by identity and file name; nothing if it is not there.
 
+    Folders of people who are none of `identities` are passed over.
+
     Raises:
-        ValueError: what would be passed over in silence: two folders of a person's number, a file of that name, a
-            folder of pictures without a number, pictures of another kind than `.jpg`.
+        ValueError: two folders of a person's number, or what would be passed over beside them; see `refuse_others`.
     """
     if not folder.is_dir():
         return []
     people: dict[int, Path] = {}
-    for entry in sorted(folder.iterdir()):
-        if (person := number_of(entry.name)) is None:
-            if not entry.name.startswith(".") and any(entry.glob("*.jpg")):
-                raise ValueError(f"read_folders: folders of pictures must be named by numbers; got {entry.absolute()}")
-            continue
-        if person in people or not entry.is_dir():
-            found = f"also {people[person].name}" if person in people else "no folder"
-            raise ValueError(f"read_folders: every person must be one folder; {entry.absolute()} is {found}")
-        people[person] = entry
+    others: list[Path] = []
+    for entry in entries(folder):
+        path = folder / entry.name
+        if (person := number_of(entry.name)) is None or not entry.is_dir():
+            others.append(path)
+        elif people.setdefault(person, path) != path:
+            raise ValueError(
+                f"read_folders: every person must be one folder; {path.absolute()} is also {people[person].name}"
+            )
     items: list[Item] = []
     for identity in sorted(set(identities) & people.keys()):
-        # A leading dot marks what file managers leave behind, `._0001.jpg` and the like.
-        names = sorted(name for name in os.listdir(people[identity]) if not name.startswith("."))
-        if others := [name for name in names if name.lower().endswith(OTHER_PICTURES)]:
-            raise ValueError(f"read_folders: pictures must be .jpg; got {(people[identity] / others[0]).absolute()}")
-        names = [name for name in names if name.lower().endswith(".jpg")]
-        items += [Item(people[identity] / name, identity, camera, modality) for name in names]
+        for entry in entries(people[identity]):
+            path = people[identity] / entry.name
+            if path.suffix.lower() == ".jpg" and not entry.is_dir():
+                items.append(Item(path, identity, camera, modality))
+            else:
+                others.append(path)
+    refuse_others(folder, others, "person/picture.jpg")
     return items
+
+
+def refuse_others(folder: Path, others: Iterable[Path], rule: str) -> None:
+    """Refuse files among or below `others` in a folder: those that may be pictures, and would be passed over.
+
+    Raises:
+        ValueError: names the first of them.
+    """
+    files = [file for other in others for file in _files(other) if not file.name.lower().endswith(NOTES)]
+    if files:
+        more = f" and {len(files) - 1} more" if len(files) > 1 else ""
+        raise ValueError(
+            f"refuse_others: pictures in {folder.absolute()} must be {rule}; "
+            f"{files[0].relative_to(folder)}{more} would be passed over"
+        )
+
+
+def entries(folder: Path) -> list[os.DirEntry[str]]:
+    """What a folder holds, by name, without what systems leave there."""
+    return sorted((one for one in os.scandir(folder) if not is_litter(one.name)), key=lambda one: one.name)
+
+
+def _files(path: Path) -> list[Path]:
+    """The file that a path is, or those below it."""
+    if not path.is_dir():
+        return [path]
+    return [file for entry in entries(path) for file in _files(path / entry.name)]
 
 
 def shown(text: str, limit: int = 80) -> str:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from rich.progress import Progress
 from torch import Tensor
 
-from vireid.files import read_json, replace_file, write_json
+from vireid.files import read_json, reason_of, replace_file, revive, write_json
 
 Kind = Literal["exact", "ivfpq"]
 
@@ -96,6 +96,7 @@ class EmbeddingIndex:
             ValueError: for shapes, types or settings that do not fit, and for fewer than 256 embeddings to "ivfpq".
         """
         who = "EmbeddingIndex.build"
+        _check_tensors(who, embeddings=embeddings, **({} if ids is None else {"ids": ids}))
         if embeddings.ndim != 2 or not embeddings.numel() or not embeddings.is_floating_point():
             raise ValueError(
                 f"{who}: `embeddings` must be (g, e) floats, both at least 1; "
@@ -130,23 +131,24 @@ class EmbeddingIndex:
         return cls(index, settings)
 
     @classmethod
-    def load(cls, folder: Path) -> EmbeddingIndex:
+    def load(cls, folder: Path | str) -> EmbeddingIndex:
         """The index that `save` wrote into a directory.
 
         Raises:
             FileNotFoundError: a file is missing.
             ValueError: the files are not those of one index.
         """
-        who = "EmbeddingIndex.load"
+        who, folder = "EmbeddingIndex.load", Path(folder)
         for path in (folder / SETTINGS, folder / INDEX):
             if not path.is_file():
                 raise FileNotFoundError(f"{who}: {folder} must hold {SETTINGS} and {INDEX}; there is no {path.name}")
         try:
             record = read_json(folder / SETTINGS)
             checksum = record.pop("crc32")
-            settings = IndexSettings(**record)
-        except (ValueError, AttributeError, KeyError, TypeError):
-            raise ValueError(f"{who}: {folder / SETTINGS} must be what `save` wrote; it is something else") from None
+            settings: IndexSettings = revive(IndexSettings, record)
+        except (ValueError, AttributeError, KeyError, TypeError) as error:
+            reason = f"it is something else ({reason_of(error)})"
+            raise ValueError(f"{who}: {folder / SETTINGS} must be what `save` wrote; {reason}") from None
         if (found := _checksum(folder / INDEX)) != checksum:
             raise ValueError(
                 f"{who}: {folder / INDEX} must be as `save` wrote it, of CRC-32 {checksum} by {SETTINGS}; got {found}"
@@ -154,20 +156,19 @@ class EmbeddingIndex:
         try:
             index = faiss.read_index(str(folder / INDEX))
         except RuntimeError:  # its message is a page of C++
-            raise ValueError(f"{who}: {folder / INDEX} must be an index of FAISS; it cannot be read as one") from None
-        if not isinstance(index, faiss.IndexIDMap) or (index.ntotal, index.d) != (settings.size, settings.dimension):
-            raise ValueError(
-                f"{who}: {folder / INDEX} must hold (g, e) = {(settings.size, settings.dimension)}, as {SETTINGS} "
-                f"says; got {(index.ntotal, index.d)}"
-            )
+            index = None
+        if not isinstance(index, faiss.IndexIDMap):
+            raise ValueError(f"{who}: {folder / INDEX} must be an index of FAISS with ids; it cannot be read as one")
+        _check_index(who, index, settings)
         return cls(index, settings)
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: Path | str) -> None:
         """Write the index into a directory, in place of one that may be there.
 
         Either file is written under a temporary name; the settings come last, so that no directory passes for whole
         while it is not.
         """
+        folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / SETTINGS).unlink(missing_ok=True)
         replace_file(folder / INDEX, lambda temporary: faiss.write_index(self._index, str(temporary)))
@@ -185,19 +186,20 @@ class EmbeddingIndex:
             ValueError: for shapes or settings that do not fit.
         """
         who, settings = "EmbeddingIndex.search", self.settings
+        _check_tensors(who, queries=queries)
         if queries.ndim != 2 or queries.shape[1] != settings.dimension or not queries.is_floating_point():
             raise ValueError(
                 f"{who}: `queries` must be (q, {settings.dimension}) floats, as the gallery; "
                 f"got {tuple(queries.shape)} of {queries.dtype}"
             )
         _check_finite(who, "queries", queries)
-        if not isinstance(k, int) or not 1 <= k <= settings.size:
+        if not isinstance(k, int | np.integer) or not 1 <= k <= settings.size:
             raise ValueError(f"{who}: `k` must be 1 .. g = {settings.size}; got {k}")
         if nprobe is not None and not 1 <= nprobe <= (settings.lists or 0):
             raise ValueError(f"{who}: `nprobe` must be 1 .. `lists` = {settings.lists}; got {nprobe}")
         if settings.kind == "ivfpq":  # not by `params`, which `search` lacks once faiss.contrib.torch_utils is imported
             self._bare.nprobe = nprobe or settings.nprobe
-        similarity, rows = map(torch.from_numpy, self._bare.search(_floats(queries), k))
+        similarity, rows = map(torch.from_numpy, self._bare.search(_floats(queries), int(k)))
         return Found(similarity.masked_fill_(rows < 0, -torch.inf), rows)
 
     @property
@@ -257,6 +259,24 @@ def _sample(embeddings: Tensor, most: int) -> NDArray[np.float32]:
 def _floats(rows: Tensor) -> NDArray[np.float32]:
     """As FAISS takes them."""
     return rows.detach().to("cpu", torch.float32).contiguous().numpy()
+
+
+def _check_index(who: str, index: faiss.IndexIDMap, settings: IndexSettings) -> None:
+    """Refuse an index of FAISS that is another than its settings say."""
+    bare: Any = faiss.downcast_index(index.index)
+    coded, exact = (isinstance(bare, kind) for kind in (faiss.IndexIVFPQ, faiss.IndexFlat))
+    metrics = {bare.metric_type, bare.quantizer.metric_type} if coded else {bare.metric_type}
+    if not (coded or exact) or metrics != {faiss.METRIC_INNER_PRODUCT}:
+        raise ValueError(f"{who}: {INDEX} must be searched by inner product; got {type(bare).__name__} of {metrics}")
+    own = (bare.nlist, bare.pq.M, min(max(settings.nprobe or 1, 1), bare.nlist)) if coded else ()
+    if (found := IndexSettings("ivfpq" if coded else "exact", index.ntotal, index.d, *own)) != settings:
+        raise ValueError(f"{who}: {INDEX} must be as {SETTINGS} says, {settings}; got {found}")
+
+
+def _check_tensors(who: str, **named: object) -> None:
+    for name, value in named.items():
+        if not isinstance(value, Tensor):
+            raise ValueError(f"{who}: `{name}` must be a tensor; got {type(value).__name__}")
 
 
 def _check_finite(who: str, name: str, rows: Tensor) -> None:

@@ -19,7 +19,7 @@ from vireid.evaluation.protocol import as_metrics, evaluate, table
 from vireid.evaluation.rerank import reranked
 from vireid.evaluation.similarity import Similarity, cosine
 from vireid.figures import draw_attention, draw_curves, draw_rankings
-from vireid.files import write_json
+from vireid.files import is_litter, write_json
 from vireid.models.build import Built
 from vireid.runs import read_log
 
@@ -59,7 +59,7 @@ def report(
     console.print(table(results, others))
     if isinstance(model, CAL):
         print_attention(metrics, console)
-    names = ", ".join(sorted(path.name for path in out.iterdir() if not path.name.startswith(".")))
+    names = ", ".join(sorted(path.name for path in out.iterdir() if not is_litter(path.name)))
     console.print(f"[bold]{out}[/bold] holds {names}")
 
 

@@ -9,13 +9,13 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from vireid.datasets.items import INFRARED, VISIBLE, Items
 from vireid.people import Part
 from vireid.people.pretraining import part_cover
+from vireid.pictures import open_picture
 
 EACH = 2
 """Pictures of each person and modality that are looked at."""
@@ -42,16 +42,16 @@ def pair_people(items: Items, each: int = EACH) -> Pairs:
     return Pairs(visible, infrared)
 
 
-def read_parts(root: Path, paths: Sequence[Path]) -> Tensor:
+def read_parts(root: Path | str, paths: Sequence[Path | str]) -> Tensor:
     """The semantic part of every pixel [n H W] of rendered pictures.
 
     Raises:
         FileNotFoundError: the set was rendered without them.
     """
-    files = [root / "parts" / path.relative_to(root).with_suffix(".png") for path in paths]
+    files = [Path(root) / "parts" / Path(path).relative_to(root).with_suffix(".png") for path in paths]
     if missing := [file for file in files if not file.is_file()]:
         raise FileNotFoundError(f"read_parts: no semantic parts at {missing[0]}: render the set with them (--parts)")
-    return torch.from_numpy(np.stack([np.asarray(Image.open(file)) for file in files]))
+    return torch.from_numpy(np.stack([np.asarray(open_picture(file)) for file in files]))
 
 
 def profiles(attention: Tensor, parts: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ def draw_attention(
     pairs: list[tuple[NDArray[np.uint8], NDArray[np.uint8]]],
     maps: list[tuple[Tensor, Tensor]],
     titles: list[str],
-    path: Path,
+    path: Path | str,
 ) -> Path:
     """Draw people, one a row: the visible image and its parts' attention, then the infrared image and its parts'.
 
@@ -63,7 +63,7 @@ def draw_attention(
 
 
 def draw_composites(
-    images: list[NDArray[np.uint8]], maps: Mapping[str, list[Tensor]], path: Path, *, title: str
+    images: list[NDArray[np.uint8]], maps: Mapping[str, list[Tensor]], path: Path | str, *, title: str
 ) -> Path:
     """Draw where all parts look together on some images [h w 3], one a row, by several models, one a column.
 

@@ -14,7 +14,7 @@ Rows = Sequence[Mapping[str, float]]
 """A run's log."""
 
 
-def draw_contrasts(panels: Mapping[str, Mapping[str, Sequence[Rows]]], path: Path, *, title: str) -> Path:
+def draw_contrasts(panels: Mapping[str, Mapping[str, Sequence[Rows]]], path: Path | str, *, title: str) -> Path:
     """Draw a figure of the logs, by name, of the runs (seeds) of some ways to train, by name: every run a line."""
     columns = 4
     lines = -(-len(panels) // columns)

@@ -13,7 +13,7 @@ from vireid.figures.style import save, smooth
 NOT_LOSSES = ("step", "seconds", "lr", "gradient", "entropy", "overlap", "total")
 
 
-def draw_curves(rows: list[dict[str, float]], path: Path) -> Path:
+def draw_curves(rows: list[dict[str, float]], path: Path | str) -> Path:
     """Draw the rows of a run's log: one panel a loss term, one for the attention, one for the optimiser."""
     steps = np.array([row["step"] for row in rows])
     terms = ["total", *(name for name in rows[0] if name not in NOT_LOSSES)]

@@ -12,7 +12,7 @@ from vireid.figures.style import save
 from vireid.interval import Interval
 
 
-def draw_intervals(panels: Mapping[str, Mapping[str, Interval]], path: Path, *, title: str) -> Path:
+def draw_intervals(panels: Mapping[str, Mapping[str, Interval]], path: Path | str, *, title: str) -> Path:
     """Draw named intervals, and the values behind them, from the top down: a panel a figure, by its label.
 
     All panels have the lines of the first. An interval that does not reach zero is drawn in colour: blue above, orange

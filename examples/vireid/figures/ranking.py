@@ -21,7 +21,7 @@ def draw_rankings(
     gallery: NDArray[np.uint8],
     gallery_ids: NDArray[np.int64],
     similarity: Tensor,
-    path: Path,
+    path: Path | str,
     *,
     exclude: Tensor | None = None,
     top: int = 10,

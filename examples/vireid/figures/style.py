@@ -30,7 +30,8 @@ def smooth(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.convolve(values, kernel, "same") / np.convolve(np.ones_like(values), kernel, "same")
 
 
-def save(figure: Figure, path: Path, *, dpi: int = 130) -> Path:
+def save(figure: Figure, path: Path | str, *, dpi: int = 130) -> Path:
+    path = Path(path)
     draw = partial(figure.savefig, dpi=dpi, bbox_inches="tight", format="png", facecolor="white")
     replace_file(path, draw)
     plt.close(figure)

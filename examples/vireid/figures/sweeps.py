@@ -14,7 +14,7 @@ Sweep = Mapping[float, Sequence[float]]
 
 
 def draw_sweeps(
-    sweeps: Mapping[str, Mapping[str, Sweep]], path: Path, *, label: str, kept: Mapping[str, float], title: str
+    sweeps: Mapping[str, Mapping[str, Sweep]], path: Path | str, *, label: str, kept: Mapping[str, float], title: str
 ) -> Path:
     """Draw the sweeps of each setting, by the name of the figure: every run as a point, and joined means.
 

@@ -14,7 +14,7 @@ Point = tuple[str, float, float]
 
 
 def draw_tradeoff(
-    series: Mapping[str, Sequence[Point]], path: Path, *, figure: str, title: str, exact: float | None = None
+    series: Mapping[str, Sequence[Point]], path: Path | str, *, figure: str, title: str, exact: float | None = None
 ) -> Path:
     """Draw named series of points over a logarithmic axis of ms per query; those of one series are joined.
 

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from concordant import per_modality
 from vireid.files import reason_of
+from vireid.models.weights import BACKBONE
 
 STEM = ("conv1", "bn1", "act1", "maxpool")
 TRUNK = ("layer1", "layer2", "layer3", "layer4")
@@ -89,13 +90,14 @@ def create_backbone(
     *,
     image_size: Sequence[int],
     pretrained: bool = False,
-    weights: Path | None = None,
+    weights: Path | str | None = None,
     specific_stems: bool = True,
 ) -> tuple[nn.Module, int]:
     """A timm model as a map from images to feature maps, and its number of channels.
 
     Residual networks get a last stage of stride 1 and, with `specific_stems`, a stem for each modality; every other
-    model stays as it is. `weights` is a safetensors file of the plain timm model, loaded before the stems are copied.
+    model stays as it is. `weights` is a safetensors file of the plain timm model, whose stem is copied, or of a whole
+    model with this backbone.
 
     Raises:
         FileNotFoundError: there is no file of weights.
@@ -106,9 +108,18 @@ def create_backbone(
     if not is_model(name):
         raise ValueError(f"create_backbone: `name` must be a model of timm; got {name!r}")
     height, width = image_size
-    kind, options = describe_model(name)
     # Models with embeddings of positions are made for the size of the images; others take any.
-    sized: dict[str, Any] = {"img_size": (height, width)} if "img_size" in options else {}
+    sized: dict[str, Any] = {"img_size": (height, width)} if "img_size" in options_of(name) else {}
+    try:
+        with torch.device("meta"), torch.no_grad():  # tried before anything of its size is allocated
+            trial = as_grid(timm.create_model(name, num_classes=0, **sized), specific_stems).eval()
+            images = torch.zeros(1, 3, height, width)
+            channels = trial(*(images, 0) if isinstance(trial, StemmedBackbone) else (images,)).shape[1]
+    except (RuntimeError, AssertionError, AttributeError) as error:
+        raise ValueError(
+            f"create_backbone: {name} must turn images of {height} × {width} into a grid of features; "
+            f"{reason_of(error)}"
+        ) from None
     try:
         model = timm.create_model(name, pretrained=pretrained, num_classes=0, **sized)
     except (OSError, RuntimeError) as error:
@@ -118,37 +129,35 @@ def create_backbone(
             f"create_backbone: timm must have the pretrained weights of {name}, or fetch them; {reason_of(error)} "
             f"(`weights` reads them from a file)"
         ) from None
-    if weights is not None:
-        if not Path(weights).is_file():
-            raise FileNotFoundError(f"create_backbone: no weights at {weights}")
-        try:
-            model.load_state_dict(load_file(weights))
-        except (RuntimeError, SafetensorError) as error:
-            raise ValueError(
-                f"create_backbone: {weights} must hold the weights of {name}; {reason_of(error)}"
-            ) from None
-    backbone: nn.Module
-    if not issubclass(kind, ResNet):
-        backbone = FeatureGrid(model)
-    else:
-        remove_stride(model.get_submodule("layer4"))
-        stages = (getattr(model, part) for part in STEM + TRUNK)
-        backbone = StemmedBackbone(model) if specific_stems else nn.Sequential(*stages)
-    images = torch.zeros(1, 3, height, width)
+    if weights is None:
+        return as_grid(model, specific_stems).train(), channels
+    if not Path(weights).is_file():
+        raise FileNotFoundError(f"create_backbone: no weights at {weights}")
     try:
-        with torch.no_grad():
-            features = backbone.eval()(*(images, 0) if isinstance(backbone, StemmedBackbone) else (images,))
-    except (RuntimeError, AssertionError, AttributeError) as error:
-        raise ValueError(
-            f"create_backbone: {name} must turn images of {height} × {width} into a grid of features; "
-            f"{reason_of(error)}"
-        ) from None
-    return backbone.train(), features.shape[1]
+        tensors = load_file(weights)
+        own = {key.removeprefix(BACKBONE): value for key, value in tensors.items() if key.startswith(BACKBONE)}
+        if not own:
+            model.load_state_dict(tensors)
+        backbone = as_grid(model, specific_stems)
+        if own:
+            backbone.load_state_dict(own)
+    except (RuntimeError, SafetensorError) as error:
+        raise ValueError(f"create_backbone: {weights} must hold the weights of {name}; {reason_of(error)}") from None
+    return backbone.train(), channels
 
 
-def describe_model(name: str) -> tuple[type, Collection[str]]:
-    """The class that timm builds under a name, and the options it takes; found without allocating its weights."""
+def as_grid(model: nn.Module, specific_stems: bool) -> nn.Module:
+    """A timm model as a backbone; of a residual network, without its last stride."""
+    if not isinstance(model, ResNet):
+        return FeatureGrid(model)
+    remove_stride(model.get_submodule("layer4"))
+    stages = (getattr(model, part) for part in STEM + TRUNK)
+    return StemmedBackbone(model) if specific_stems else nn.Sequential(*stages)
+
+
+def options_of(name: str) -> Collection[str]:
+    """The options that timm's model of a name takes; found without allocating its weights."""
     with torch.device("meta"):
         kind = type(timm.create_model(name, num_classes=0))
     inits = [vars(one)["__init__"] for one in kind.__mro__ if "__init__" in vars(one)]
-    return kind, {option for init in inits for option in inspect.signature(init).parameters}
+    return {option for init in inits for option in inspect.signature(init).parameters}

@@ -24,11 +24,13 @@ TOLERANCE = 1e-4
 """How far an exported embedding (of norm 1) may be from PyTorch's, in any entry."""
 BATCHES = (1, 2, 5)
 """Numbers of images on which the two are compared."""
+MOST = 1 << 30
+"""Images in a batch: torch 2.6 needs a bound."""
 PACKAGES = ("onnx", "onnxruntime", "onnxscript")
 
 
 class Embedder(nn.Module):
-    """One modality's way from images to embeddings: a copy, on the CPU, of a model in evaluation mode.
+    """One modality's way from images to embeddings: a copy of a model in evaluation mode, in float32 and on the CPU.
 
     M̂ is taken as it is now: counting matchings is no part of a graph.
 
@@ -37,7 +39,7 @@ class Embedder(nn.Module):
 
     def __init__(self, model: CAL, modality: int) -> None:
         super().__init__()
-        self.model = deepcopy(model).cpu().eval().requires_grad_(False)
+        self.model = deepcopy(model).cpu().float().eval().requires_grad_(False)
         self.model.register_module("correspondence", _Order(self.model.correspondence.permutation()))
         self.modality = modality
 
@@ -73,10 +75,11 @@ TRANSLATIONS: dict[Callable[..., Any], Callable[..., Any]] = {torch.ops.aten.sor
 def export_program(model: CAL, modality: int, *, height: int, width: int) -> ExportedProgram:
     """The embedding of one modality's images [n 3 height width] as a graph of torch's operators, for any n ≥ 1."""
     example = torch.zeros(2, 3, height, width)  # with one image, n would be taken for the constant 1
-    return torch.export.export(Embedder(model, modality), (example,), dynamic_shapes=({0: Dim("n", min=1)},))
+    dynamic = {0: Dim("n", min=1, max=MOST)}
+    return torch.export.export(Embedder(model, modality), (example,), dynamic_shapes=(dynamic,))
 
 
-def export_onnx(model: BuiltCAL, out: Path) -> dict[str, float]:
+def export_onnx(model: BuiltCAL, out: Path | str) -> dict[str, float]:
     """Write visible.onnx, infrared.onnx, and embedding.json: what a program must know to use them.
 
     Each file takes `images` [n 3 h w] and gives `embeddings` [n e], for any n ≥ 1. It is compared with PyTorch before
@@ -90,6 +93,7 @@ def export_onnx(model: BuiltCAL, out: Path) -> dict[str, float]:
         raise ValueError(
             f"export_onnx: needs {', '.join(PACKAGES)} (the extra `examples`); missing: {', '.join(missing)}"
         )
+    out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     differences = {name: _export_one(model, modality, out / f"{name}.onnx") for name, modality in MODALITIES.items()}
     write_json(
@@ -137,12 +141,12 @@ def _export_one(model: BuiltCAL, modality: int, path: Path) -> float:
 
 
 @torch.no_grad()
-def largest_difference(model: BuiltCAL, modality: int, path: Path) -> float:
+def largest_difference(model: BuiltCAL, modality: int, path: Path | str) -> float:
     """How far the embeddings of an ONNX file are from the model's, over random images in batches of several sizes."""
     from onnxruntime import InferenceSession
 
     session, generator = InferenceSession(path, providers=["CPUExecutionProvider"]), torch.Generator().manual_seed(0)
-    eager, differences = deepcopy(model).cpu().eval(), []
+    eager, differences = deepcopy(model).cpu().float().eval(), []
     for n in BATCHES:
         images = torch.randn(n, 3, model.config.height, model.config.width, generator=generator)
         (embeddings,) = session.run(["embeddings"], {"images": images.numpy()})

@@ -65,13 +65,14 @@ class HubCAL(BuiltCAL, ModelHubMixin, library_name="concordant", tags=["person-r
         return load_model(directory / WEIGHTS, cls)
 
     @classmethod
-    def from_run(cls, run: Path) -> HubCAL:
+    def from_run(cls, run: Path | str) -> HubCAL:
         """The model that a run of `train_*.py --method cal` left in its directory, in evaluation mode.
 
         Raises:
             FileNotFoundError: there is no such run, or it has not finished.
             ValueError: it trained another method, or its files are damaged or do not fit each other.
         """
+        run = Path(run)
         for name in (RECORD, WEIGHTS):
             if not (run / name).is_file():
                 raise FileNotFoundError(

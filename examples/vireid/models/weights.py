@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
@@ -16,26 +17,42 @@ from vireid.files import plain, read_json, reason_of, replace_file, revive
 from vireid.runs import RECORD
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
+BACKBONE = "backbone."
+"""What the names of a backbone's tensors begin with in a whole model."""
 START: dict[str, Any] = {"pretrained": False, "weights": None}
 """Where training started: not needed to build a trained model."""
 Model = TypeVar("Model", bound=nn.Module)
 
 
-def save_weights(model: nn.Module, path: Path, *, metadata: dict[str, str] | None = None) -> None:
+def save_weights(model: nn.Module, path: Path | str, *, metadata: dict[str, str] | None = None) -> None:
     """Write a model's parameters and buffers, and words about them, under a temporary name first."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    replace_file(path, lambda temporary: save_file(tensors, temporary, metadata))
+    replace_file(Path(path), lambda temporary: save_file(tensors, temporary, metadata))
 
 
-def read_metadata(path: Path) -> dict[str, str]:
+def read_metadata(path: Path | str) -> dict[str, str]:
     """The words that `save_weights` wrote beside the weights; none if it was given none."""
     with safe_open(path, "pt") as file:
         return file.metadata() or {}
 
 
-def load_weights(model: nn.Module, path: Path) -> None:
+def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """The shapes of the tensors in a safetensors file, from its header."""
+    with safe_open(path, "pt") as file:
+        return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118  # no mapping
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a file has a whole model's weights, and not those of timm's model that would be its backbone."""
+    try:
+        return any(name.startswith(BACKBONE) for name in read_shapes(path))
+    except (OSError, SafetensorError):
+        return False
+
+
+def load_weights(model: nn.Module, path: Path | str) -> None:
     """Read what `save_weights` wrote; every tensor must fit."""
-    if not path.is_file():
+    if not Path(path).is_file():
         raise FileNotFoundError(f"load_weights: no weights at {path}")
     model.load_state_dict(load_file(path))
 
@@ -67,7 +84,7 @@ def read_config(path: Path) -> ModelConfig:
     return replace(config, model=replace(config.model, **START))
 
 
-def load_model(weights: Path, build: Callable[[ModelConfig], Model]) -> Model:
+def load_model(weights: Path | str, build: Callable[[ModelConfig], Model]) -> Model:
     """The model whose weights these are, as `build` makes it, in evaluation mode, on the CPU.
 
     Its settings are in run.json or config.json beside them, or in the run.json of the run whose checkpoint they are.
@@ -76,6 +93,7 @@ def load_model(weights: Path, build: Callable[[ModelConfig], Model]) -> Model:
         FileNotFoundError: there are no such weights, or no settings.
         ValueError: the files are damaged or do not fit each other.
     """
+    weights = Path(weights)
     beside, *above = weights.absolute().parents
     described = [beside / RECORD, beside / CONFIG, *(folder / RECORD for folder in above[1:2])]
     if not weights.is_file():
@@ -83,7 +101,13 @@ def load_model(weights: Path, build: Callable[[ModelConfig], Model]) -> Model:
     if (path := next((file for file in described if file.is_file()), None)) is None:
         raise FileNotFoundError(f"load_model: {weights} must have {RECORD} or {CONFIG} of its model beside it")
     try:
-        model = build(read_config(path))
+        config, held = read_config(path), read_shapes(weights)
+        with torch.device("meta"):  # so that no size that is not the weights' is ever allocated
+            fitting = {name: tuple(tensor.shape) for name, tensor in build(config).state_dict().items()}
+        if different := sorted(name for name, _ in fitting.items() ^ held.items()):
+            name = different[0]
+            raise ValueError(f"{name} must be {fitting.get(name, 'absent')}; got {held.get(name, 'none')}")
+        model = build(config)
         load_weights(model, weights)
     except (SafetensorError, RuntimeError, ValueError) as error:
         raise ValueError(f"load_model: {path} must describe the model of {weights.name}; {reason_of(error)}") from None

@@ -8,16 +8,18 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
-from vireid.files import replace_file
+from vireid.files import is_litter, replace_file
 from vireid.people.camera import CAMERAS, INFRARED_CAMERAS, VISIBLE_CAMERAS
 from vireid.people.person import FAMILY
+from vireid.pictures import open_picture
 
 PAPER, INK, PALE = (255, 255, 255), (40, 40, 40), (150, 150, 150)
 HEADER, MARGIN, GAP = 18, 36, 10
 
 
 def list_pictures(root: Path, identity: int, camera: int) -> list[Path]:
-    return sorted((root / f"cam{camera}" / f"{identity:04d}").glob("*.jpg"))
+    folder = root / f"cam{camera}" / f"{identity:04d}"
+    return sorted(path for path in folder.glob("*.jpg") if not is_litter(path.name))
 
 
 def contact_sheet(
@@ -75,7 +77,7 @@ def pictures_of(root: Path, identity: int, columns: list[tuple[int, int]], scale
                 f"contact_sheet: {root} must hold at least {index + 1} pictures of identity {identity} in camera "
                 f"{camera}; got {len(files)}"
             )
-        with Image.open(files[index]) as image:
-            size = (scale * image.width, scale * image.height)
-            pictures.append(image.convert("RGB").resize(size, Image.Resampling.BICUBIC))
+        image = open_picture(files[index])
+        size = (scale * image.width, scale * image.height)
+        pictures.append(image.convert("RGB").resize(size, Image.Resampling.BICUBIC))
     return pictures

@@ -90,7 +90,8 @@ def perform(job: Job, threads: int) -> None:
     images = decode(settings.data, data, data.train, f"train-{settings.scored}")
     test = decode(settings.data, data, data.test, settings.scored)
     with alone(settings.out):
-        model, at, seconds = train(settings, data.train, images, data=identify(data), console=console, split=data.split)
+        split = {data.name: data.split}
+        model, at, seconds = train(settings, data.train, images, data=identify(data), console=console, split=split)
         scores = score(model, data, test, with_target_aware=job.configuration.target_aware, device=at.device)
         origin = {
             "configuration": job.configuration.name,

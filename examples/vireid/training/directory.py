@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 
 from vireid.config import Settings
-from vireid.files import is_unfinished, remove
+from vireid.files import is_litter, remove
 from vireid.lock import locked
 from vireid.models.weights import WEIGHTS
 from vireid.runs import ERRANDS, LOCK, RECORD, WRITTEN, checkpoints, read_log, read_settings
@@ -92,8 +92,8 @@ def prepare_out(settings: Settings) -> list[str]:
 
 
 def others_of(out: Path) -> list[Path]:
-    """What is in a directory, but for its lock and what was never finished."""
-    return sorted(path for path in out.iterdir() if path.name != LOCK and not is_unfinished(path))
+    """What is in a directory, but for its lock, what was never finished, and what systems leave."""
+    return sorted(path for path in out.iterdir() if not is_litter(path.name))
 
 
 def differences(former: Any, now: Any, group: str = "") -> Iterator[str]:

@@ -77,7 +77,7 @@ def train(
 ) -> tuple[Built, Accelerator, float]:
     """Train on `items`, whose decoded images [n h w 3] are `images`; `data` describes them for the run's record.
 
-    `split` is kept with the weights: what they were trained on and must be tested on.
+    `split` is kept with the weights: the data sets that they were trained on, and which split of each.
 
     A step is a function of the settings, its number and the weights before it: a run that was ended at any moment
     and resumed goes on as if nothing had been. Of several processes each takes whole identities of every batch; losses,

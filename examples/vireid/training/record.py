@@ -17,7 +17,7 @@ from accelerate import Accelerator
 
 import concordant
 from vireid.config import ModelConfig, Settings
-from vireid.files import plain, to_disk, write_text
+from vireid.files import is_litter, plain, to_disk, write_text
 from vireid.models.weights import as_json
 from vireid.runs import LOG, read_log, read_record
 from vireid.training.board import Board
@@ -114,6 +114,8 @@ def fingerprint(root: Path, images: Iterable[Path]) -> str:
     for path in sorted(images):
         digest.update(json.dumps([path.relative_to(root).as_posix(), path.stat().st_size]).encode())
     for path in sorted([*root.glob("*/*.txt"), *root.glob("*/*.mat")]):
+        if is_litter(path.parent.name) or is_litter(path.name):
+            continue
         digest.update(json.dumps([path.relative_to(root).as_posix()]).encode() + path.read_bytes())
     return digest.hexdigest()[:32]
 

@@ -1,4 +1,4 @@
-"""Instance normalisation over a set of tokens: a style (scale and shift of each channel) is taken away."""
+"""Instance normalisation over tokens: a style (positive scale and shift of each channel) is taken away."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def instance_norm(
     """Normalise each instance and channel over its tokens, by its own statistics or those of a `norm_source`.
 
     Equation: `IN(X) = (X − μ(Y)) / √(σ²(Y) + ε)`, with Y the `norm_source`, or X itself. σ² is the biased
-    variance. In float32 or wider.
+    variance. In float32 or wider. A positive scale of a channel is taken away (but for ε), its sign is not.
 
     Args:
         features: X, (b, l, c): tokens or parts.

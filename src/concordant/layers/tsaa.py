@@ -24,7 +24,8 @@ class TSAA(PartAttention):
         T̂ = M(IN(T); θ1),  P̂ = M(IN(P); θ2)
 
     M are perceptrons with one hidden layer, IN is `instance_norm`: a change of any channel's positive scale or its
-    shift in the tokens (the gap between modalities, seen as style) leaves the attention as it was.
+    shift in the tokens (the gap between modalities, seen as style) leaves the attention as it was. A change of sign
+    does not: what is bright in one modality and dark in the other must be learnt by the backbone.
 
     Args:
         channels: `c` of tokens and parts.

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, SupportsIndex
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from concordant._checks import require
+from concordant._checks import as_integer, require
 from concordant.layers.attention import PartQueries
 
 
@@ -37,11 +37,11 @@ class Encoded:
     def __len__(self) -> int:
         return len(self.tokens)
 
-    def __getitem__(self, index: int | slice | Tensor) -> Encoded:
+    def __getitem__(self, index: SupportsIndex | slice | Tensor) -> Encoded:
         """The images of an index; an integer gives one image, still with its first dimension."""
-        if isinstance(index, int):
-            index = range(len(self))[index]  # an IndexError beyond the end, so that iteration ends
-            index = slice(index, index + 1)
+        if (one := as_integer(index)) is not None:
+            one = range(len(self))[one]  # an IndexError beyond the end, so that iteration ends
+            index = slice(one, one + 1)
         return self._map(lambda tensor: tensor[index])
 
     def to(self, *args: Any, **kwargs: Any) -> Encoded:
@@ -55,6 +55,8 @@ class Encoded:
         Raises: ValueError for none.
         """
         require(len(several) > 0, "Encoded.cat", "`several` must hold at least one", "none")
+        for one in several:
+            require(isinstance(one, Encoded), "Encoded.cat", "`several` must be `Encoded`", type(one).__name__)
         columns = zip(*(one._tensors() for one in several), strict=True)
         return _from_tensors([torch.cat(column) for column in columns])
 

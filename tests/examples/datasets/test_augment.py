@@ -188,7 +188,10 @@ def test_bad_settings_and_shapes() -> None:
     with pytest.raises(ValueError, match=r"`modality` must be \(n,\) = \(6,\); got \(5,\)"):
         Augment(AugmentSettings())(_images(), torch.zeros(5))
     with pytest.raises(ValueError, match=r"`draws` must be \(n, 10\)"):
-        Augment(AugmentSettings())(_images(), torch.zeros(6), draws=torch.rand(6, 3))
+        Augment(AugmentSettings(pad=2))(_images(), torch.zeros(6), draws=torch.rand(6, 3))
+    for pad in (8, 9, 13, 10**6):
+        with pytest.raises(ValueError, match=rf"`pad` must be below the sides of images \(12, 8\); got {pad}$"):
+            Augment(AugmentSettings(pad=pad))(_images(), torch.zeros(6))
     with pytest.raises(ValueError, match=r"must be uint8; got torch\.float32"):
         normalise(_images().float())
     with pytest.raises(ValueError, match=r"got \(6, 12, 8, 1\)"):

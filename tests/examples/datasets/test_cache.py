@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +17,9 @@ from PIL import Image
 from vireid.datasets import cache
 from vireid.datasets.cache import cache_images
 from vireid.datasets.sysu import read_sysu
+from vireid.pictures import open_picture
+
+EXAMPLES = Path(__file__).parents[3] / "examples"
 
 MakeTree = Callable[..., Path]
 
@@ -108,6 +112,61 @@ def test_wide_pixels_keep_their_scale(tmp_path: Path) -> None:
             cache_images([path], (4, 4), root=tmp_path, progress=False)
 
 
+def test_a_narrow_range_of_wide_pixels_is_noted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    paths = [tmp_path / name for name in ("a.png", "b.png", "wide.png")]
+    for path, (low, high) in zip(paths, ((20000, 21500), (100, 178), (0, 65535)), strict=True):
+        Image.fromarray(np.linspace(low, high, 10000).round().astype(np.uint16).reshape(100, 100)).save(path)
+    for _ in range(2):
+        cache_images(paths, (4, 4), root=tmp_path, progress=False)
+    assert capsys.readouterr().out.strip() == (
+        f"note: cache_images: pixels of 16 bits are divided by 257; of {paths[0]}, of values 20000 … 21500, "
+        "that leaves 7 of 1501 greys; 1 more files are like it"
+    )
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif", ".webp", ".mpo"])
+def test_images_are_turned_upright(tmp_path: Path, suffix: str) -> None:
+    pixels = np.arange(6, dtype=np.uint8).reshape(2, 3) * 40
+    upright, root = np.kron(pixels, np.ones((16, 16), np.uint8)), tmp_path
+    stored = [upright, upright[:, ::-1], upright[::-1, ::-1], upright[::-1]]  # by EXIF's orientation
+    stored += [image.T for image in stored]
+    more: dict[str, Any] = {"save_all": True, "append_images": [Image.new("RGB", (9, 9))]} if suffix == ".mpo" else {}
+    paths = []
+    for orientation, image in enumerate(stored, start=1):
+        exif = Image.Exif()
+        exif[0x0112], exif[0x011A] = orientation, 72.0
+        paths.append(root / f"{orientation}{suffix}")
+        picture = Image.fromarray(np.stack([image] * 3, axis=2))
+        picture.save(paths[-1], exif=exif, **more)
+    for orientation, image in enumerate(cache_images(paths, (32, 48), root=root, progress=False), start=1):
+        np.testing.assert_allclose(image[8::16, 8::16, 0], pixels, atol=8, err_msg=str(orientation))
+
+
+def test_damaged_words_about_an_image_do_not_hide_it(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112], exif[0x0132] = 6, "2020:01:01 00:00:00"
+    words = exif.tobytes().replace(b"\x32\x01\x02\x00", b"\x32\x01\x05\x00")  # text that is called a fraction
+    Image.new("RGB", (20, 40)).save(tmp_path / "a.jpg", exif=words)
+    assert open_picture(tmp_path / "a.jpg").size == (40, 20)
+
+
+@pytest.mark.parametrize("kind", ["EPS", "PDF", "GIF", "ICO", "PPM"])
+def test_other_kinds_of_files_are_refused_whatever_they_are_called(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "link.jpg"
+    Image.new("RGB", (20, 40)).save(path, format=kind)
+    with pytest.raises(ValueError, match=rf"one of JPEG, .*; 1 of 1 cannot be decoded: {path} \(cannot identify"):
+        cache_images([path], (4, 4), root=tmp_path, progress=False)
+    with pytest.raises(ValueError, match=rf"open_picture: {path} must be a whole image \(JPEG, .*\); ") as caught:
+        open_picture(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_no_image_is_opened_by_any_decoder() -> None:
+    """All examples read images by `open_picture`."""
+    found = [path.name for path in EXAMPLES.rglob("*.py") if "Image.open(" in path.read_text()]
+    assert found == ["pictures.py"]
+
+
 def test_a_cut_file_is_made_again_and_leftovers_go(make_tree: MakeTree) -> None:
     root = make_tree(pictures=1)
     paths = [item.path for item in read_sysu(root).test if item.modality]
@@ -137,12 +196,11 @@ def test_a_place_that_cannot_be_written_is_named(make_tree: MakeTree, monkeypatc
 
 
 _BUILDER = """
-import importlib.util, sys, time
+import sys, time
 from pathlib import Path
-# The file alone: the package would import torch first, and the two would not start together.
-spec = importlib.util.spec_from_file_location("cache", sys.argv[2])
-cache = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(cache)
+sys.path.append(sys.argv[2])
+from vireid.datasets import cache
+assert "torch" not in sys.modules  # or the two would not start together
 root, decode = Path(sys.argv[1]), cache._decode
 decoded = []
 def slow(*arguments):
@@ -158,9 +216,8 @@ print(len(decoded), int(array.sum()))
 
 def test_two_processes_at_once_decode_once(make_tree: MakeTree) -> None:
     root = make_tree(pictures=1)
-    command = [sys.executable, "-c", _BUILDER, str(root), str(cache.__file__)]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) for _ in range(2)]
+    command = [sys.executable, "-c", _BUILDER, str(root), str(EXAMPLES)]
+    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     said = [process.communicate(timeout=120)[0].split() for process in processes]
     assert [process.returncode for process in processes] == [0, 0]
     images = len(list(root.glob("cam*/*/*.jpg")))

@@ -83,8 +83,16 @@ def test_lists_and_folders_are_read(make_llcm: MakeLLCM, tmp_path: Path) -> None
     )
     assert len(data.train) == 4 * (9 + 8) * 2
     assert len(data.test) == 3 * (9 + 8) * 2 - 2 - 1 + 1 - 14
-    shutil.copytree(root / "test_nir" / "cam4", root / "test_nir" / "cam3")
+    (root / "test_nir" / ".DS_Store").touch()
+    (root / "test_nir" / "cam3").mkdir()
     assert len(read_llcm(root).test) == len(data.test)  # near-infrared has no camera 3
+    shutil.copytree(root / "test_nir" / "cam4" / "0003", root / "test_nir" / "cam3" / "0003")
+    with pytest.raises(ValueError, match=r"test_nir must be in cam1, .*; cam3/0003/\S+jpg.* would be passed over$"):
+        read_llcm(root)
+    shutil.rmtree(root / "test_nir" / "cam3")
+    (root / "test_vis" / "cam1" / "0004" / "0.jfif").touch()
+    with pytest.raises(ValueError, match=r"cam1 must be person/picture.jpg; 0004/0.jfif would be passed over$"):
+        read_llcm(root)
 
 
 @pytest.mark.parametrize("reading", ["paper", "swapped", "camera-strict"])

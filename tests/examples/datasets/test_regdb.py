@@ -49,7 +49,7 @@ def test_lists_of_one_trial_are_read(make_regdb: MakeRegDB, tmp_path: Path) -> N
     assert len(data.train) == len(data.test) == 24
     assert not set(data.train_identities) & set(data.test_identities)
     assert data.train_identities != read_regdb(root, 1).train_identities
-    assert data.reading == data.split == {"trial": "2"}
+    assert (data.reading, data.split) == ({"trial": "2"}, "trial 2")
 
 
 @pytest.mark.parametrize("levels", [None, 3])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import shutil
 from collections.abc import Callable
 from functools import partial
@@ -42,8 +43,11 @@ def test_names_are_parsed_not_cut_at_offsets(make_tree: MakeTree, monkeypatch: p
         (root / f"cam{camera}" / "0003").rename(root / f"cam{camera}" / "3")
     (root / "cam1" / "0006" / "0001.jpg").rename(root / "cam1" / "0006" / "00000123.JPG")
     (root / "cam1" / "0006" / "._0001.jpg").write_bytes(b"left by a file manager")
-    (root / "cam1" / "0006" / "Thumbs.db").write_bytes(b"left by another")
-    (root / "cam1" / ".DS_Store").write_bytes(b"")
+    for litter in ("__MACOSX/cam1/0006/0001.jpg", "cam1/__MACOSX/0001.jpg", "cam1/0006/@eaDir/0001.jpg/thumb.jpg"):
+        (root / litter).parent.mkdir(parents=True)
+        (root / litter).write_bytes(b"left by a system")
+    for litter in ("cam1/0006/Thumbs.db", "cam1/.DS_Store", "cam1/0006/desktop.ini", "cam1/0006/notes.txt"):
+        (root / litter).write_bytes(b"left by another")
     (root / "cam1" / "notes").mkdir()
     monkeypatch.chdir(root)
     data = read_sysu(".")
@@ -51,7 +55,17 @@ def test_names_are_parsed_not_cut_at_offsets(make_tree: MakeTree, monkeypatch: p
     assert [i.path.name for i in data.test if (i.camera, i.identity) == (1, 6)] == ["00000123.JPG"]
 
 
-def test_what_would_be_passed_over_is_refused(make_tree: MakeTree) -> None:
+def rename(camera: Path, suffix: str) -> None:
+    picture = camera / "0003" / "0001.jpg"
+    picture.rename(picture.with_suffix(suffix))
+
+
+def test_what_would_be_passed_over_is_refused(make_tree: MakeTree, tmp_path: Path) -> None:
+    scattered = tmp_path / "scattered"
+    (scattered / "a").mkdir(parents=True)
+    for name in ("a/b.png", "c.bmp", "d.jpg"):
+        (scattered / name).touch()
+
     def refused(name: str, rule: str, change: Callable[[Path], object]) -> None:
         root = make_tree(name, pictures=1)
         change(root / "cam4")
@@ -59,19 +73,19 @@ def test_what_would_be_passed_over_is_refused(make_tree: MakeTree) -> None:
             read_sysu(root)
 
     refused("a", r"one folder; .*cam4/3 is also 0003$", lambda cam: shutil.copytree(cam / "0003", cam / "3"))
-    refused("b", r"one folder; .*cam4/0099 is no folder$", lambda cam: (cam / "0099").touch())
-    refused("c", r"named by numbers; got .*cam4/p3$", lambda cam: (cam / "0003").rename(cam / "p3"))
 
-    def renamed(cam: Path, suffix: str) -> None:
-        picture = cam / "0003" / "0001.jpg"
-        picture.rename(picture.with_suffix(suffix))
+    def passed_over(name: str, found: str, change: Callable[[Path], object]) -> None:
+        refused(name, rf"cam4 must be person/picture\.jpg; {found} would be passed over$", change)
 
-    for suffix in (".PNG", ".jpeg"):
-        refused(
-            suffix,
-            rf"must be .jpg; got .*cam4/0003/0001\{suffix}$",
-            partial(renamed, suffix=suffix),
-        )
+    passed_over("b", "0099", lambda cam: (cam / "0099").touch())
+    passed_over("c", "p3/0001.jpg", lambda cam: (cam / "0003").rename(cam / "p3"))
+    passed_over("d", "0003/0003/0001.jpg", lambda cam: shutil.copytree(cam / "0003", cam / "0003/0003"))
+    passed_over("e", "id0003/a/b.png and 2 more", lambda cam: shutil.copytree(scattered, cam / "id0003"))
+    passed_over("f", "0001.jpg", lambda cam: (cam / "0003/0001.jpg").rename(cam / "0001.jpg"))
+    passed_over("g", "0003/again.jpg/0001.jpg", lambda cam: shutil.copytree(cam / "0003", cam / "0003/again.jpg"))
+    for suffix in (".PNG", ".jpeg", ".jfif", ".heic", ""):
+        renamed = partial(rename, suffix=suffix)
+        passed_over(f"h{suffix}", f"0003/0001{re.escape(suffix)}", renamed)
 
 
 @pytest.mark.parametrize(
@@ -124,6 +138,7 @@ def test_everything_missing_is_in_one_message(make_tree: MakeTree, tmp_path: Pat
         read_sysu(root)
     message = str(caught.value)
     assert "missing in " + str(root) + ": cam3/, cam6/, exp/val_id.txt" in message
+    (root.parent / "__MACOSX" / "cam1").mkdir(parents=True)
     with pytest.raises(FileNotFoundError, match="its SYSU/ has cam1"):
         read_sysu(root.parent)
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -15,6 +16,8 @@ from torch import Tensor
 from support.models import clusters
 
 pytest.importorskip("faiss", reason="faiss-cpu is not installed: it comes with the extra `examples`")
+
+import faiss
 
 from vireid.evaluation.index import EmbeddingIndex, Kind, _approximate
 
@@ -25,6 +28,7 @@ def test_exact_search_is_a_matrix_product_sorted() -> None:
     expected, rows = (queries @ gallery.T).sort(dim=1, descending=True)
     torch.testing.assert_close(found.similarity, expected)
     assert torch.equal(found.rows, rows)
+    assert torch.equal(EmbeddingIndex.build(gallery).search(queries, cast(Any, np.int64(3))).rows, rows[:, :3])
 
 
 def test_an_index_over_strided_and_half_precision_embeddings() -> None:
@@ -92,7 +96,7 @@ def test_a_saved_index_is_loaded_as_it_was(kind: Kind, tmp_path: Path) -> None:
     gallery, ids = clusters(400), torch.arange(400).flip(0) + 2**40
     index = EmbeddingIndex.build(gallery, ids, kind=kind)
     EmbeddingIndex.build(gallery[:300]).save(tmp_path / "index")
-    index.save(tmp_path / "index")
+    index.save(str(tmp_path / "index"))
     assert sorted(path.name for path in (tmp_path / "index").iterdir()) == ["index.faiss", "index.json"]
     loaded = EmbeddingIndex.load(tmp_path / "index")
     assert loaded.settings == index.settings
@@ -116,8 +120,12 @@ def test_what_is_no_saved_index_is_refused_in_one_line(tmp_path: Path) -> None:
     refused(FileNotFoundError, "must hold index.json and index.faiss; there is no index.json")
     EmbeddingIndex.build(clusters(20)).save(folder)
     record, whole = json.loads((folder / "index.json").read_text()), (folder / "index.faiss").read_bytes()
-    change(dimension=16)
-    refused(ValueError, r"must hold \(g, e\) = \(20, 16\), as index.json says; got \(20, 32\)")
+    for name, value in {"dimension": 16, "size": 21, "kind": "ivfpq", "lists": 1, "nprobe": 1}.items():
+        change(**{name: value})
+        refused(ValueError, rf"must be as index.json says, IndexSettings\(.*{name}={value!r}.*; got IndexSettings\(")
+    for name, value in {"dimension": "32", "size": 20.0, "kind": "fast", "lists": True}.items():
+        change(**{name: value})
+        refused(ValueError, f"must be what `save` wrote; .*`{name}`: {value!r} is no")
     for content in ("[]", "{", '{"crc32": "0", "colour": "red"}', "{}"):
         (folder / "index.json").write_text(content)
         refused(ValueError, "must be what `save` wrote")
@@ -130,6 +138,26 @@ def test_what_is_no_saved_index_is_refused_in_one_line(tmp_path: Path) -> None:
     refused(ValueError, "must be an index of FAISS")
     (folder / "index.faiss").unlink()
     refused(FileNotFoundError, "there is no index.faiss")
+
+
+@pytest.mark.parametrize("factory", ["Flat", "IVF4,PQ4", "HNSW4"])
+@pytest.mark.parametrize("metric", [faiss.METRIC_L2, faiss.METRIC_INNER_PRODUCT])
+def test_an_index_of_another_metric_is_refused(tmp_path: Path, factory: str, metric: int) -> None:
+    gallery = clusters(300)
+    coded: dict[str, Any] = {"kind": "ivfpq", "lists": 4, "subquantisers": 4} if "PQ" in factory else {}
+    EmbeddingIndex.build(gallery, **coded).save(tmp_path)
+    other = faiss.IndexIDMap(faiss.index_factory(32, factory, metric))
+    other.train(gallery.numpy())
+    other.add_with_ids(gallery.numpy(), torch.arange(300).numpy())
+    faiss.write_index(other, str(tmp_path / "index.faiss"))
+    record = json.loads((tmp_path / "index.json").read_text())
+    record["crc32"] = f"{zlib.crc32((tmp_path / 'index.faiss').read_bytes()):08x}"
+    (tmp_path / "index.json").write_text(json.dumps(record))
+    if metric == faiss.METRIC_INNER_PRODUCT and factory != "HNSW4":
+        assert EmbeddingIndex.load(str(tmp_path)).ids.tolist() == list(range(300))
+        return
+    with pytest.raises(ValueError, match=r"index\.faiss must be searched by inner product; got Index"):
+        EmbeddingIndex.load(tmp_path)
 
 
 def test_an_index_that_was_not_saved_to_the_end_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -162,6 +190,9 @@ def test_bad_settings() -> None:
             lambda: EmbeddingIndex.build(gallery, torch.arange(3)),
         ),
         ("integers; got .*float32", lambda: EmbeddingIndex.build(gallery, torch.arange(300.0))),
+        ("`embeddings` must be a tensor; got ndarray", lambda: EmbeddingIndex.build(cast(Any, gallery.numpy()))),
+        ("`queries` must be a tensor; got list", lambda: exact.search(cast(Any, gallery.tolist()), 3)),
+        ("`ids` must be a tensor; got ndarray", lambda: EmbeddingIndex.build(gallery, cast(Any, np.arange(300)))),
         ("`kind` must be", lambda: EmbeddingIndex.build(gallery, kind=cast(Any, "fast"))),
         ("are of kind 'ivfpq'", lambda: EmbeddingIndex.build(gallery, nprobe=2)),
         ("must have 256 embeddings .* got 255", lambda: EmbeddingIndex.build(gallery[:255], kind="ivfpq")),

@@ -9,9 +9,10 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from vireid.config import ModelConfig, ModelSettings
+from vireid.config import Method, ModelConfig, ModelSettings
 from vireid.models.backbones import STEM, TRUNK, FeatureGrid, concordant_small, create_backbone
 from vireid.models.build import build_model
+from vireid.models.weights import save_weights
 
 SIZE = (96, 48)
 
@@ -71,6 +72,22 @@ def test_weights_of_the_plain_model_go_into_every_stem(tmp_path: Path) -> None:
     assert len(STEM) + len(TRUNK) == 8
 
 
+@pytest.mark.parametrize("name", ["concordant_small", "vit_tiny_patch16_224"])
+@pytest.mark.parametrize("method", ["cal", "global"])
+def test_the_backbone_of_a_whole_model_is_taken(tmp_path: Path, name: str, method: Method) -> None:
+    whole = build_model(ModelConfig(ModelSettings(name, weights=None), *SIZE, 2, method))
+    with torch.no_grad():
+        for parameter in whole.parameters():
+            parameter.add_(torch.rand_like(parameter))  # stems of their own
+    save_weights(whole, tmp_path / "w.safetensors")
+    backbone, _ = create_backbone(name, image_size=SIZE, weights=tmp_path / "w.safetensors")
+    state = whole.backbone.state_dict()
+    assert all(torch.equal(value, state[key]) for key, value in backbone.state_dict().items())
+    with pytest.raises(ValueError, match=r"w\.safetensors must hold the weights of resnet18; .*Missing key") as caught:
+        create_backbone("resnet18", image_size=SIZE, weights=tmp_path / "w.safetensors")
+    assert "\n" not in str(caught.value)
+
+
 def test_a_feature_map_is_not_turned_about() -> None:
     """Rows stay rows, whatever the layout: what differs in the lower half only, shows in the lower half only."""
     for name in ("vit_tiny_patch16_224", "swin_tiny_patch4_window7_224", "convnext_atto"):
@@ -89,7 +106,7 @@ def test_a_feature_map_is_not_turned_about() -> None:
     [
         ("resnet5000", "must be a model of timm; got 'resnet5000'"),
         ("mixer_s32_224", "mixer_s32_224 must turn images of 96 × 48 into a grid of features"),
-        ("inception_v3", "inception_v3 must turn images of 96 × 48 into a grid of features; .*Kernel size"),
+        ("inception_v3", "inception_v3 must turn images of 96 × 48 into a grid of features; .*size"),
     ],
 )
 def test_models_without_a_grid_are_refused_by_name(name: str, reason: str) -> None:

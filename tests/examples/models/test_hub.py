@@ -11,16 +11,22 @@ from typing import Any, cast
 import pytest
 import torch
 from huggingface_hub import HfApi
+from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from support.trained import ORDER, images_of
 from vireid.config import ModelConfig, ModelSettings, Settings
+from vireid.datasets.cache import cache_images
 from vireid.datasets.items import INFRARED, VISIBLE
+from vireid.figures.curves import draw_curves
 from vireid.files import write_json
 from vireid.models import hub
+from vireid.models.backbones import create_backbone
 from vireid.models.build import build_model
 from vireid.models.hub import HubCAL
-from vireid.models.weights import as_json
+from vireid.models.weights import WEIGHTS, as_json, load_model, load_weights, read_metadata, save_weights
+from vireid.pictures import open_picture
+from vireid.runs import checkpoints, read_log, read_settings
 
 
 def rewrite(path: Path, change: Callable[[dict[str, object]], object]) -> None:
@@ -53,6 +59,27 @@ def test_a_run_is_loaded_with_its_settings(model: HubCAL, run: Path) -> None:
     trained = build_model(Settings(model=ModelSettings(weights=None)).model_config(5))
     trained.load_state_dict(HubCAL.from_run(run).state_dict())
     assert torch.equal(trained.eval().embed(images_of(2), INFRARED), model.embed(images_of(2), INFRARED))
+
+
+def test_paths_may_be_text(model: HubCAL, run: Path, saved: Path, tmp_path: Path) -> None:
+    weights = str(tmp_path / "w.safetensors")
+    save_weights(model, weights, metadata={"RegDB": "trial 1"})
+    load_weights(model, weights)
+    assert read_metadata(weights) == {"RegDB": "trial 1"}
+    for other in (
+        HubCAL.from_run(str(run)),
+        HubCAL.from_pretrained(str(saved)),
+        load_model(str(run / WEIGHTS), HubCAL),
+    ):
+        assert other.config == model.config
+    assert create_backbone("concordant_small", image_size=(96, 48), weights=weights)[1] == model.channels
+    assert read_settings(str(run / "run.json"), Settings) == Settings()
+    assert (read_log(str(run)), checkpoints(str(run))) == ([], [])
+    assert draw_curves([{"step": 1, "total": 1.0, "gradient": 1.0, "lr": 1.0}], str(tmp_path / "curves.png")).is_file()
+    picture = str(tmp_path / "a.png")
+    Image.new("RGB", (3, 2)).save(picture)
+    assert open_picture(picture).size == (3, 2)
+    assert cache_images([picture], (2, 3), root=str(tmp_path), progress=False).shape == (1, 2, 3, 3)
 
 
 @pytest.mark.parametrize("name", ["model.pt", "model.pth", "pytorch_model.bin"])
@@ -135,8 +162,21 @@ def changed_model(**values: object) -> Callable[[Path], None]:
     [
         (truncate, ""),
         (drop_a_tensor, "correspondence.history"),
-        (changed(num_classes=6), "size mismatch for classifier"),
-        (changed(num_classes=0), "`num_classes` must be at least 1; got 0"),
+        (changed(num_classes=6), r"classifier.weight must be \(6, 128\); got \(5, 128\)"),
+        (changed(num_classes=0), "`num_classes` must be 1 … 1048576; got 0"),
+        (changed(num_classes=10**6), r"classifier.weight must be \(1000000, 128\); got \(5, 128\)"),
+        (changed(num_classes=10**9), "`num_classes` must be 1 … 1048576; got 1000000000"),
+        (changed(height=10**7), "`height` must be 1 … 16384; got 10000000"),
+        (changed(width=96.0), "`width`: 96.0 is no int"),
+        (changed(height=True), "`height`: True is no int"),
+        (changed_model(dim=10**6), r"attention\S+ must be \(1000000\S*.*\); got \(128\S*.*\)"),
+        (changed_model(dim=10**19), "`dim` must be 1 … 1048576; got 1"),
+        (changed_model(parts=10**6), r"must be .*1000000.*; got .*4"),
+        (changed_model(parts=10**9), "`parts` must be 1 … 1048576; got 1000000000"),
+        (changed_model(specific_stems="no"), "`specific_stems`: 'no' is no bool"),
+        (changed_model(specific_stems=0), "`specific_stems`: 0 is no bool"),
+        (changed_model(backbone=18), "`backbone`: 18 is no str"),
+        (changed_model(queries=["mined"]), r"`queries`: \['mined'\] is no"),
         (changed(num_classes="5"), "`num_classes`: '5' is no int"),
         (changed(method="global"), "`method` must be 'cal'; got 'global'"),
         (changed(depth=3), "ModelConfig has no depth"),
@@ -145,12 +185,12 @@ def changed_model(**values: object) -> Callable[[Path], None]:
             lambda folder: rewrite(folder / "config.json", lambda config: config.pop("height")),
             "ModelConfig needs height",
         ),
-        (changed_model(parts=3), "size mismatch"),
+        (changed_model(parts=3), r"must be \(\d.*\); got \("),
         (changed_model(parts="four"), "`model`: `parts`: 'four' is no int"),
-        (changed_model(parts=0), "`parts` must be at least 1; got 0"),
+        (changed_model(parts=0), "`parts` must be 1 … 1048576; got 0"),
         (changed_model(alpha=float("nan")), "`alpha` must be a number above 0; got nan"),
         (changed_model(queries="mine"), "`queries`: 'mine' is no"),
-        (changed_model(backbone="resnet18"), "size mismatch|Missing key"),
+        (changed_model(backbone="resnet18"), r"must be \(128,\); got \(32,\)"),
         (changed_model(backbone="resnet0"), "must be a model of timm"),
         (changed_model(weights="elsewhere.safetensors"), "a trained model has no weights"),
         (lambda folder: (folder / "config.json").write_text('{"model": '), "Expecting value"),
@@ -165,7 +205,7 @@ def test_files_that_do_not_fit_are_refused_in_one_line(saved: Path, spoil: Calla
 
 
 def test_unknown_options_are_refused_by_name(saved: Path) -> None:
-    for option in ("num_classes", "force_download"):
+    for option in ("num_classes", "force_download", "strict", "revison"):
         with pytest.raises(TypeError, match=f"unexpected keyword argument '{option}'"):
             HubCAL.from_pretrained(saved, **cast(Any, {option: 9}))
 

@@ -119,8 +119,8 @@ def test_validation_identities_are_held_out(tmp_path: Path) -> None:
     assert set(validation.train_identities) == {*TINY.split("train")}
     assert set(validation.test_identities) == set(validation.test.identity.tolist()) == {*TINY.split("val")}
     assert "of validation" in validation.title(10)
-    assert validation.split == {"split": "validation"}
-    assert test.split == {}
+    assert validation.split == "split validation"
+    assert test.split == ""
 
 
 def run(name: str, seed: int, value: float) -> dict[str, object]:

@@ -122,8 +122,9 @@ def test_out_must_be_a_place_that_can_be_written(tmp_path: Path, monkeypatch: py
             run(out)
 
 
-def test_what_an_unfinished_write_left_is_no_run(tmp_path: Path) -> None:
+def test_what_an_unfinished_write_or_a_system_left_is_no_run(tmp_path: Path) -> None:
     (tmp_path / ".run.json.tmp").write_text('{"sett')
+    (tmp_path / "Thumbs.db").touch()
     prepare_out(replace(SMALL, out=tmp_path))
 
 

@@ -206,6 +206,8 @@ def test_the_fingerprint_knows_paths_sizes_and_lists(tmp_path: Path) -> None:
         image.write_bytes(b"1234")
     seen = {mark := fingerprint(tmp_path, images)}
     assert fingerprint(tmp_path, images[::-1]) == mark
+    (tmp_path / "exp" / "._train_id.txt").write_text("left by a system")
+    assert fingerprint(tmp_path, images) == mark
     moved = tmp_path.rename(tmp_path.with_name("moved"))
     images = [moved / image.relative_to(tmp_path) for image in images]
     assert fingerprint(moved, images) == mark

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from rich.console import Console
 from safetensors.torch import load_file, save_file
 
@@ -73,7 +74,7 @@ def test_a_regdb_run_evaluates_both_directions_and_remembers_its_trial(third: Re
     metrics = metrics_of(third.out)
     assert set(metrics["visible_to_thermal"]) == set(metrics["thermal_to_visible"]) == FIGURES
     assert metrics["trial"] == "3"
-    assert read_metadata(third.out / "model.safetensors") == {"trial": "3"}
+    assert read_metadata(third.out / "model.safetensors") == {"RegDB": "trial 3"}
     record = json.loads((third.out / "run.json").read_text())
     assert (record["settings"]["trial"], record["data"]["trial"]) == (3, "3")
     assert (third.out / "rankings.png").exists()
@@ -134,10 +135,43 @@ def test_another_trial_is_refused(third: RegdbSettings, tmp_path: Path) -> None:
         assert not options.out.exists()
     save_file(load_file(checkpoint), tmp_path / "nameless.safetensors")
     shutil.copy(third.out / "run.json", tmp_path)
-    with pytest.raises(ValueError, match="it was trained on trial unknown"):
+    with pytest.raises(ValueError, match="it was trained on people whom it does not name"):
         evaluated(options, weights=tmp_path / "nameless.safetensors")
     with pytest.raises(ValueError, match=r"these differ: --trial \(3 there, 4 here\)"):
         train_regdb.main(replace(third, trial=4, resume=True))
+
+
+def test_a_model_of_another_data_set_is_evaluated(
+    third: RegdbSettings, llcm: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = of_run(third, tmp_path / "out")
+    metrics = evaluated(options, data=LlcmSource(llcm))
+    assert metrics["visible_to_nir"].keys() == FIGURES
+    assert f"{options.weights}: trained on RegDB; its identity classifiers are left aside\n" in capsys.readouterr().out
+    assert options.weights is not None
+    shutil.copy(third.out / "run.json", tmp_path)
+    save_file(load_file(options.weights), tmp_path / "other.safetensors", {"LLCM": ""})
+    evaluated(options, data=RegdbSource(third.root, 4), weights=tmp_path / "other.safetensors", overwrite=True)
+    assert "other.safetensors: trained on LLCM; its" in capsys.readouterr().out
+
+
+def test_training_starts_from_a_model_of_another_data_set(
+    third: RegdbSettings, llcm: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    start, out = third.out / "model.safetensors", tmp_path / "run"
+    model = replace(third.model, weights=start)
+    steps = {"optim": OptimSettings(steps=0), "model": model}
+    train_llcm.main(LlcmSettings(root=llcm, out=out, **(SMALL | steps)))
+    assert f"{start}: its backbone is the start; its parts and classifiers are left aside\n" in capsys.readouterr().out
+    assert read_metadata(out / "model.safetensors") == {"RegDB": "trial 3", "LLCM": ""}
+    before, after = load_file(start), load_file(out / "model.safetensors")
+    assert all(torch.equal(after[name], before[name]) for name in before if name.startswith("backbone."))
+    # Not of the same data set where it knows the people of the test, though another lies between.
+    for weights in (start, out / "model.safetensors"):
+        changes: dict[str, Any] = {"trial": 4, "out": tmp_path / "4", "model": replace(third.model, weights=weights)}
+        with pytest.raises(ValueError, match=r"must be trained on trial 4 .* it was trained on trial 3"):
+            train_regdb.main(replace(third, **changes))
+        assert not (tmp_path / "4").exists()
 
 
 def test_missing_or_other_weights_are_refused_in_one_line(third: RegdbSettings, tmp_path: Path) -> None:
