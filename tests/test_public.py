@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 import sys
 import zipfile
 from dataclasses import fields, is_dataclass
@@ -157,6 +158,10 @@ def test_the_wheel_is_typed_and_whole(tmp_path: Path) -> None:
         if line.startswith("Requires-Dist") and "extra ==" not in line
     }
     assert required == {"torch", "einops", "scipy", "jaxtyping"}
+    description = metadata.partition("\n\n")[2]
+    assert description.startswith("# concordant\n\nPyTorch layers and losses")
+    assert "find the same parts" in description
+    assert not re.search(r"\]\((?!https:)|The same colour marks", description)  # an index has no files of ours
 
 
 def test_src_depends_on_what_it_says() -> None:
