@@ -7,8 +7,11 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -66,6 +69,17 @@ def test_what_a_console_cannot_show_is_replaced(encoding: str, monkeypatch: pyte
     assert console.buffer.getvalue().startswith(b"M? = 3 ")
 
 
+@contextmanager
+def handled_by(number: int, handler: Any) -> Iterator[None]:
+    """A signal with this handler, whatever these tests were started with: in the background some are ignored."""
+    before = signal.signal(number, handler)
+    try:
+        yield
+        assert signal.getsignal(number) is handler
+    finally:
+        signal.signal(number, before)
+
+
 @pytest.mark.parametrize(("name", "status"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
 def test_a_signal_ends_a_script_in_one_line(
     name: str, status: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
@@ -73,27 +87,22 @@ def test_a_signal_ends_a_script_in_one_line(
     number = getattr(signal, name, None)
     if number is None:
         pytest.skip("a signal that Windows has not")
-    before = signal.getsignal(number)
-    with pytest.raises(SystemExit) as caught, script("x", lambda: "; and how to go on"):
-        signal.raise_signal(number)
-    assert caught.value.code == status
-    assert capsys.readouterr().err == "\nx: stopped; and how to go on\n"
-    assert signal.getsignal(number) == before
-    monkeypatch.setenv("RANK", "1")
-    with pytest.raises(SystemExit), script("x"):
-        signal.raise_signal(number)
-    assert not capsys.readouterr().err  # of several processes one speaks
+    with handled_by(number, signal.default_int_handler if name == "SIGINT" else signal.SIG_DFL):
+        with pytest.raises(SystemExit) as caught, script("x", lambda: "; and how to go on"):
+            signal.raise_signal(number)
+        assert caught.value.code == status
+        assert capsys.readouterr().err == "\nx: stopped; and how to go on\n"
+        monkeypatch.setenv("RANK", "1")
+        with pytest.raises(SystemExit), script("x"):
+            signal.raise_signal(number)
+        assert not capsys.readouterr().err  # of several processes one speaks
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="Windows has no such signal")
 def test_a_signal_that_was_to_be_ignored_still_is() -> None:
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
-    try:
-        with script("x"):
-            signal.raise_signal(signal.SIGHUP)
-            assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
-    finally:
-        signal.signal(signal.SIGHUP, before)
+    with handled_by(signal.SIGHUP, signal.SIG_IGN), script("x"):  # as nohup does
+        signal.raise_signal(signal.SIGHUP)
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
 
 
 def test_evaluation_names_a_data_set() -> None:

@@ -73,7 +73,7 @@ def test_another_run_is_never_written_over_unasked(root: Path, tmp_path: Path) -
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "thesis.txt").write_text("precious")
     for changes in ({}, {"overwrite": True}):
-        with pytest.raises(ValueError, match="holds"):
+        with pytest.raises(ValueError, match="must be empty, or the directory of a run"):
             train(settings(root, tmp_path / "run", **changes), sysu.train, images, data={}, console=QUIET)
     assert (tmp_path / "run" / "thesis.txt").exists()
     with pytest.raises(FileNotFoundError, match="nothing to resume"):
