@@ -147,7 +147,7 @@ def test_an_index_of_another_metric_is_refused(tmp_path: Path, factory: str, met
     coded: dict[str, Any] = {"kind": "ivfpq", "lists": 4, "subquantisers": 4} if factory == "IVFPQ" else {}
     EmbeddingIndex.build(gallery, **coded).save(tmp_path)
     if coded:  # FAISS's own training of such an index takes seconds
-        other = faiss.read_index(str(tmp_path / "index.faiss"))
+        other: Any = faiss.read_index(str(tmp_path / "index.faiss"))
         other.metric_type = faiss.downcast_index(other.index).metric_type = metric
     else:
         other = faiss.IndexIDMap(faiss.index_factory(32, factory, metric))
