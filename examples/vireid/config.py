@@ -67,6 +67,9 @@ class DataSettings:
 
     def __post_init__(self) -> None:
         check_counts(self, "height", "width", "identities", "images")
+        if self.augment.pad >= min(self.height, self.width):  # a crop might have nothing of the image
+            rule = f"be below the sides of the image, {self.height} × {self.width}"
+            check(self.augment, "pad", False, rule)
 
 
 @dataclass(frozen=True)

@@ -62,11 +62,11 @@ def run(settings: Settings, data: DataSet, console: Console) -> None:
     described = identify(data)
     if settings.fast_dev_run:
         settings, data = rehearsal(settings), few(data, settings.data.identities)
+    check_start(settings, described)
     # The test images too: one that is broken is better found now than after training.
     known = start_of(settings.model, data, console)
     images, test = (decode(settings.data, data, *some) for some in ((data.train, "train"), (data.test, "test")))
     out, split = settings.out, known | {data.name: data.split}
-    check_start(settings, described)
     with alone(out):
         model, at, seconds = train(settings, data.train, images, data=described, console=console, split=split)
         if at.is_main_process:

@@ -48,8 +48,6 @@ class Augment:
         n, height, width, _ = pixels.shape
         if modality.shape != (n,):
             raise ValueError(f"Augment: `modality` must be (n,) = ({n},); got {tuple(modality.shape)}")
-        if settings.pad >= min(height, width):  # a crop might have nothing of the image
-            raise ValueError(f"Augment: `pad` must be below the sides of images {(height, width)}; got {settings.pad}")
         if draws is None:
             draws = self.draw(n, generator)
         if draws.shape != (n, DRAWS):

@@ -55,19 +55,12 @@ def make(out: Path) -> None:
 
 
 def check_start(settings: Settings, data: dict[str, Any]) -> None:
-    """Refuse to go on with a run that is not there, or to start again on other data."""
-    record = settings.out / RECORD
-    if settings.resume and not record.exists():
-        raise FileNotFoundError(f"train: nothing to resume in {settings.out}: there is no {record.name}")
-    if settings.from_ and not settings.resume:
-        check_data(settings.from_, data)
-
-
-def prepare_out(settings: Settings) -> list[str]:
-    """See that the directory is this run's, or empty, or --overwrite it. Returns what is to be said of it."""
+    """See that the directory is empty, this run's, or another run's to --overwrite, and the data those of `--from`."""
     out = settings.out
     record = out / RECORD
     if settings.resume:
+        if not record.exists():
+            raise FileNotFoundError(f"train: nothing to resume in {out}: there is no {RECORD}")
         if settings.optim.steps and (out / WEIGHTS).exists() and not checkpoints(out):
             raise FileNotFoundError(f"train: {out} holds a finished run; its checkpoint, to resume from, was deleted")
         if changed := list(differences(read_settings(record, type(settings)), settings)):
@@ -77,18 +70,22 @@ def prepare_out(settings: Settings) -> list[str]:
         read_log(out)  # refuses a damaged one while all processes listen
     elif out.is_dir() and others_of(out):
         if not record.exists():
-            raise ValueError(f"train: `out` must be empty, or the directory of a run; {out} has no {record.name}")
+            raise ValueError(f"train: `out` must be empty, or the directory of a run; {out} has no {RECORD}")
         if not settings.overwrite:
             raise ValueError(f"train: {out} holds a run already: --resume goes on with it, --overwrite deletes it")
-        # The record stays until it is replaced: it is what makes this a run.
-        for path in [path for pattern in WRITTEN for path in out.glob(pattern)]:
-            remove(path)
-        for folder in ("checkpoints", "tensorboard"):
-            with suppress(OSError):  # somebody's own files are in it
-                (out / folder).rmdir()
-        if left := [path.name for path in others_of(out) if path != record]:
-            return [f"--overwrite leaves what no run has written in {out}: {', '.join(left)}"]
-    return []
+    if settings.from_ and not settings.resume:
+        check_data(settings.from_, data)
+
+
+def clear(out: Path) -> list[str]:
+    """Delete what a run has written, but for its record, by which it is a run. Returns what is to be said of it."""
+    for path in [path for pattern in WRITTEN for path in out.glob(pattern)]:
+        remove(path)
+    for folder in ("checkpoints", "tensorboard"):
+        with suppress(OSError):  # somebody's own files are in it
+            (out / folder).rmdir()
+    left = [path.name for path in others_of(out) if path.name != RECORD]
+    return [f"--overwrite leaves what no run has written in {out}: {', '.join(left)}"] if left else []
 
 
 def others_of(out: Path) -> list[Path]:
@@ -108,15 +105,15 @@ def differences(former: Any, now: Any, group: str = "") -> Iterator[str]:
 
 def check_finished(settings: Settings, data: dict[str, Any]) -> None:
     """Refuse what is left of a finished run, if it had other settings or other data."""
-    prepare_out(replace(settings, resume=True))
+    check_start(replace(settings, resume=True), data)
     check_data(settings.out / RECORD, data)
 
 
 def begin(settings: Settings, record: dict[str, Any], console: Console) -> None:
     """Take the directory, and say how this run's surroundings differ from its record's or its model's."""
     check_start(settings, record["data"])
-    notes = prepare_out(settings)
     make(settings.out)
+    notes = [] if settings.resume else clear(settings.out)
     if source := settings.out / RECORD if settings.resume else settings.from_:
         notes += compare_records(source, record)
     for note in notes:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from vireid.config import AugmentSettings
+from vireid.config import AugmentSettings, DataSettings
 from vireid.datasets.augment import (
     DRAWS,
     LUMA,
@@ -190,8 +190,8 @@ def test_bad_settings_and_shapes() -> None:
     with pytest.raises(ValueError, match=r"`draws` must be \(n, 10\)"):
         Augment(AugmentSettings(pad=2))(_images(), torch.zeros(6), draws=torch.rand(6, 3))
     for pad in (8, 9, 13, 10**6):
-        with pytest.raises(ValueError, match=rf"`pad` must be below the sides of images \(12, 8\); got {pad}$"):
-            Augment(AugmentSettings(pad=pad))(_images(), torch.zeros(6))
+        with pytest.raises(ValueError, match=rf"`pad` must be below the sides of the image, 12 × 8; got {pad}$"):
+            DataSettings(height=12, width=8, augment=AugmentSettings(pad=pad))
     with pytest.raises(ValueError, match=r"must be uint8; got torch\.float32"):
         normalise(_images().float())
     with pytest.raises(ValueError, match=r"got \(6, 12, 8, 1\)"):

@@ -10,7 +10,7 @@ import pytest
 from vireid.config import SysuSettings
 from vireid.files import remove
 from vireid.recipes import DEMO
-from vireid.training.directory import alone, differences, prepare_out
+from vireid.training.directory import alone, check_start, clear, differences
 
 OURS = (
     *("metrics.json", "model.safetensors", "log.jsonl", "attention.png", "scores.json"),
@@ -31,12 +31,11 @@ def files(out: Path) -> set[str]:
 
 
 def test_overwrite_deletes_what_a_run_has_written_and_nothing_else(tmp_path: Path) -> None:
-    settings = replace(DEMO, out=tmp_path, overwrite=True)
     fill(tmp_path, "run.json", *OURS)
-    assert prepare_out(settings) == []
+    assert clear(tmp_path) == []
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run.json"]  # until there is another
     fill(tmp_path, "run.json", *OURS, *THEIRS)
-    (note,) = prepare_out(settings)
+    (note,) = clear(tmp_path)
     assert note.endswith(f"in {tmp_path}: checkpoints, notes.txt, onnx, step-1, tensorboard")
     assert files(tmp_path) == {"run.json", *THEIRS}
 
@@ -45,7 +44,7 @@ def test_a_directory_without_a_record_is_nobodys_to_delete(tmp_path: Path) -> No
     fill(tmp_path, *OURS, *THEIRS)
     for overwrite in (False, True):
         with pytest.raises(ValueError, match="must be empty, or the directory of a run"):
-            prepare_out(replace(DEMO, out=tmp_path, overwrite=overwrite))
+            check_start(replace(DEMO, out=tmp_path, overwrite=overwrite), {})
     assert files(tmp_path) == {*OURS, *THEIRS}
 
 

@@ -33,7 +33,7 @@ from vireid.models.objective import CALObjective
 from vireid.runs import read_log
 from vireid.training import loop as engine
 from vireid.training.checkpoint import save_checkpoint
-from vireid.training.directory import prepare_out
+from vireid.training.directory import check_start
 from vireid.training.loop import train
 
 SIZE = (32, 16)
@@ -125,7 +125,7 @@ def test_out_must_be_a_place_that_can_be_written(tmp_path: Path, monkeypatch: py
 def test_what_an_unfinished_write_or_a_system_left_is_no_run(tmp_path: Path) -> None:
     (tmp_path / ".run.json.tmp").write_text('{"sett')
     (tmp_path / "Thumbs.db").touch()
-    prepare_out(replace(SMALL, out=tmp_path))
+    check_start(replace(SMALL, out=tmp_path), {})
 
 
 def test_bad_settings_are_refused() -> None:
