@@ -93,6 +93,7 @@ def perform(job: Job, threads: int) -> None:
         split = {data.name: data.split}
         model, at, seconds = train(settings, data.train, images, data=identify(data), console=console, split=split)
         scores = score(model, data, test, with_target_aware=job.configuration.target_aware, device=at.device)
+        record = read_json(settings.out / RECORD)
         origin = {
             "configuration": job.configuration.name,
             "changes": job.configuration.changes,
@@ -101,7 +102,8 @@ def perform(job: Job, threads: int) -> None:
             "steps": settings.optim.steps,
             "train_seconds": round(seconds, 1),
             "losses": last_losses(settings.out),
-            "commit": read_json(settings.out / RECORD)["commit"],
+            "commit": record["commit"],
+            "device": record["machine"]["device"],
         }
         write_json(job.scores, origin | scores)
 
