@@ -1,4 +1,4 @@
-"""Which people and pictures a rendered data set has."""
+"""The people and pictures of a rendered data set."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ LISTED = {1: 333, 2: 333, 3: 533, 4: 533, 5: 533, 6: 333}
 
 @dataclass(frozen=True)
 class RenderConfig:
-    """What is rendered: the same configuration gives the same bytes."""
+    """A rendered data set: the same configuration gives the same bytes."""
 
     train_identities: int = 280
-    """Identities to train on."""
+    """Number of training identities."""
     val_identities: int = 40
-    """Identities of the protocol's validation split; they are trained on, too, as is usual on SYSU-MM01."""
+    """Number of validation identities; they are trained on, too, as is usual on SYSU-MM01."""
     test_identities: int = 76
-    """Identities of queries and gallery. In every split they come in families of four look-alikes."""
+    """Number of test identities (queries and gallery). All splits consist of families of four look-alikes."""
     train_visible: int = 2
-    """Pictures of a train or val identity in each of the four visible cameras."""
+    """Pictures of each training or validation identity in each of the four visible cameras."""
     train_infrared: int = 4
-    """Pictures of a train or val identity in each of the two infrared cameras."""
+    """Pictures of each training or validation identity in each of the two infrared cameras."""
     test_visible: int = 10
-    """Gallery pictures of a test identity in each visible camera (multi-shot draws ten)."""
+    """Gallery pictures of each test identity in each visible camera (multi-shot search samples ten)."""
     test_infrared: int = 6
-    """Query pictures of a test identity in each infrared camera."""
+    """Query pictures of each test identity in each infrared camera."""
     height: int = 96
     """Height of the pictures, in pixels."""
     width: int = 48
     """Width of the pictures, in pixels."""
     quality: int = 95
-    """JPEG quality."""
+    """JPEG quality, 1 to 100."""
     seed: int = 0
-    """Another seed draws other people, poses and scenes."""
+    """Seed of the people, poses and scenes."""
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
@@ -69,13 +69,13 @@ class RenderConfig:
         return range(starts[number], starts[number + 1])
 
     def count(self, identity: int, camera: int) -> int:
-        """How many pictures a camera has of an identity."""
+        """Number of pictures of an identity in a camera."""
         split = "test" if identity in self.split("test") else "train"
         count: int = getattr(self, f"{split}_{'infrared' if CAMERAS[camera].infrared else 'visible'}")
         return count
 
     def person(self, identity: int) -> Person:
-        """Who an identity is. Families lie within one split."""
+        """The person of an identity. Each family lies within one split."""
         for number, name in enumerate(SPLITS):
             if identity in self.split(name):
                 family, member = divmod(identity - self.split(name).start, FAMILY)

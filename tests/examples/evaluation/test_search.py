@@ -175,9 +175,9 @@ def test_the_example_refuses_what_it_cannot_search_with(run: Path, tmp_path: Pat
         example.main(example.Options(run=tmp_path / "gone", out=tmp_path / "out"))
     refused: dict[str, Any] = {"lists": (20, 0), "probes": (), "queries": 0, "scale": -1}
     for name, number in refused.items():
-        with pytest.raises(ValueError, match=f"search: `--{name}` must be one number or more, each at least 1"):
+        with pytest.raises(ValueError, match=f"search: `--{name}` must be numbers of at least 1"):
             example.main(replace(example.Options(run=run, out=tmp_path / "refused"), **{name: number}))
-    with pytest.raises(ValueError, match=r"search: `--scale` must have 256 embeddings .* got 200"):
+    with pytest.raises(ValueError, match=r"search: `--scale` must be at least 256, .* got 200"):
         example.main(example.Options(run=run, out=tmp_path / "refused", scale=200))
     record = json.loads((run / "run.json").read_text())
     record["model"]["method"] = "global"
