@@ -1,4 +1,4 @@
-"""Pretraining of the demo's backbone on rendered attributes: the loop, what was learnt, and the model card."""
+"""Pretraining of the demo's backbone on rendered attributes: the loop, the accuracies, and the model card."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ Scores = dict[str, dict[str, float]]
 
 
 def pretrain(options: PretrainSettings, console: Console) -> None:
-    """Render the people, train, measure, and write the weights with their card."""
+    """Render the people, train, measure, and write the weights with their model card."""
     started = time.perf_counter()
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
@@ -64,7 +64,7 @@ def pretrain(options: PretrainSettings, console: Console) -> None:
 
 
 def train(model: ResNet, reader: AttributeReader, data: AttributeSet, options: PretrainSettings) -> None:
-    """Train a timm model and the readings of its feature map."""
+    """Train a timm model and linear classifiers of the attributes on its feature map."""
     parameters = [*model.parameters(), *reader.parameters()]
     optimizer = torch.optim.AdamW(parameters, lr=options.lr, weight_decay=options.weight_decay)
     steps = len(data.images) // options.batch_size
@@ -77,7 +77,7 @@ def train(model: ResNet, reader: AttributeReader, data: AttributeSet, options: P
     generator = torch.Generator().manual_seed(options.seed)
     modality, targets = (torch.from_numpy(array.copy()) for array in (data.modality, data.targets))
     columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, TextColumn("loss {task.fields[loss]:.3f} (2 is blind)")) as progress:
+    with Progress(*columns, TextColumn("loss {task.fields[loss]:.3f} (2: chance)")) as progress:
         for epoch in range(options.epochs):
             task = progress.add_task(f"Epoch {epoch + 1}/{options.epochs}", total=steps, loss=float("nan"))
             order = torch.randperm(len(data.images), generator=generator)
@@ -87,7 +87,7 @@ def train(model: ResNet, reader: AttributeReader, data: AttributeSet, options: P
                 images, parts = (torch.from_numpy(array[rows.numpy()]) for array in (data.images, data.parts))
                 draws = augment.draw(len(rows), generator)
                 images = augment(images, modality[rows], draws=draws)
-                # Parts move with the pixels.
+                # Parts are cropped and flipped with their pixels.
                 parts = crop_and_flip(parts[..., None], draws, pad=settings.pad, flip=settings.flip)[..., 0]
                 feature_map = features(images)
                 cover = part_cover(parts, images.shape[-1] // feature_map.shape[-1])
@@ -106,7 +106,7 @@ def train(model: ResNet, reader: AttributeReader, data: AttributeSet, options: P
 
 @torch.no_grad()
 def evaluate(model: ResNet, reader: AttributeReader, data: AttributeSet) -> Scores:
-    """The accuracy of each attribute by reading and modality, where a picture shows it."""
+    """The accuracy of each attribute by modality and classifier, over the pictures that show the attribute."""
     wholes, locals_, targets = [], [], []
     for start in range(0, len(data.images), 256):
         rows = slice(start, start + 256)
@@ -126,7 +126,7 @@ def evaluate(model: ResNet, reader: AttributeReader, data: AttributeSet) -> Scor
 
 
 def write_card(options: PretrainSettings, scores: Scores, seconds: float) -> Path:
-    """Say beside the weights what they are, how they were made, and what they know."""
+    """Write the model card beside the weights: their origin, their training, and their accuracies."""
     digest = hashlib.sha256(options.output.read_bytes()).hexdigest()
     command = shlex.join(["python", f"examples/{Path(sys.argv[0]).name}", *sys.argv[1:]])
     lines = [

@@ -1,4 +1,4 @@
-"""A run's directory before training: made, gone on in, or emptied; never written over unasked, nor by two at once."""
+"""The directory of a run before training: new, resumed, or emptied; used by one run at a time."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from vireid.training.progress import print_note
 from vireid.training.record import check_data, compare_records
 
 FREE = (*ERRANDS, "save_every", "test", "out", "root", "data.cache", "model.weights")
-"""Settings that a run may go on with others of. Paths: the record knows the data and initial weights by content."""
+"""Settings that may change when a run is resumed. The record identifies data and initial weights by content."""
 
 
 @contextmanager
 def alone(out: Path) -> Iterator[None]:
-    """Make a run's directory, and keep other runs out of it; of several processes of one run, by the main one.
+    """Create a run's directory and lock it against other runs; with several processes, the main process does both.
 
     Raises:
-        ValueError: another run is at work in it.
+        ValueError: another run is using it.
         OSError: it cannot be written.
     """
     with ExitStack() as held:
@@ -39,14 +39,14 @@ def alone(out: Path) -> Iterator[None]:
             try:
                 held.enter_context(locked(out / LOCK, wait=False))
             except BlockingIOError:
-                raise ValueError(f"train: {out} must be one run's at a time; another is at work in it") from None
+                raise ValueError(f"train: {out} must be used by one run at a time; another run is using it") from None
 
         together(hold)
         yield
 
 
 def make(out: Path) -> None:
-    """Make a directory, and see that it can be written."""
+    """Create a directory, and check that it can be written."""
     try:
         out.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=out).close()
@@ -55,16 +55,16 @@ def make(out: Path) -> None:
 
 
 def check_start(settings: Settings, data: dict[str, Any]) -> None:
-    """Refuse to go on with a run that is not there, or to start again on other data."""
+    """Reject resuming a run that does not exist, and repeating a run on other data."""
     record = settings.out / RECORD
     if settings.resume and not record.exists():
-        raise FileNotFoundError(f"train: nothing to resume in {settings.out}: there is no {record.name}")
+        raise FileNotFoundError(f"train: nothing to resume in {settings.out}: it has no {record.name}")
     if settings.from_ and not settings.resume:
         check_data(settings.from_, data)
 
 
 def prepare_out(settings: Settings) -> list[str]:
-    """See that the directory is this run's, or empty, or --overwrite it. Returns what is to be said of it."""
+    """Check that the directory is empty or this run's; with --overwrite, empty it. Returns notes to print."""
     out = settings.out
     record = out / RECORD
     if settings.resume:
@@ -72,32 +72,32 @@ def prepare_out(settings: Settings) -> list[str]:
             raise FileNotFoundError(f"train: {out} holds a finished run; its checkpoint, to resume from, was deleted")
         if changed := list(differences(read_settings(record, type(settings)), settings)):
             raise ValueError(
-                f"train: --resume goes on with the settings of {record}; these differ: {', '.join(changed)}"
+                f"train: --resume continues with the settings of {record}; these differ: {', '.join(changed)}"
             )
-        read_log(out)  # refuses a damaged one while all processes listen
+        read_log(out)  # rejects a damaged log while all processes can still fail together
     elif out.is_dir() and others_of(out):
         if not record.exists():
             raise ValueError(f"train: `out` must be empty, or the directory of a run; {out} has no {record.name}")
         if not settings.overwrite:
-            raise ValueError(f"train: {out} holds a run already: --resume goes on with it, --overwrite deletes it")
-        # The record stays until it is replaced: it is what makes this a run.
+            raise ValueError(f"train: {out} holds a run already: --resume continues it, --overwrite deletes it")
+        # The record stays until it is replaced: it marks the directory of a run.
         for path in [path for pattern in WRITTEN for path in out.glob(pattern)]:
             remove(path)
         for folder in ("checkpoints", "tensorboard"):
-            with suppress(OSError):  # somebody's own files are in it
+            with suppress(OSError):  # it holds other files, of the user
                 (out / folder).rmdir()
         if left := [path.name for path in others_of(out) if path != record]:
-            return [f"--overwrite leaves what no run has written in {out}: {', '.join(left)}"]
+            return [f"--overwrite keeps other files in {out}: {', '.join(left)}"]
     return []
 
 
 def others_of(out: Path) -> list[Path]:
-    """What is in a directory, but for its lock, what was never finished, and what systems leave."""
+    """The content of a directory without its lock, temporary files, and files that systems create."""
     return sorted(path for path in out.iterdir() if not is_litter(path.name))
 
 
 def differences(former: Any, now: Any, group: str = "") -> Iterator[str]:
-    """The settings that a run may not go on with, as flags, with both values."""
+    """The changed settings that a resumed run must keep, as flags, with both values."""
     for field in fields(now):
         name, one, other = f"{group}{field.name}", getattr(former, field.name), getattr(now, field.name)
         if name not in FREE and is_dataclass(other):
@@ -107,13 +107,13 @@ def differences(former: Any, now: Any, group: str = "") -> Iterator[str]:
 
 
 def check_finished(settings: Settings, data: dict[str, Any]) -> None:
-    """Refuse what is left of a finished run, if it had other settings or other data."""
+    """Reject the files of a finished run, if it had other settings or other data."""
     prepare_out(replace(settings, resume=True))
     check_data(settings.out / RECORD, data)
 
 
 def begin(settings: Settings, record: dict[str, Any], console: Console) -> None:
-    """Take the directory, and say how this run's surroundings differ from its record's or its model's."""
+    """Prepare the directory, and print how versions and machine differ from those in the record."""
     check_start(settings, record["data"])
     notes = prepare_out(settings)
     make(settings.out)

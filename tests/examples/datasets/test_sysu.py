@@ -75,7 +75,7 @@ def test_what_would_be_passed_over_is_refused(make_tree: MakeTree, tmp_path: Pat
     refused("a", r"one folder; .*cam4/3 is also 0003$", lambda cam: shutil.copytree(cam / "0003", cam / "3"))
 
     def passed_over(name: str, found: str, change: Callable[[Path], object]) -> None:
-        refused(name, rf"cam4 must be person/picture\.jpg; {found} would be passed over$", change)
+        refused(name, rf"cam4 must be identity/image\.jpg; {found} would be ignored$", change)
 
     passed_over("b", "0099", lambda cam: (cam / "0099").touch())
     passed_over("c", "p3/0001.jpg", lambda cam: (cam / "0003").rename(cam / "p3"))
@@ -157,11 +157,11 @@ def test_half_copied_trees_are_refused(make_tree: MakeTree) -> None:
     (root / "cam4" / "0012" / "0001.jpg").write_bytes(b"")
     (root / "cam3" / "0001" / "0001.jpg").write_bytes(b"")
     (root / "cam5" / "0003" / "0002.jpg").symlink_to(root / "nowhere.jpg")
-    with pytest.raises(ValueError, match=r"3 files of .*: cam3/0001/0001.jpg, cam4/0012/0001.jpg, cam5/0003/0002.jpg"):
+    with pytest.raises(ValueError, match=r"3 .* files: cam3/0001/0001.jpg, cam4/0012/0001.jpg, cam5/0003/0002.jpg"):
         read_sysu(root)
     root = make_tree("e", pictures=1)
     (root / "exp" / "test_id.txt").write_text("2,3,6")
-    with pytest.raises(ValueError, match=r"training and for test at once: 2$"):
+    with pytest.raises(ValueError, match=r"both training and test: 2$"):
         read_sysu(root)
 
 

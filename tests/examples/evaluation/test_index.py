@@ -194,7 +194,7 @@ def test_bad_settings() -> None:
         ("`queries` must be a tensor; got list", lambda: exact.search(cast(Any, gallery.tolist()), 3)),
         ("`ids` must be a tensor; got ndarray", lambda: EmbeddingIndex.build(gallery, cast(Any, np.arange(300)))),
         ("`kind` must be", lambda: EmbeddingIndex.build(gallery, kind=cast(Any, "fast"))),
-        ("are of kind 'ivfpq'", lambda: EmbeddingIndex.build(gallery, nprobe=2)),
+        ("must be None with kind 'exact'", lambda: EmbeddingIndex.build(gallery, nprobe=2)),
         ("must have 256 embeddings .* got 255", lambda: EmbeddingIndex.build(gallery[:255], kind="ivfpq")),
         (
             "`subquantisers` must divide e = 32; got 5",

@@ -234,7 +234,7 @@ def test_a_missing_or_unfit_permutation_file_is_named(make_tree: MakeTree) -> No
     whole = make_tree("whole", pictures=2)
     (whole / "cam4" / "0012" / "0001.jpg").unlink()
     sysu = read_sysu(whole)
-    with pytest.raises(ValueError, match="picture 0001 of identity 0012 and camera 4"):
+    with pytest.raises(ValueError, match="image 0001 of identity 0012 and camera 4"):
         gallery_draw(sysu, 0, shots=10)
 
 
@@ -255,7 +255,7 @@ def test_a_row_that_is_no_permutation_is_named(make_tree: MakeTree, row: list[fl
 def test_two_pictures_of_one_number_are_refused(make_tree: MakeTree) -> None:
     root = make_tree(pictures=2)
     shutil.copy(root / "cam1" / "0003" / "0001.jpg", root / "cam1" / "0003" / "1.jpg")
-    with pytest.raises(ValueError, match=r"one picture a number; two of .*cam1/0003 have the same"):
+    with pytest.raises(ValueError, match=r"one image per number; two in .*cam1/0003 have the same"):
         gallery_draw(read_sysu(root), 0)
 
 
@@ -265,7 +265,7 @@ def test_tasks_are_checked_before_training(make_tree: MakeTree) -> None:
     with pytest.raises(FileNotFoundError, match=r"`--gallery seeded`\) needs no such file"):
         check_tasks(read_sysu(make_tree("none", pictures=2, mat=False)))
     nobody = {(camera, who): 0 for camera in (1, 2) for who in (3, 6, 12, 40)}
-    with pytest.raises(ValueError, match=r"true match for a query of indoor_single; trial 0 of 16 queries and 0 "):
+    with pytest.raises(ValueError, match=r"true match for a query of indoor_single; trial 0 \(16 queries, 0 "):
         check_tasks(read_sysu(make_tree("outdoor", pictures=2, counts=nobody)))
     # The only visible images of the people whom camera 3 saw are camera 2's, which it is not shown.
     unseen = {(c, who): 0 for c in (1, 4, 5, 6) for who in (3, 6)} | {(c, who): 0 for c in (3, 6) for who in (12, 40)}

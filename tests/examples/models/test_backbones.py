@@ -105,8 +105,8 @@ def test_a_feature_map_is_not_turned_about() -> None:
     ("name", "reason"),
     [
         ("resnet5000", "must be a model of timm; got 'resnet5000'"),
-        ("mixer_s32_224", "mixer_s32_224 must turn images of 96 × 48 into a grid of features"),
-        ("inception_v3", "inception_v3 must turn images of 96 × 48 into a grid of features; .*size"),
+        ("mixer_s32_224", "mixer_s32_224 must return a spatial feature map for images of 96 × 48"),
+        ("inception_v3", "inception_v3 must return a spatial feature map for images of 96 × 48; .*size"),
     ],
 )
 def test_models_without_a_grid_are_refused_by_name(name: str, reason: str) -> None:
@@ -132,7 +132,7 @@ def test_pretrained_weights_that_cannot_be_had_are_named(monkeypatch: pytest.Mon
 
     create_model = timm.create_model
     monkeypatch.setattr(timm, "create_model", offline)
-    with pytest.raises(OSError, match=r"the pretrained weights of resnet18, or fetch them; no network at all"):
+    with pytest.raises(OSError, match=r"must have or download the pretrained weights of resnet18; no network at all"):
         create_backbone("resnet18", image_size=SIZE, pretrained=True)
 
 

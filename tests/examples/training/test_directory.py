@@ -60,7 +60,7 @@ def test_a_directory_is_one_runs_at_a_time(tmp_path: Path) -> None:
     pytest.importorskip("fcntl")
     run, another = tmp_path / "run", tmp_path / "another"
     with alone(run), alone(another):
-        refusal = pytest.raises(ValueError, match=r"run must be one run's at a time; another is at work in it")
+        refusal = pytest.raises(ValueError, match=r"run must be used by one run at a time; another run is using it")
         with refusal, alone(run):
             pass
     with alone(run):

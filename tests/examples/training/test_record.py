@@ -132,7 +132,7 @@ def test_a_record_gives_settings_but_not_what_to_do(tmp_path: Path) -> None:
     write_json(path, older)
     assert read_settings(path, SysuSettings).optim == replace(OTHER.optim, ema=0.0)
     write_json(path, {"settings": {"trial": 3}})
-    with pytest.raises(ValueError, match="must be the record of such a run: SysuSettings has no trial"):
+    with pytest.raises(ValueError, match="must be the record of a run of this trainer: SysuSettings has no trial"):
         read_settings(path, SysuSettings)
     with pytest.raises(FileNotFoundError, match=r"no record of a run at .*gone"):
         read_settings(tmp_path / "gone", SysuSettings)
