@@ -151,7 +151,7 @@ def test_damaged_words_about_an_image_do_not_hide_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["EPS", "PDF", "GIF", "ICO", "PPM"])
-def test_other_kinds_of_files_are_refused_whatever_they_are_called(tmp_path: Path, kind: str) -> None:
+def test_other_kinds_of_files_are_rejected_whatever_they_are_called(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "link.jpg"
     Image.new("RGB", (20, 40)).save(path, format=kind)
     with pytest.raises(ValueError, match=rf"complete and JPEG, .*; 1 of 1 cannot be decoded: {path} \(cannot identify"):

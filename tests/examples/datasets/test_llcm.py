@@ -97,7 +97,7 @@ def test_lists_and_folders_are_read(make_llcm: MakeLLCM, tmp_path: Path) -> None
 
 @pytest.mark.parametrize("reading", ["paper", "swapped", "camera-strict"])
 @pytest.mark.parametrize("levels", [None, 3])
-def test_every_figure_is_that_of_the_literal_loop(
+def test_every_result_is_that_of_the_literal_loop(
     make_llcm: MakeLLCM, tmp_path: Path, reading: str, levels: int | None
 ) -> None:
     root = make_llcm(tmp_path, counts=ODD)

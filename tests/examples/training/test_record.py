@@ -1,4 +1,4 @@
-"""What a run writes down is enough to start it again, and only on the same data."""
+"""The record of a run is enough to repeat the run, and only on the same data."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ NO_ERRAND: dict[str, Any] = {"from_": None, "resume": False, "overwrite": False,
 
 
 def differing(one: Any, other: Any) -> int:
-    """How many fields differ, those of fields counted; every one must."""
+    """The number of fields, including nested ones; all of them must differ."""
     count = 0
     for field in fields(one):
         a, b = getattr(one, field.name), getattr(other, field.name)

@@ -1,4 +1,4 @@
-"""A run that was ended at any moment and resumed is one that was never ended."""
+"""A run that is interrupted at any moment and resumed gives the result of an uninterrupted run."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def _one_thread() -> Any:
-    """Sums in the same order as in the processes that are started: the comparison is to the bit."""
+    """Sums in the same order as in the started processes: the comparison is bitwise."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -87,7 +87,7 @@ def test_train_sysu_killed_again_and_again(root: Path, tmp_path: Path, monkeypat
     out, dice = tmp_path / "killed", random.Random(0)
 
     def start(*more: str, until: int | None, signal_: int = signal.SIGKILL) -> tuple[int, str]:
-        """Train in another process until its log has so many rows and a random while more."""
+        """Train in another process until its log has a number of rows, and for a random time after."""
         command = [sys.executable, train_sysu.__file__, *arguments(root, out, *more)]
         # In the background of a script, which the tests may be, an interruption would be ignored.
         listen: Callable[[], object] = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)

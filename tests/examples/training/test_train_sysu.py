@@ -1,4 +1,4 @@
-"""The whole way on a small rendered set: train, evaluate, draw, resume; and what is refused."""
+"""All stages on a small rendered set: train, evaluate, plot, resume; and errors."""
 
 import itertools
 import json

@@ -1,4 +1,4 @@
-"""The three trainers and the evaluation: short runs on small trees, and what is refused."""
+"""The three trainers and the evaluation: short runs on small data sets, and their errors."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def test_results_are_saved_before_they_are_printed(
     assert metrics_of(tmp_path / "all")["trial"] == "all"
 
 
-def test_another_trial_is_refused(third: RegdbSettings, tmp_path: Path) -> None:
+def test_another_trial_is_rejected(third: RegdbSettings, tmp_path: Path) -> None:
     options = of_run(third, tmp_path / "out")
     (checkpoint,) = third.out.glob("checkpoints/*/model.safetensors")
     for weights in (options.weights, checkpoint):
@@ -167,7 +167,7 @@ def test_training_starts_from_a_model_of_another_data_set(
     assert read_metadata(out / "model.safetensors") == {"RegDB": "trial 3", "LLCM": ""}
     before, after = load_file(start), load_file(out / "model.safetensors")
     assert all(torch.equal(after[name], before[name]) for name in before if name.startswith("backbone."))
-    # Not of the same data set where it knows the people of the test, though another lies between.
+    # Not on the same data set, whose test identities it may have seen, even with another training between.
     for weights in (start, out / "model.safetensors"):
         changes: dict[str, Any] = {"trial": 4, "out": tmp_path / "4", "model": replace(third.model, weights=weights)}
         with pytest.raises(ValueError, match=r"must be trained on trial 4 .* it was trained on trial 3"):
@@ -175,20 +175,20 @@ def test_training_starts_from_a_model_of_another_data_set(
         assert not (tmp_path / "4").exists()
 
 
-def test_missing_or_other_weights_are_refused_in_one_line(third: RegdbSettings, tmp_path: Path) -> None:
+def test_missing_or_other_weights_are_rejected_in_one_line(third: RegdbSettings, tmp_path: Path) -> None:
     options = of_run(third, tmp_path / "out")
 
-    def refused(error: type[Exception], rule: str, **changes: Any) -> None:
+    def rejected(error: type[Exception], rule: str, **changes: Any) -> None:
         with pytest.raises(error, match=rule) as caught:
             evaluated(options, **changes)
         assert "\n" not in str(caught.value)
 
     shutil.copy(third.out / "run.json", tmp_path)
     (tmp_path / "cut.safetensors").write_bytes((third.out / "model.safetensors").read_bytes()[:1000])
-    refused(FileNotFoundError, "no weights at .*/gone.safetensors", weights=tmp_path / "gone.safetensors")
-    refused(ValueError, r"run.json must describe the model of cut.safetensors", weights=tmp_path / "cut.safetensors")
-    refused(ValueError, "`--weights` must name the weights", weights=None)
-    refused(ValueError, "`--root` must name", data=RegdbSource())
+    rejected(FileNotFoundError, "no weights at .*/gone.safetensors", weights=tmp_path / "gone.safetensors")
+    rejected(ValueError, r"run.json must describe the model of cut.safetensors", weights=tmp_path / "cut.safetensors")
+    rejected(ValueError, "`--weights` must name the weights", weights=None)
+    rejected(ValueError, "`--root` must name", data=RegdbSource())
 
 
 def test_all_trials_are_averaged_and_finished_ones_are_kept(
