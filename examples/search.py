@@ -13,7 +13,7 @@ Without --scale, each way is scored on all-search, single-shot, over ten gallery
 of the comparisons (each image is embedded and encoded once, which is timed separately). "+ mean" orders the longest
 list by the mean of both similarities. The best way depends on the model: measure before you choose. A pair of a
 short list takes several times as long as a pair of the exhaustive comparison, which reads each image once for many
-pairs: short lists save time if the gallery is ten times longer. The run of `make demo` takes four minutes on two cores.
+pairs: a gallery must be ten times longer than the list to save time. `make demo`'s run takes four minutes on two cores.
 
 With --scale, a gallery of that size is generated from the embeddings of the test images. The time, the size of the
 index, and the share of the exact results that approximate search finds are measured.

@@ -109,7 +109,7 @@ def compare(
     assert isinstance(model, ByParts)
     draw(model, test, results)
     title = f"%, mean of {options.seeds} seeds ± 95 % interval" if options.seeds > 1 else "%, one seed"
-    table = Table("", *FIGURES, "seconds of training", title=title)
+    table = Table("method", *FIGURES, "training, s", title=title)
     for name, rows in (results | {"parts − pooling": results["parts"] - results["pooling"]}).items():
         cells = [str(interval(column)) for column in rows.T.tolist()]
         table.add_row(name, *cells, f"{sum(seconds[name]) / options.seeds:.0f}" if name in seconds else "")

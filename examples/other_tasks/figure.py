@@ -87,4 +87,4 @@ def _bars(axis: Axes, results: dict[str, Tensor]) -> None:
     axis.set_ylim(0)
     axis.spines[["top", "right"]].set_visible(False)
     axis.legend(fontsize=8, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.08))
-    axis.set_title("on held-out data", fontsize=10)
+    axis.set_title("results on held-out data", fontsize=10)

@@ -206,7 +206,7 @@ class Source:
     """The data set; each subclass has the variants of its data set's protocol."""
 
     root: Path | None = None
-    """Directory of the data set. Without it, for SYSU-MM01: the rendered data set."""
+    """Directory of the data set. SYSU-MM01 only: without it, the rendered data set is used."""
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,7 @@ def pretrain(options: PretrainSettings, console: Console) -> None:
         table.add_row(name, str(classes), *(f"{100 * column[name]:.1f}" for column in scores.values()))
     card = write_card(options, scores, time.perf_counter() - started)
     console.print(table)
-    console.print(f"[bold]{options.output}[/bold] and [bold]{card}[/bold]")
+    console.print(f"wrote [bold]{options.output}[/bold] and [bold]{card}[/bold]")
 
 
 def train(model: ResNet, reader: AttributeReader, data: AttributeSet, options: PretrainSettings) -> None:

@@ -93,7 +93,7 @@ def counts_table(data: DataSet) -> Table:
     """The counts as a table: one line per camera, and whether they are the published ones."""
     counts = describe(data)
     verdict = {None: "not the size of the real set", True: "as published", False: "NOT as published"}
-    identities = f"{counts['train']['identities']} + {counts['test']['identities']} identities"
+    identities = f"{counts['train']['identities']} train + {counts['test']['identities']} test identities"
     title = f"{data.name} in {data.root.name or data.root}: {identities}"
     table = Table("camera", "modality", title=title)
     for heading in ("train identities", "train images", "test identities", "test images"):

@@ -77,7 +77,7 @@ class CrossModalSampler:
         a_round, position = divmod(index, len(self._rows[VISIBLE]) // self.identities)
         order = np.random.default_rng((self.seed, _ORDER, a_round)).permutation(len(self._rows[VISIBLE]))
         people = order[position * self.identities : (position + 1) * self.identities]
-        # Every process draws the whole batch and keeps its share: the images cannot depend on how many processes run.
+        # Each process samples the complete batch and keeps its share: images do not depend on the number of processes.
         random = np.random.default_rng((self.seed, _IMAGES, index))
         drawn = np.stack([[self._draw(self._rows[m][p], random) for p in people] for m in (VISIBLE, INFRARED)])
         return drawn.reshape(-1)[self.share]

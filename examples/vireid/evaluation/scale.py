@@ -59,7 +59,7 @@ def scale(
     for nprobe in track(read, description="searching"):
         found, seconds = measured(partial(index.search, chosen, depth, nprobe=nprobe))
         rows.append(figures_of(f"nprobe {nprobe}", index, built, found, truth, seconds))
-    out = Table("", title=f"{size:,} generated embeddings of {chosen.shape[1]} dimensions", box=SIMPLE, padding=0)
+    out = Table("search", title=f"{size:,} generated embeddings of {chosen.shape[1]} dimensions", box=SIMPLE, padding=0)
     for heading in ("ms per query", *(f"recall@{k}" for k in RANKS), "overlap", "MB", "build, s"):
         out.add_column(heading, justify="right", no_wrap=True)
     for one in rows:

@@ -45,7 +45,7 @@ def compare(
     ways[f"{longest} target-aware + mean"] = partial(staged, longest, score="mean")
     ways["all target-aware"] = lambda: target_aware(encoded, test, model.similarity)
     rows = {name: score(name, data, way) for name, way in ways.items()}
-    out = Table("", title=f"{data.title(data.tasks[TASK].trials)}, all-search, single-shot", box=SIMPLE)
+    out = Table("way to rank", title=f"{data.title(data.tasks[TASK].trials)}, all-search, single-shot", box=SIMPLE)
     for heading in ("rank-1", "mAP", "mINP", "seconds", "ms per query"):
         out.add_column(heading, justify="right", no_wrap=True)
     for name, row in rows.items():

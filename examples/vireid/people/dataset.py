@@ -125,13 +125,13 @@ def render_dataset(
 ) -> Path:
     """Render a data set into `root`, in the layout of SYSU-MM01, and return `root`.
 
-    A picture depends on the seed, identity, camera and index alone, so that the bytes are the same however many
-    `workers` (default: one a core) render it. A set that is there already is left as it is. The set is built beside
-    `root` and renamed when whole. `with_parts` adds the semantic part of every pixel: PNG files under `root/parts`,
-    whose values are indices into `PARTS`.
+    A picture depends only on the seed, identity, camera and index, so that the bytes are the same with any number of
+    `workers` (default: one per core). An existing data set is not changed. The set is built beside `root` and renamed
+    when it is complete. `with_parts` adds the semantic part of each pixel: PNG files under `root/parts`, whose values
+    are indices into `PARTS`.
 
     Raises:
-        ValueError: `root` holds something else.
+        ValueError: `root` holds other data.
         OSError: it cannot be written.
     """
     root, config = Path(root), config or RenderConfig()

@@ -147,7 +147,7 @@ def test_counts_are_compared_with_the_published_ones(
     console = Console(width=140, record=True, file=io.StringIO())
     console.print(counts_table(data))
     text = console.export_text()
-    assert "RegDB in RegDB: 4 + 4 identities" in text
+    assert "RegDB in RegDB: 4 train + 4 test identities" in text
     assert "counts: as published" in text
     # A person with a picture too many and another with one too few have the published total.
     lines = (data.root / "idx" / "test_visible_1.txt").read_text().splitlines()

@@ -296,7 +296,7 @@ def test_verify_prints_the_counts_and_evaluates_nothing(
     with pytest.raises(ValueError, match="is not RegDB as published: train identities: 2, not 206") as caught:
         evaluate.main(cli(Evaluation, words))
     assert "\n" not in str(caught.value)
-    assert "2 + 2 identities" in capsys.readouterr().out
+    assert "2 train + 2 test identities" in capsys.readouterr().out
     assert not (tmp_path / "out").exists()
 
 
