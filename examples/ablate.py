@@ -1,18 +1,18 @@
-"""Test the paper's claims: train every configuration over several seeds on the rendered benchmark, and compare.
+"""Test the paper's claims: train each configuration with several seeds on the rendered benchmark, and compare.
 
-    python examples/ablate.py --list                        # the configurations, and which claim each tests
-    python examples/ablate.py                               # all of the comparison, three seeds
-    python examples/ablate.py --only CAL "no L_div"         # some of it
-    python examples/ablate.py --study sensitivity           # one setting at a time, on validation
-    python examples/ablate.py --seeds 5                     # more seeds: what was done stays
+    python examples/ablate.py --list                        # the configurations, and the claim that each tests
+    python examples/ablate.py                               # all configurations of the comparison, three seeds
+    python examples/ablate.py --only CAL "no L_div"         # two configurations only
+    python examples/ablate.py --study sensitivity           # one setting at a time, on validation identities
+    python examples/ablate.py --seeds 5                     # more seeds: finished runs are kept
 
-A run takes about four minutes on a core, and as many go on as there are cores; stopped at any moment, the same command
-goes on where it was. The data set (data/benchmark) is rendered first. Only the comparison looks at test images, once a
-run; every other study is scored on validation identities, who are then not trained on: settings are chosen there.
+A run takes about four minutes on a core. There are as many runs at a time as cores. After an interruption, the same
+command continues. The data set (data/benchmark) is rendered first. Only the comparison uses test images, once per run.
+The other studies choose settings: they are scored on validation identities, which are then not trained on.
 
-`--out`/STUDY has a directory a run, and at the end results.json (every run's figures), tables.md (means over seeds with
-95 % intervals, and the paired difference to the first configuration) and a figure; the comparison's two more show where
-the parts of every model look, and what each loss does with its weight and without.
+`--out`/STUDY has a directory for each run, and at the end results.json (the results of each run), tables.md (means over
+seeds with 95 % intervals, and paired differences to the first configuration) and a figure. The comparison has two more
+figures: where the parts of each model look, and the effect of each loss term.
 """
 
 from __future__ import annotations
@@ -32,22 +32,22 @@ from vireid.study.configurations import Configuration, Study, configurations
 @dataclass(frozen=True)
 class Options:
     study: Study = "comparison"
-    """comparison: one claim of the paper each, on test. sensitivity: one setting at a time. metrics: each metric loss
-    at three weights. budget: the baseline and CAL by how long they train."""
+    """comparison: each configuration tests a claim, on test identities. sensitivity: one setting at a time. metrics:
+    each metric loss at three weights. budget: the baseline and CAL over training time."""
     only: tuple[str, ...] = ()
-    """Some configurations by name."""
+    """Names of the configurations to run; by default all of the study (see --list)."""
     seeds: int = 3
-    """Seeds 0 to this, this not included."""
+    """Number of seeds: 0 to this number, not included."""
     jobs: int = os.cpu_count() or 1
-    """Runs at a time; on one GPU a few fit."""
+    """Number of runs at a time; on one GPU a few fit."""
     steps: int | None = None
-    """Another number of steps, to try things out in another `out`."""
+    """Training steps of each run, for short trials; use another `out` for them."""
     root: Path = ROOT
-    """Where the benchmark is rendered."""
+    """Directory for the rendered benchmark."""
     out: Path = Path("runs/ablation")
-    """Where runs and results go."""
+    """Directory for runs and results."""
     list: bool = False
-    """Print the configurations of the study, and do nothing else."""
+    """Only print the configurations of the study."""
 
 
 def main(options: Options) -> None:
@@ -70,7 +70,7 @@ def main(options: Options) -> None:
 
 
 def choose(options: Options) -> tuple[Configuration, ...]:
-    """The study's configurations, or those of them that were named."""
+    """The configurations of the study, or those that `--only` names."""
     every = configurations(options.study)
     if unknown := [name for name in options.only if name not in {one.name for one in every}]:
         raise ValueError(f"`--only` must name configurations of {options.study} (see --list); got {unknown}")
@@ -85,8 +85,8 @@ def listing(some: tuple[Configuration, ...]) -> Table:
 
 
 if __name__ == "__main__":
-    with script("ablate", lambda: "; the same command goes on"):
+    with script("ablate", lambda: "; the same command continues"):
         try:
             main(cli(Options, description=__doc__))
-        except RuntimeError as error:  # runs that failed, each by what ended it
+        except RuntimeError as error:  # runs that failed, each with its error
             raise ValueError(str(error)) from None

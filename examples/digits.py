@@ -1,10 +1,11 @@
-"""Digits in ink and in outline: CAL on two modalities that have nothing to do with people.
+"""Digits in ink and in outline: CAL on two modalities without people.
 
     python examples/digits.py
 
-An identity is a digit. Modality 0 shows it in ink; modality 1 in another hand, as an outline, dark on light. A digit
-fills a quarter of its picture, anywhere; a scrap of another lies about. The handwriting of the test is not among that
-of training: each outline shall find its digit's pictures in ink. Compared with plain pooling on the same backbone.
+An identity is a digit. Modality 0 shows it in ink; modality 1 in another handwriting, as an outline, dark on light. A
+digit fills a quarter of its picture, at any place; a piece of another digit is clutter. The handwriting differs between
+training and test. An outline must find the pictures of its digit in ink. CAL is compared with plain pooling on the
+same backbone.
 """
 
 from __future__ import annotations

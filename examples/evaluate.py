@@ -1,13 +1,13 @@
-"""Evaluate a trained model on a data set, by the data set's protocol.
+"""Evaluate a trained model on a data set, by the protocol of the data set.
 
     python examples/evaluate.py sysu --root SYSU-MM01 --weights runs/sysu/model.safetensors --out runs/again
     python examples/evaluate.py regdb --root RegDB --trial 3 --weights runs/regdb/model.safetensors
-    python examples/evaluate.py regdb --root RegDB --trial all --weights runs/regdb     # the ten models of such a run
+    python examples/evaluate.py regdb --root RegDB --trial all --weights runs/regdb     # the ten models of a run
     python examples/evaluate.py llcm --root LLCM --weights runs/llcm/model.safetensors --reading swapped
-    python examples/evaluate.py sysu --root SYSU-MM01 --verify      # only compare the tree with the published counts
+    python examples/evaluate.py sysu --root SYSU-MM01 --verify      # only compare the counts with the published ones
 
-The settings of the model are in the run.json beside its weights, or in the config.json of a saved model. Results go
-into `--out`: metrics.json, rankings.png and, of CAL, attention.png.
+The settings of the model are read from the run.json beside its weights, or from the config.json of a saved model.
+The results are written to `--out`: metrics.json, rankings.png and, for CAL, attention.png.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""Export a trained CAL to ONNX, a file for each modality, and compare them with PyTorch.
+"""Export a trained CAL to ONNX, one file for each modality, and compare the files with PyTorch.
 
     python examples/export.py --run runs/demo --out runs/demo/onnx
 
-The files take images [n 3 h w], normalised, for any n, and give embeddings whose dot products are the similarities of
-distilled retrieval. embedding.json beside them has the input's size, its mean and deviation, the embedding's
-dimension and the model's settings. Neither this library nor PyTorch is needed to use them.
+The files map normalised images [n 3 h w], for any n, to embeddings whose dot products are the similarities of
+distilled retrieval. embedding.json beside them has the size of the input, its mean and standard deviation, the
+dimension of the embedding and the settings of the model. Using the files needs neither this library nor PyTorch.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from vireid.command import cli, script
 @dataclass(frozen=True)
 class Options:
     run: Path = Path("runs/demo")
-    """The directory of a finished run of `train_*.py --method cal`."""
+    """Directory of a finished run of `train_*.py --method cal`."""
     out: Path | None = None
-    """Where the files go; by default `onnx` in the run's directory."""
+    """Directory for the files; by default `onnx` in the directory of the run."""
 
 
 def main(options: Options) -> None:
@@ -33,7 +33,7 @@ def main(options: Options) -> None:
     model = HubCAL.from_run(options.run)
     out = options.out or options.run / "onnx"
     for name, difference in export_onnx(model, out).items():
-        console.print(f"[bold]{out / name}.onnx[/bold]: within {difference:.1e} of PyTorch", soft_wrap=True)
+        console.print(f"[bold]{out / name}.onnx[/bold]: at most {difference:.1e} from PyTorch", soft_wrap=True)
 
 
 if __name__ == "__main__":

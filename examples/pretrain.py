@@ -2,20 +2,20 @@
 
     python examples/pretrain.py
 
-Training a re-identification network from scratch takes longer than a demonstration may. On real data one starts from
-ImageNet weights; on rendered people, from these. The backbone learns to read what people wear (hair, garments and
-their patterns, shoes, bag, build) from pictures of both modalities through one stem. It never sees an identity label,
-nor anybody of a rendered data set: the people come from a stream of random numbers of their own. It is in-domain
-supervision all the same: results that start from these weights say nothing about real pictures.
+Training a re-identification network from scratch takes too long for a demonstration. Networks for real data start from
+ImageNet weights; the demo on rendered people starts from these weights. The backbone learns to recognise attributes
+(hair, garments and their patterns, shoes, bag, build) in pictures of both modalities, with one stem. It sees no
+identity labels and no people of the rendered data sets: its people come from separate random numbers. This is still
+in-domain supervision: results that start from these weights say nothing about real pictures.
 
 Takes about 20 minutes on two cores, and 0.7 GB of disk under --cache. The same seed gives the same weights on the same
-machine. The model card beside the weights (README.md) is written by this script, too.
+machine. The script also writes the model card beside the weights (README.md).
 """
 
 from __future__ import annotations
 
 from vireid.command import cli, script
-from vireid.config import PretrainSettings
+from vireid.people.config import PretrainSettings
 
 
 def main(options: PretrainSettings) -> None:

@@ -2,13 +2,13 @@
 
     python examples/render.py --root data/rendered --sheet sheet.png
 
-With no real data at hand, this is what the examples train and are tested on. People are drawn from lasting attributes
-(hair or hat, garments and their patterns, shoes, bag, build) in families of four look-alikes. The visible cameras
-1, 2, 4, 5 see a material's colour; the infrared cameras 3, 6 see a reflectance that is independent of it. Pose, place,
-scale, light, clutter and occluders differ from picture to picture.
+Without real data, the examples train and test on this data set. Each person has lasting attributes (hair or hat,
+garments and their patterns, shoes, bag, build), and belongs to a family of four look-alikes. The visible cameras
+1, 2, 4, 5 see the colour of a material; the infrared cameras 3, 6 see a reflectance that does not depend on the
+colour. Pose, place, scale, light, clutter and occluders differ from picture to picture.
 
-The default set is 9,072 pictures: 320 identities to train on and 76 to test. It takes about half a minute on two
-cores. The same configuration always gives the same bytes; a set that is there already is left as it is.
+The default set has 9,072 pictures: 320 training and 76 test identities. Rendering takes about half a minute on two
+cores. The same configuration always gives the same bytes. An existing set is not rendered again.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from vireid.people.sheet import contact_sheet
 @dataclass(frozen=True)
 class Options:
     root: Path = Path("data/rendered")
-    """Where the data set goes. It must not exist yet, unless it was rendered with these very settings."""
+    """Directory for the data set. If it exists, it must have been rendered with the same settings."""
     sheet: Path | None = None
-    """Draw a contact sheet of a few people into this PNG file, too."""
+    """Also draw a contact sheet, pictures of a few people, into this PNG file."""
     parts: bool = False
-    """Write the semantic part of every pixel, too, as PNG files under parts/."""
+    """Also write the semantic part (hair, bag, …) of each pixel, as PNG files under parts/."""
     workers: int | None = None
-    """Processes; by default one a core. Their number does not change a byte."""
+    """Number of processes; by default one per core. It does not change the data set."""
     config: OmitArgPrefixes[RenderConfig] = field(default_factory=RenderConfig)
 
 

@@ -1,25 +1,25 @@
-"""Search with a trained model: exactly, target-aware, in two stages, and in a million embeddings.
+"""Search with a trained model: distilled, target-aware, in two stages, and in a million embeddings.
 
-    python examples/search.py                               # of make demo's run: the three ways to rank a gallery
-    python examples/search.py --run runs/sysu               # of another run on SYSU-MM01
-    python examples/search.py --scale 1000000               # FAISS over a million embeddings: exact, and approximate
+    python examples/search.py                               # the run of `make demo`: three ways to rank a gallery
+    python examples/search.py --run runs/sysu               # another run on SYSU-MM01
+    python examples/search.py --scale 1000000               # FAISS over a million embeddings: exact and approximate
 
-A distilled embedding needs no other image: a gallery of any size is searched in an index. Target-aware similarity
-reads both images of every pair by their own parts, which takes as long as queries times gallery. Two stages lie
+A distilled embedding needs no other image, so an index can search a gallery of any size. Target-aware similarity
+reads both images of each pair by their parts; its time grows with queries times gallery. Two-stage search lies
 between: the index gives a short list, and only the pairs of that list are compared target-aware. The list comes first
-in the ranking, in its new order, then the rest as the index has it.
+in the ranking, in its new order. The other gallery images follow in the order of the index.
 
 Without --scale, each way is scored on all-search, single-shot, over ten gallery draws: rank-1, mAP, mINP, and the time
-that comparing takes (each image is embedded and encoded once, which is timed by itself). "+ mean" orders the longest
-list by the mean of both similarities. Which is best depends on the model: measure before you choose. A pair of a
-short list takes several times as long as one of an exhaustive comparison, which reads an image once for many pairs:
-lists pay for galleries that are ten times longer than they are. Takes about four minutes on two cores for make demo's.
+of the comparisons (each image is embedded and encoded once, which is timed separately). "+ mean" orders the longest
+list by the mean of both similarities. The best way depends on the model: measure before you choose. A pair of a
+short list takes several times as long as a pair of the exhaustive comparison, which reads each image once for many
+pairs: a gallery must be ten times longer than the list to save time. `make demo`'s run takes four minutes on two cores.
 
-With --scale, a gallery of so many embeddings is made up from the test images' own, and what is measured is time, size,
-and how much of the exact result approximate search finds.
+With --scale, a gallery of that size is generated from the embeddings of the test images. The time, the size of the
+index, and the share of the exact results that approximate search finds are measured.
 
-Either leaves a table as JSON and a figure in --out: compare.json and compare.png, or scale.json and scale.png. With
---scale the approximate index is saved there too, and searched after it is loaded again.
+Both write a table as JSON and a figure to --out: compare.json and compare.png, or scale.json and scale.png. With
+--scale the approximate index is saved there, too, and loaded again before it is searched.
 """
 
 from __future__ import annotations
@@ -35,21 +35,21 @@ from vireid.runs import RECORD, read_settings
 @dataclass(frozen=True)
 class Options:
     run: Path = Path("runs/demo")
-    """A run of train_sysu.py with --method cal: run.json and model.safetensors."""
+    """Directory of a finished run of train_sysu.py with --method cal."""
     root: Path | None = None
-    """The data directory, if not the run's."""
+    """Directory of the data set; by default that of the run."""
     out: Path = Path("runs/search")
-    """Where the table and the figure go."""
+    """Directory for the table and the figure."""
     lists: tuple[int, ...] = (20, 50, 100)
-    """Lengths of the short list."""
+    """Lengths of the short list, in gallery images; each length is scored."""
     scale: int | None = None
-    """Measure the index instead, over so many embeddings. A million of 640 numbers take 6 GB of memory."""
+    """Measure the index instead, with this number of embeddings; a million of 640 dimensions take 6 GB of memory."""
     queries: int = 300
-    """With --scale: queries, which are embeddings of infrared test images."""
+    """With --scale: number of queries, which are embeddings of infrared test images."""
     probes: tuple[int, ...] = (1, 4, 16, 32, 64, 128)
-    """With --scale: how many lists of the approximate index a query reads."""
+    """With --scale: numbers of lists of the approximate index that a query reads; more are slower and more exact."""
     cache: Path | None = None
-    """Where decoded images are kept, if not where the run has them."""
+    """Directory for decoded images; by default that of the run."""
 
 
 def main(options: Options) -> None:
@@ -70,9 +70,9 @@ def main(options: Options) -> None:
         "scale": (1 if options.scale is None else options.scale,),
     }.items():
         if min(numbers, default=0) < 1:
-            raise ValueError(f"search: `--{name}` must be one number or more, each at least 1; got {numbers}")
+            raise ValueError(f"search: `--{name}` must be numbers of at least 1; got {numbers}")
     if options.scale is not None and options.scale < CODES:
-        raise ValueError(f"search: `--scale` must have {CODES} embeddings to learn codes from; got {options.scale}")
+        raise ValueError(f"search: `--scale` must be at least {CODES}, to learn codes from; got {options.scale}")
     settings = read_settings(options.run / RECORD, SysuSettings)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model = HubCAL.from_run(options.run).to(device)

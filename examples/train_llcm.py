@@ -1,10 +1,10 @@
-"""Train, evaluate and draw CAL on LLCM.
+"""Train and evaluate CAL on LLCM, and plot its results.
 
     python examples/train_llcm.py --root LLCM               # ResNet-50, 288x144, 100 epochs
     python examples/evaluate.py llcm --root LLCM --weights runs/llcm/model.safetensors --reading swapped
 
-The run leaves in `--out` what train_sysu.py leaves. metrics.json has both directions, each the mean of ten draws, and
-the reading of the protocol that they are of.
+The run writes the same files to `--out` as train_sysu.py. metrics.json has both directions, each the mean of ten
+gallery draws, and the variant of the protocol.
 """
 
 from __future__ import annotations

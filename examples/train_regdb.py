@@ -1,13 +1,13 @@
-"""Train, evaluate and draw CAL on RegDB: one of its ten trials, or all of them.
+"""Train and evaluate CAL on RegDB, in one of its ten trials or in all, and plot its results.
 
     python examples/train_regdb.py --root RegDB --trial 3       # one model, trained and tested on the third split
-    python examples/train_regdb.py --root RegDB --trial all     # ten models, and the mean that is published
-    python examples/train_regdb.py --root RegDB --trial all --resume    # go on; finished trials are kept
-    python examples/evaluate.py regdb --root RegDB --trial all --weights runs/regdb     # the ten models once more
+    python examples/train_regdb.py --root RegDB --trial all     # ten models, and their mean, as publications have it
+    python examples/train_regdb.py --root RegDB --trial all --resume    # continue; finished trials are kept
+    python examples/evaluate.py regdb --root RegDB --trial all --weights runs/regdb     # evaluate the ten models again
 
-One trial leaves in `--out` what train_sysu.py leaves, with both directions in metrics.json. All of them leave that in
-`--out`/trial-01 to trial-10, and their mean in `--out`/metrics.json. Weights remember their trial, and are not tested
-on another: its people may be those that they were trained on.
+One trial writes the same files to `--out` as train_sysu.py, with both directions in metrics.json. All trials write
+them to `--out`/trial-01 to trial-10, and their mean to `--out`/metrics.json. Weights store their trial. They are not
+tested on another trial: the model may have been trained on its test identities.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def main(settings: RegdbSettings) -> None:
     if settings.trial == "all" and not settings.fast_dev_run:
         train_all(settings, Console())
         return
-    one = replace(settings, trial=1) if settings.trial == "all" else settings  # to meet errors, one trial will do
+    one = replace(settings, trial=1) if settings.trial == "all" else settings  # one trial is enough to find errors
     run(one, read(one), Console())
 
 

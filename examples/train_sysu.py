@@ -1,15 +1,15 @@
-"""Train, evaluate and draw CAL on SYSU-MM01, or on the rendered data set of the same layout.
+"""Train and evaluate CAL on SYSU-MM01, or on a rendered data set of the same layout, and plot its results.
 
     python examples/train_sysu.py --root SYSU-MM01          # the real set: ResNet-50, 288x144, 100 epochs
-    python examples/train_sysu.py                           # no data at hand: rendered, a small network, minutes
-    python examples/train_sysu.py --from runs/sysu/run.json --out runs/again   # a run's settings once more
+    python examples/train_sysu.py                           # without real data: rendered, a small network, minutes
+    python examples/train_sysu.py --from runs/sysu/run.json --out runs/again   # repeat a run with its settings
     torchrun --nproc-per-node 4 examples/train_sysu.py --root SYSU-MM01        # several processes, on GPUs or CPUs
-    python examples/evaluate.py sysu --root SYSU-MM01 --weights runs/sysu/model.safetensors    # evaluate once more
+    python examples/evaluate.py sysu --root SYSU-MM01 --weights runs/sysu/model.safetensors    # evaluate again
 
-The run leaves in `--out`: metrics.json (rank-1/10/20, mAP, mINP for all- and indoor-search, single- and multi-shot,
+The run writes to `--out`: metrics.json (rank-1/10/20, mAP, mINP for all- and indoor-search, single- and multi-shot,
 each the mean of ten gallery draws), model.safetensors, log.jsonl and tensorboard/, run.json (settings, versions,
-data, commit), curves.png, attention.png and rankings.png. Defaults below are those of the set that is chosen by --root.
-Without --root, the rendered data set is made (once) and used.
+data, commit), curves.png, attention.png and rankings.png. Without --root, a data set is rendered (once) and used. The
+defaults depend on it: for those of the real data set, run `--root SYSU-MM01 --help`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def main(settings: SysuSettings) -> None:
 
 
 def command_line(arguments: list[str]) -> SysuSettings:
-    """The settings, on top of the defaults for the real set if there is a --root, for the rendered one if not."""
+    """The settings; their defaults are those for the real data set with --root, and for the rendered one without."""
     return parse(arguments, DEMO if argument(arguments, "--root") is None else SYSU, __doc__)
 
 

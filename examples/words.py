@@ -1,11 +1,11 @@
-"""Numbers in handwriting and in words: parts that attend on letters, which have no grid.
+"""Numbers in handwriting and in words: parts that attend to letters, which have no grid.
 
     python examples/words.py
 
-An identity is a three-digit number. Modality 0 is a picture of it in handwriting; modality 1 its digits' names as 24
-letters, "··threeseveneight·······". Names differ in length and the line starts anywhere, as the digits in the picture
-do: nothing says which letters are which strokes. The numbers of the test are not among those of training, nor is any
-of their handwriting. Compared with plain pooling on the same encoders.
+An identity is a three-digit number. Modality 0 is a picture of it in handwriting; modality 1 has the names of its
+digits in 24 letters, "··threeseveneight·······". Names differ in length, and line and digits start anywhere: no label
+says which letters belong to which strokes. Training and test have different numbers and different handwriting. The
+parts are compared with plain pooling on the same encoders.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What every test of the library shares: how hypothesis searches."""
+"""Common settings of the tests: those of hypothesis."""
 
 from __future__ import annotations
 

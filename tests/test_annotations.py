@@ -36,7 +36,7 @@ class Untrue(TypeError):
 
 
 def check(hint: Any, value: object, where: str) -> None:
-    """Raise where a value is not what its annotation says; letters bind in the scope of the caller."""
+    """Raise if a value does not agree with its annotation; letters bind in the scope of the caller."""
     if isinstance(hint, type) and issubclass(hint, jaxtyping.AbstractArray):
         if not isinstance(value, hint):
             raise Untrue(f"{where}: {hint} does not hold for {getattr(value, 'shape', value)}")
@@ -82,7 +82,7 @@ def enforced(function: Callable[..., Any]) -> Callable[..., Any]:
 
 @pytest.fixture
 def annotated(monkeypatch: pytest.MonkeyPatch) -> int:
-    """Enforce every annotation of the library; the number of functions and methods is given back."""
+    """Enforce all annotations of the library; returns the number of functions and methods."""
     modules = [module for name, module in sys.modules.items() if name.split(".")[0] == "concordant"]
     wrapped: dict[Callable[..., Any], Callable[..., Any]] = {}
     for module in modules:

@@ -1,4 +1,4 @@
-"""The architecture page: its diagrams are the code's, and every module has its place on it."""
+"""The architecture page: its diagrams agree with the code, and it has all modules."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def depends(result: Any, source: Any) -> bool:
 
 
 def spied(model: CAL, run: Callable[[CAL], Any]) -> tuple[Any, dict[str, Any]]:
-    """What `run` gives, and what passed through the model meanwhile, by the names of `FLOW`."""
+    """The result of `run`, and the intermediate results of the model, by the names of `FLOW`."""
     seen: dict[str, Any] = {}
     attention: Any = model.attention
     feature_map, encode_tokens, encode_parts = model.feature_map, attention.encode_tokens, attention.encode_parts
@@ -87,7 +87,7 @@ def spied(model: CAL, run: Callable[[CAL], Any]) -> tuple[Any, dict[str, Any]]:
 
 
 def upstream(name: str) -> set[str]:
-    """All that a thing is made from, directly or not, by the picture."""
+    """All inputs of a result, direct or not, in the diagram."""
     sources = set(diagrams.FLOW[name])
     return sources.union(*(upstream(source) for source in sources))
 

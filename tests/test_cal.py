@@ -1,4 +1,4 @@
-"""CAL: which rows read which in training."""
+"""CAL: which rows read which rows in training."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_partners_come_from_the_generator() -> None:
 
 
 def test_keys_and_queries_are_computed_once_an_image() -> None:
-    """However many attentions read them; and by a call of the module, which hooks and compilers see."""
+    """For any number of attentions; and by calling the module, so that hooks and compilers see it."""
     model, calls, seen = small_cal(), [], []
     attention = cast(TSAA, model.attention)
     for mlp in (attention.token_mlp, attention.part_mlp):
@@ -198,7 +198,7 @@ COMPILED = pytest.param(lambda x: torch.compile(x, backend="eager"), marks=pytes
 
 @pytest.mark.parametrize("wrap", [lambda x: x, COMPILED, Checkpointed])
 def test_a_backbone_may_take_the_modality(wrap: Callable[[nn.Module], Any]) -> None:
-    """Wrapped in anything, whose signature shows no modality."""
+    """In a wrapper whose signature has no modality."""
     backbone = TwoStems()
     model = CAL(wrap(backbone), 6, 3, 4, backbone_takes_modality=True).eval()
     images, labels, modality = paired_batch()

@@ -1,4 +1,4 @@
-"""CAL at test time: what embeddings are, and the order of their parts."""
+"""CAL at test time: the embeddings, and the order of their parts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every public module is asked the same questions: see `contract.py` for the modules."""
+"""The same tests for all public modules: see `contract.py` for the modules."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ every_module = pytest.mark.parametrize("name", CASES)
 
 
 def as_function(name: str) -> tuple[Callable[..., list[Tensor]], list[Tensor]]:
-    """A module in float64 as a function of the floating-point tensors among its arguments, and those."""
+    """A module in float64 as a function of its floating-point arguments, and these arguments."""
     case = CASES[name]
     module = case.make(**({"dtype": torch.float64} if case.factory else {}))
     if isinstance(module, CAL):
@@ -55,7 +55,7 @@ def test_gradient_is_that_of_the_value(name: str) -> None:
 
 @every_module
 def test_second_gradient_is_that_of_the_first(name: str) -> None:
-    """What a gradient penalty trains on."""
+    """As a gradient penalty needs."""
     assert torch.autograd.gradgradcheck(*as_function(name), fast_mode=True, check_undefined_grad=False, atol=1e-4)
 
 
@@ -136,14 +136,14 @@ def check_compiled(name: str, backend: str) -> None:
 @pytest.mark.slow
 @every_module
 def test_compiled_in_one_graph_is_the_same(name: str) -> None:
-    """Forward and backward, captured without a break. The capture is what a library breaks, so a quick backend."""
+    """Forward and backward, captured without a graph break. A quick backend is enough for this."""
     check_compiled(name, "aot_eager")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("what", ["CAL", "CALLoss", "draw_partners"])
 def test_batches_of_any_size_share_a_few_graphs(what: str) -> None:
-    """A graph a size would end at torch's limit, the ninth."""
+    """One graph per size would reach torch's limit at the ninth."""
     model, counter = small_cal(), CompileCounterWithBackend("aot_eager")
     torch.compiler.reset()
     functions: dict[str, Callable[..., Any]]
@@ -168,7 +168,7 @@ def test_compiled_to_machine_code_is_the_same(name: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("method", ["embed", "encode"])
 def test_retrieval_compiles_and_exports(method: str) -> None:
-    """What is deployed: embeddings, with the order of parts taken from the model."""
+    """The graph for deployment: embeddings, with the order of parts from the model."""
 
     class Retrieval(nn.Module):
         def __init__(self, model: CAL) -> None:
@@ -218,7 +218,7 @@ def test_the_operator_of_the_correspondence_is_sound() -> None:
 
 @every_module
 def test_state_keys_are_frozen(name: str) -> None:
-    """A renamed key breaks every saved model."""
+    """A renamed key breaks all saved models."""
     assert sorted(CASES[name].make().state_dict()) == sorted(CASES[name].keys)
 
 

@@ -46,7 +46,7 @@ def test_meta_device(name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.factory])
 def test_from_the_meta_device_to_the_start(name: str) -> None:
-    """`to_empty` and `reset_parameters` give a whole model: the same under the same seed, whatever was in memory."""
+    """`to_empty` and `reset_parameters` give a complete model: equal for equal seeds, for any content of the memory."""
     case, states = CASES[name], []
     for garbage in (1e3, -7.0):
         module = case.make(device="meta").to_empty(device="cpu")
@@ -69,7 +69,7 @@ def test_from_the_meta_device_to_the_start(name: str) -> None:
 
 @every_module
 def test_the_same_seed_gives_the_same_weights(name: str) -> None:
-    """To the bit, from the constructor and from `reset_parameters`."""
+    """Bitwise, from the constructor and from `reset_parameters`."""
     case = CASES[name]
     assert callable(getattr(case.make(), "reset_parameters", None)) or not list(case.make().parameters())
     states = []

@@ -1,4 +1,4 @@
-"""Two processes on halves of a batch against one process on the whole of it."""
+"""Two processes on halves of a batch against one process on the complete batch."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Results: TypeAlias = "dict[str, dict[str, Tensor]]"
 
 @pytest.fixture(scope="module")
 def two(tmp_path_factory: pytest.TempPathFactory) -> list[Results]:
-    """What each of the two processes found; started once for all tests."""
+    """The results of the two processes, which are started once for all tests."""
     if not torch.distributed.is_available() or not torch.distributed.is_gloo_available():
         pytest.skip("torch was built without gloo")
     folder = tmp_path_factory.mktemp("processes")
@@ -58,7 +58,7 @@ def test_part_center_loss_sees_the_centers_of_all(one: Results, two: list[Result
 
 
 def test_a_training_step_of_two_is_that_of_one(one: Results, two: list[Results]) -> None:
-    """Gradients are equal in both, and the mean of the two losses, term by term, is that of the whole batch."""
+    """Gradients are equal in both, and the mean of the two losses, term by term, is that of the complete batch."""
     expected, first, second = one["training step"], two[0]["training step"], two[1]["training step"]
     assert first.keys() == expected.keys()
     assert any(name.startswith("gradient") for name in expected)

@@ -1,4 +1,4 @@
-"""The size of files: one concept each, none longer than people read at a time."""
+"""The size of files: no file is too long to read at once."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ def as_tensor(matchings: list[list[int]]) -> torch.Tensor:
 
 @given(st.integers(0, 3), st.integers(1, 5), SEEDS, st.sampled_from(KINDS))
 def test_optimal_against_all_permutations(b: int, p: int, seed: int, kind: str) -> None:
-    """Ties included: the matching may then differ from the loop's, its weight may not."""
+    """Also with ties: the matching may then differ from that of the loop, but its weight may not."""
     weights = values((b, p, p), seed, kind)
     matching = match_parts(weights)
     assert matching.shape == (b, p)
@@ -69,7 +69,7 @@ def test_no_gradient_flows_and_half_precision_is_taken() -> None:
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
-def test_weights_that_are_not_finite_are_refused(value: float) -> None:
+def test_weights_that_are_not_finite_are_rejected(value: float) -> None:
     weights = torch.zeros(1, 2, 2)
     weights[0, 1, 0] = value
     with pytest.raises(ValueError, match=r"^match_parts: `weights` must be finite; got 1 "):
@@ -92,7 +92,7 @@ def test_most_frequent_matching(matchings: list[list[int]]) -> None:
 
 @given(MATCHINGS, st.integers(1, 6), st.integers(1, 4))
 def test_only_the_window_counts(matchings: list[list[int]], window: int, step: int) -> None:
-    """Whatever sizes they came in, as if the last `window` of them were all there had been."""
+    """For updates of any size, the result is that of the last `window` matchings alone."""
     long, short = PartCorrespondence(3, window=window), PartCorrespondence(3, window=64)
     for start in range(0, len(matchings), step):
         long.update(as_tensor(matchings[start : start + step]))
@@ -136,8 +136,8 @@ def test_forgetting() -> None:
         lambda old, new: (old + new) / 2,  # a soup of two checkpoints
     ],
 )
-def test_averaged_buffers_are_refused_when_they_are_read(average: Callable[[Tensor, Tensor], Tensor]) -> None:
-    """Between matchings there is none: better no order of parts than a wrong one."""
+def test_averaged_buffers_are_rejected_when_they_are_read(average: Callable[[Tensor, Tensor], Tensor]) -> None:
+    """An average of matchings is not a matching: an error is better than a wrong order of parts."""
     old, new = PartCorrespondence(3), PartCorrespondence(3)
     old.update(torch.tensor([[2, 0, 1]] * 4))
     new.update(torch.tensor([[0, 2, 1]] * 4))
@@ -147,7 +147,7 @@ def test_averaged_buffers_are_refused_when_they_are_read(average: Callable[[Tens
         old.permutation()
 
 
-def test_an_average_of_the_whole_model_with_its_buffers_is_refused_when_it_embeds() -> None:
+def test_an_average_of_the_complete_model_with_its_buffers_is_rejected_when_it_embeds() -> None:
     model = small_cal()
     model.correspondence.update(torch.tensor([[2, 0, 1]] * 4))
     average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(0.9), use_buffers=True)
@@ -158,7 +158,7 @@ def test_an_average_of_the_whole_model_with_its_buffers_is_refused_when_it_embed
         cast(CAL, average.module).correspondence.permutation()
 
 
-def test_what_is_no_permutation_is_refused_when_it_is_read() -> None:
+def test_what_is_no_permutation_is_rejected_when_it_is_read() -> None:
     correspondence = PartCorrespondence(3)
     correspondence.update(torch.tensor([[7, 8, 9]]))
     with pytest.raises(ValueError, match=r"permutations of the parts.*got 1 rows of 1"):

@@ -1,4 +1,4 @@
-"""What is declared is what was tested: the lowest versions, and those that are installed."""
+"""Declared versions agree with the tested ones: the lowest versions, and the installed ones."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ EXTRAS = PROJECT["optional-dependencies"]
 
 
 def name_of(requirement: str) -> str:
-    """A package by its name alone, which has several spellings."""
+    """The normalised name of a package, which has several spellings."""
     return re.split(r"[\[<>=]", requirement)[0].lower().replace("_", "-")
 
 
@@ -29,7 +29,7 @@ def test_the_oldest_versions_are_those_declared() -> None:
         requirement.split(">=") for requirement in [*PROJECT["dependencies"], *EXTRAS["examples"], *EXTRAS["test"]]
     )
     oldest = pinned("constraints-oldest.txt")
-    for other in ("numpy", "onnx-ir", "protobuf"):  # no dependencies of ours, but of these
+    for other in ("numpy", "onnx-ir", "protobuf"):  # no dependencies of this library, but of these
         assert oldest.pop(other)
     assert {name: re.sub(r"(\.0)+$", "", version) for name, version in declared.items()} == oldest
 

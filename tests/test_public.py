@@ -84,7 +84,7 @@ FUNCTIONAL = [
 
 
 def test_public_names_are_frozen() -> None:
-    """A name more is a promise more; a name less breaks somebody."""
+    """A new name is a promise; a removed name breaks users' code."""
     assert sorted(concordant.__all__) == PUBLIC
     assert sorted(functional.__all__) == FUNCTIONAL
     for module in (concordant, functional):
@@ -161,11 +161,11 @@ def test_the_wheel_is_typed_and_whole(tmp_path: Path) -> None:
     description = metadata.partition("\n\n")[2]
     assert description.startswith("# concordant\n\nPyTorch layers and losses")
     assert "find the same parts" in description
-    assert not re.search(r"\]\((?!https:)|The same colour marks", description)  # an index has no files of ours
+    assert not re.search(r"\]\((?!https:)|The same colour marks", description)  # a package index has no other files
 
 
 def test_src_depends_on_what_it_says() -> None:
-    """NumPy comes with SciPy but is no dependency of ours; examples stand on the library, never the reverse."""
+    """NumPy comes with SciPy and is not a dependency; examples import the library, never the reverse."""
     allowed = {"torch", "einops", "scipy", "jaxtyping", "concordant", *sys.stdlib_module_names}
     for path in SOURCES:
         foreign = {name.split(".")[0] for name in imports(path)} - allowed
@@ -173,7 +173,7 @@ def test_src_depends_on_what_it_says() -> None:
 
 
 def test_imports_run_one_way() -> None:
-    """Checks at the bottom; layers and losses over them; CAL over those; nothing in a circle."""
+    """Checks at the bottom; layers and losses above them; CAL above these; no cycles."""
     graph = own_imports()
     for private in ("_checks", "_precision", "_reduce", "_distance", "_module"):
         assert all(name.startswith("_") for name in graph[private])
@@ -190,7 +190,7 @@ def test_imports_run_one_way() -> None:
 
 
 def test_no_assert_meets_a_user() -> None:
-    """`python -O` removes them, and they say neither who nor what came."""
+    """`python -O` removes them, and they name neither the function nor the value."""
     for path in SOURCES:
         assert not [n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Assert)], path.name
 

@@ -1,4 +1,4 @@
-"""Bad input is refused, by an error that names the function, the rule, and the value received."""
+"""Bad input is rejected, by an error that names the function, the rule, and the value received."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ REFUSALS = [
 
 
 @pytest.mark.parametrize("bad", REFUSALS)
-def test_bad_input_is_refused_with_who_the_rule_and_what_came(bad: Callable[[], object]) -> None:
+def test_bad_input_is_rejected_with_the_function_the_rule_and_the_value(bad: Callable[[], object]) -> None:
     with pytest.raises(ValueError) as caught:
         bad()
     assert REFUSAL.match(str(caught.value)), str(caught.value)

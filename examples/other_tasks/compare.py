@@ -1,4 +1,4 @@
-"""What both examples share: the training loop, the comparison over seeds, its table."""
+"""Common code of both examples: the training loop, the comparison over seeds, and its table."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from other_tasks.options import Options
 from vireid.interval import interval
 
 BATCH = 32
-"""Pairs a step: an identity in either modality."""
+"""Pairs per step: an identity in both modalities."""
 FIGURES = ("rank-1", "mAP", "mINP")
 
 
 class Views(NamedTuple):
-    """`v` views of each of `k` identities in either modality; a row of one is of the same identity in the other."""
+    """`v` views of each of `k` identities in both modalities; row i is identity i in both."""
 
     first: Tensor
     """[k v …] of modality 0: the gallery."""
@@ -31,7 +31,7 @@ class Views(NamedTuple):
 
 
 class Method(Protocol):
-    """What is compared: a module with a loss and embeddings."""
+    """A method to compare: a module with a loss and embeddings."""
 
     def loss(self, first: Tensor, second: Tensor, labels: Tensor, /) -> Tensor: ...
 
@@ -44,7 +44,7 @@ class Method(Protocol):
 
 @runtime_checkable
 class ByParts(Method, Protocol):
-    """One that has encodings for target-aware retrieval, too."""
+    """A method that also has encodings for target-aware retrieval."""
 
     def encode(self, inputs: Tensor, modality: int, /) -> Encoded: ...
 
@@ -52,7 +52,7 @@ class ByParts(Method, Protocol):
 
 
 def fit(model: Method, views: Views, steps: int, generator: torch.Generator, console: Console, name: str) -> float:
-    """Train with AdamW on a one-cycle schedule; returns the seconds that it took."""
+    """Train with AdamW on a one-cycle schedule; returns the seconds."""
     optimizer = torch.optim.AdamW(model.parameters(), weight_decay=0.02)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.01, total_steps=steps, pct_start=0.15)
     identities, started = len(views.first), time.perf_counter()
@@ -71,7 +71,7 @@ def fit(model: Method, views: Views, steps: int, generator: torch.Generator, con
 
 @torch.no_grad()
 def evaluate(model: Method, views: Views) -> dict[str, list[float]]:
-    """Rank-1, mAP and mINP in %: by embeddings under "", and target-aware where the model has encodings."""
+    """Rank-1, mAP and mINP in %: by embeddings with the key "", and target-aware if the model has encodings."""
     identities = torch.arange(len(views.first)).repeat_interleave(views.first.shape[1])
     first, second = (x.flatten(0, 1) for x in views)
     similarity = {"": model.embed(second, 1) @ model.embed(first, 0).T}
@@ -88,9 +88,9 @@ def compare(
     make_parts: Callable[[], ByParts],
     draw: Callable[[ByParts, Views, dict[str, Tensor]], object],
 ) -> None:
-    """Train both on the same views, seed by seed; draw and print the results.
+    """Train both methods on the same views, seed by seed; plot and print the results.
 
-    `draw` is given the last seed's parts and test views, and the results of each method [seeds 3].
+    `draw` receives the parts model and the test views of the last seed, and the results of each method [seeds 3].
     """
     console = Console()
     seconds: dict[str, list[float]] = {}
@@ -109,7 +109,7 @@ def compare(
     assert isinstance(model, ByParts)
     draw(model, test, results)
     title = f"%, mean of {options.seeds} seeds ± 95 % interval" if options.seeds > 1 else "%, one seed"
-    table = Table("", *FIGURES, "seconds of training", title=title)
+    table = Table("method", *FIGURES, "training, s", title=title)
     for name, rows in (results | {"parts − pooling": results["parts"] - results["pooling"]}).items():
         cells = [str(interval(column)) for column in rows.T.tolist()]
         table.add_row(name, *cells, f"{sum(seconds[name]) / options.seeds:.0f}" if name in seconds else "")

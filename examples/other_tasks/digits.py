@@ -1,4 +1,4 @@
-"""Digits in ink and in outline, by CAL: what examples/digits.py runs."""
+"""Digits in ink and in outline, by CAL: the code of examples/digits.py."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from other_tasks.options import Options
 
 DIGITS, CHANNELS, PARTS = 10, 32, 3
 VIEWS = {False: 240, True: 40}
-"""Pictures of each digit in either modality, in training and in the test."""
+"""Pictures of each digit and modality, in training (False) and test (True)."""
 
 
 def views(generator: torch.Generator) -> tuple[Views, Views]:
-    """Training and test."""
+    """Views for training and for the test."""
 
     def both(*, test: bool) -> Views:
         rows, hand = torch.arange(DIGITS).repeat_interleave(VIEWS[test]), handwriting(test=test)
@@ -35,7 +35,7 @@ def views(generator: torch.Generator) -> tuple[Views, Views]:
 
 
 class Backbone(nn.Module):
-    """A first stage for each modality, then one for both: pictures [n 1 32 32] → feature map [n c 8 8]."""
+    """A first stage for each modality, then shared stages: pictures [n 1 32 32] → feature map [n c 8 8]."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -64,6 +64,6 @@ class Parts(CAL):
 
 
 def run(options: Options) -> None:
-    """Train both methods, draw their comparison and print it."""
+    """Train both methods, then plot and print their comparison."""
     paint = partial(draw, out=options.out / "digits", paint_first=paint_picture, paint_second=paint_picture)
     compare(options, views, lambda: Pooling(Backbone(), CHANNELS, DIGITS), Parts, paint)

@@ -1,4 +1,4 @@
-"""One figure for both examples: where a query's parts look, in the query and in its match, and the comparison."""
+"""The figure of both examples: attention of a query's parts on the query and on its match, and the comparison."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from vireid.figures.style import colour, save
 from vireid.interval import interval
 
 ROWS = 4
-"""How many identities are shown."""
+"""Number of identities in the figure."""
 Paint = Callable[[Axes, Tensor, Tensor], None]
-"""Draws an input and its parts' attention [p t]."""
+"""Plots an input with the attention [p t] of its parts."""
 
 
 @torch.no_grad()
 def draw(
     model: ByParts, test: Views, results: dict[str, Tensor], out: Path, paint_first: Paint, paint_second: Paint
 ) -> Path:
-    """Draw attention.png into `out`. All maps of a row are those of the *query's* parts."""
+    """Plot attention.png into `out`. All maps of a row belong to the parts of the *query*."""
     first, second = (views[:: len(views) // ROWS, 0][:ROWS] for views in (test.first, test.second))
     gallery, query = model.encode(first, 0), model.encode(second, 1)
     own = TSAA.attend(query.tokens, query.keys, query.part_queries).attention
@@ -40,14 +40,14 @@ def draw(
             paint(axis, inputs[row], maps[row])
             axis.set(xticks=[], yticks=[])
             if row == 0:
-                axis.set_title(("query: its parts on itself", "the same parts on a true match")[column], fontsize=10)
+                axis.set_title(("query, with its own parts", "true match, with the query's parts")[column], fontsize=10)
     _bars(figure.add_subplot(grid[:, 2]), results)
     out.mkdir(parents=True, exist_ok=True)
     return save(figure, out / "attention.png")
 
 
 def paint_picture(axis: Axes, picture: Tensor, maps: Tensor) -> None:
-    """A picture [1 h w] in grey, each part's colour where it looks. Tokens are squares."""
+    """Plot a picture [1 h w] in grey, with the colour of each part where its attention is. Tokens are squares."""
     _, height, width = picture.shape
     grey = (picture[0] - picture.min()) / (picture.max() - picture.min())
     side = round((height * width / maps.shape[1]) ** 0.5)
@@ -58,7 +58,7 @@ def paint_picture(axis: Axes, picture: Tensor, maps: Tensor) -> None:
 
 
 def paint_letters(axis: Axes, letters: Tensor, maps: Tensor) -> None:
-    """Letters [t], 1 for a, in a line (0 is no letter), and below them a line for each part: where it looks."""
+    """Plot letters [t] (1: a, 0: none) in a line, and below them a line with the attention of each part."""
     strength = maps / maps.amax(dim=1, keepdim=True)
     lines = [0.12 + (np.array(to_rgb(colour(part))) - 0.12) * row.numpy()[:, None] for part, row in enumerate(strength)]
     axis.imshow(np.stack(lines), aspect="auto", extent=(-0.5, len(letters) - 0.5, len(maps), 0))
@@ -69,7 +69,7 @@ def paint_letters(axis: Axes, letters: Tensor, maps: Tensor) -> None:
 
 
 def _mix(base: Tensor, strength: Tensor) -> np.ndarray:
-    """The base [h w 3] under the parts' colours, as strong as `strength` [p h w] says."""
+    """The base [h w 3] under the colours of the parts, with weights `strength` [p h w]."""
     colours = torch.tensor([to_rgb(colour(part)) for part in range(len(strength))])
     for weight, tint in zip(0.8 * strength[..., None], colours, strict=True):
         base = (1 - weight) * base + weight * tint
@@ -87,4 +87,4 @@ def _bars(axis: Axes, results: dict[str, Tensor]) -> None:
     axis.set_ylim(0)
     axis.spines[["top", "right"]].set_visible(False)
     axis.legend(fontsize=8, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.08))
-    axis.set_title("on held-out data", fontsize=10)
+    axis.set_title("results on held-out data", fontsize=10)

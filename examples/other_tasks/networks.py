@@ -1,4 +1,4 @@
-"""What the examples are built of: encoders, and plain pooling, the baseline."""
+"""Networks of the examples: encoders, and plain pooling, the baseline."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def convolution(inside: int, outside: int, stride: int = 1) -> nn.Sequential:
 
 
 class Encoders(nn.Module):
-    """Pictures [n 1 16 32] → [n c 8 16], letters [n 24] → [n c 24]: nothing is shared."""
+    """Pictures [n 1 16 32] → [n c 8 16], letters [n 24] → [n c 24], without shared weights."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ class Pooling(nn.Module):
         return self.identity_loss([self.tokens(first, 0), self.tokens(second, 1)], labels)
 
     def identity_loss(self, tokens: list[Tensor], labels: Tensor) -> Tensor:
-        """Of both modalities' tokens [n t c], each row with its label."""
+        """Identity loss of the tokens [n t c] of both modalities; row i has label i in both."""
         features = torch.cat([x.mean(dim=1) for x in tokens])
         return cross_entropy(self.classifier(self.norm(features)), labels.repeat(2))
 
@@ -49,6 +49,6 @@ class Pooling(nn.Module):
         return normalize(self.norm(self.tokens(inputs, modality).mean(dim=1)), dim=1)
 
     def tokens(self, inputs: Tensor, modality: int) -> Tensor:
-        """What the backbone makes of the inputs, a map [n c …], as tokens [n t c]."""
+        """The output of the backbone, a map [n c …], as tokens [n t c]."""
         tokens: Tensor = self.backbone(inputs, modality).flatten(2).transpose(1, 2)
         return tokens

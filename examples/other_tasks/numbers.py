@@ -1,4 +1,4 @@
-"""Digits and numbers in scikit-learn's handwriting, and numbers in words: the identities of both examples."""
+"""The identities of both examples: digits and numbers in scikit-learn's handwriting, and numbers in words."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from torch import Tensor
 
 HEIGHT = 16
 DIGIT = 8
-"""The side of scikit-learn's pictures."""
+"""Height and width of scikit-learn's pictures."""
 WRITTEN = 1200
-"""The digits before this one are for training, the other 597 for the test."""
+"""Number of digits for training; the other 597 are for the test."""
 LETTERS = 24
-"""The length of a spelt number's line."""
+"""Length of the line of a spelt number."""
 NAMES = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 
 
@@ -25,10 +25,10 @@ def handwriting(*, test: bool) -> list[Tensor]:
 
 
 def write(numbers: Tensor, hand: list[Tensor], generator: torch.Generator, *, digits: int = 1) -> tuple[Tensor, Tensor]:
-    """Numbers [n] as pictures [n 1 16 8+8·digits], and where each digit has its corner (row, column) [n digits 2].
+    """Numbers [n] as pictures [n 1 16 8+8·digits], and the corner (row, column) of each digit [n digits 2].
 
-    Each digit is any of its kind, at any height; the number begins where it leaves room for itself; a scrap of another
-    digit lies somewhere as clutter.
+    The handwriting of each digit, its height, and the start of the number are sampled. A piece of another digit is
+    added as clutter.
     """
     width = 8 + 8 * digits
 

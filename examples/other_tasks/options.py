@@ -1,4 +1,4 @@
-"""The options of both examples."""
+"""Options of both examples."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from vireid.checks import check_counts
 @dataclass(frozen=True)
 class Options:
     out: Path = Path("runs")
-    """The figure goes into a directory of the example's name in it."""
+    """Directory for the figure, in a folder with the name of the example."""
     steps: int = 200
-    """Training steps of the parts. Plain pooling has twice as many, for a step costs less than half as much."""
+    """Training steps of the model with parts. Plain pooling gets twice as many, as its steps are faster."""
     seeds: int = 3
-    """How often all is repeated: other numbers held out, other pictures, other weights."""
+    """Number of repetitions, each with other held-out numbers, pictures and initial weights."""
 
     def __post_init__(self) -> None:
         check_counts(self, "steps", "seeds")

@@ -1,4 +1,4 @@
-"""Numbers in handwriting and in words, by the components of CAL: what examples/words.py runs."""
+"""Numbers in handwriting and in words, by the components of CAL: the code of examples/words.py."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ TRAINING, TEST, VIEWS = 600, 100, 4
 
 
 def views(generator: torch.Generator) -> tuple[Views, Views]:
-    """Training and test."""
+    """Views for training and for the test."""
 
     def both(numbers: Tensor, *, test: bool) -> Views:
         rows = numbers.repeat_interleave(VIEWS)
@@ -47,7 +47,7 @@ def views(generator: torch.Generator) -> tuple[Views, Views]:
 
 
 class Parts(Pooling):
-    """Plain pooling and parts beside it: CAL's objective from its components, as CAL itself takes grids of one size."""
+    """Plain pooling with parts: CAL's objective built from components, as the class CAL needs grids of one size."""
 
     def __init__(self) -> None:
         super().__init__(Encoders(CHANNELS), CHANNELS, TRAINING)
@@ -77,7 +77,7 @@ class Parts(Pooling):
         loss += sum(self.discriminate(logits, labels) for _, logits in own + cross) / 4
         features = [torch.cat([refined.features for refined, _ in way]) for way in (own, cross)]
         loss += self.center(*features, labels.repeat(2), torch.arange(2).repeat_interleave(len(labels)))
-        # On the picture the text's parts are the teachers, on the text the picture's: M̂ is read that way.
+        # On the picture, the parts of the text teach; on the text, those of the picture. M̂ needs this direction.
         for way, ((mine, logits), (theirs, taught)) in enumerate(zip(own, reversed(cross), strict=True)):
             found = self.distill(mine.attention, theirs.attention, logits, taught)
             loss += 0.1 * found.kd1 + 0.05 * found.kd2
@@ -106,6 +106,6 @@ class Parts(Pooling):
 
 
 def run(options: Options) -> None:
-    """Train both methods, draw their comparison and print it."""
+    """Train both methods, then plot and print their comparison."""
     paint = partial(draw, out=options.out / "words", paint_first=paint_picture, paint_second=paint_letters)
     compare(options, views, lambda: Pooling(Encoders(CHANNELS), CHANNELS, TRAINING), Parts, paint)

@@ -1,4 +1,4 @@
-"""From a command line to settings, and from what goes wrong to one line. Nothing here loads PyTorch."""
+"""Command lines become settings, and errors become one line. This module does not load PyTorch."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ AnySettings = TypeVar("AnySettings", bound=Settings)
 
 
 def cli(kind: type[T], arguments: Sequence[str] | None = None, **options: Any) -> T:
-    """The options of a command line, by default this process'; `options` are those of `tyro.cli`.
+    """The options of a command line, by default that of this process; `options` are those of `tyro.cli`.
 
-    A path may begin with `~`, also where a shell leaves it as it is, in `--out=~/runs`.
+    A path may begin with `~`, also in `--out=~/runs`, which a shell does not expand.
     """
     words = sys.argv[1:] if arguments is None else arguments
     home = rf"\1{Path.home()}"
@@ -36,7 +36,7 @@ def cli(kind: type[T], arguments: Sequence[str] | None = None, **options: Any) -
 
 
 def parse(arguments: Sequence[str], default: AnySettings, description: str | None) -> AnySettings:
-    """The settings of a command line, on top of the record's that `--from` names or of `default`, and of `--recipe`."""
+    """The settings of a command line. Defaults are those of the record `--from`, or `default`, with the `--recipe`."""
     if (record := argument(arguments, "--from")) is not None:
         default = read_settings(Path(record).expanduser(), type(default))
     if (recipe := argument(arguments, "--recipe")) in RECIPES:
@@ -45,7 +45,7 @@ def parse(arguments: Sequence[str], default: AnySettings, description: str | Non
 
 
 def argument(arguments: Sequence[str], name: str) -> str | None:
-    """What a flag of the command line is given, as `name value` or `name=value`; None where it is not there."""
+    """The value of a flag of the command line, written `name value` or `name=value`; None without the flag."""
     parser = ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument(name, dest="value")
     value: str | None = parser.parse_known_args(arguments)[0].value
@@ -54,16 +54,16 @@ def argument(arguments: Sequence[str], name: str) -> str | None:
 
 @contextmanager
 def script(name: str, stopped: Callable[[], str] = str) -> Iterator[None]:
-    """What every script is run in: it ends in one line, whatever ends it, on whatever console.
+    """Run a script so that any error ends it with a message of one line, on any console.
 
-    The status is 1 at what is wrong with its input, and 128 + n at signal n: an interruption, a request to end, a
-    terminal that was closed. `stopped` says how to go on after those.
+    The exit status is 1 for wrong input, and 128 + n for signal n: an interruption, a request to end, a closed
+    terminal. `stopped` says how to continue after a signal.
     """
     for stream in (sys.stdout, sys.stderr):
-        # A character of a table that the console has not is no reason to end.
+        # A character that the console cannot show must not end the script.
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")
-    # Whoever had a signal ignored, as nohup does, wants the script to outlive it.
+    # A signal that was set to be ignored, as nohup does, must not end the script.
     former = {one: signal.signal(one, _stop) for one in SIGNALS if signal.getsignal(one) is signal.SIG_DFL}
     try:
         yield
@@ -83,7 +83,7 @@ def _stop(number: int, _: object) -> None:
 
 
 def command(name: str, main: Callable[[Any], None], settings: Callable[[], Settings]) -> None:
-    """Run a trainer from the command line, and say how to go on where it was stopped."""
+    """Run a trainer from the command line; after an interruption, print how to continue."""
     out: list[Path] = []
     with script(name, lambda: how_to_go_on(*out)):
         chosen = settings()
@@ -92,8 +92,8 @@ def command(name: str, main: Callable[[Any], None], settings: Callable[[], Setti
 
 
 def how_to_go_on(out: Path | None = None) -> str:
-    """What to do after a run was stopped."""
+    """How to continue an interrupted run."""
     if out is None or not (out / RECORD).exists():
         return " before training began"
     step = checkpoints(out)[-1][0] if checkpoints(out) else 0
-    return f"; the same command with --resume goes on in {out} after step {step}"
+    return f"; the same command with --resume continues in {out} after step {step}"

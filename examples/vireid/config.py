@@ -1,9 +1,8 @@
-"""Every setting of a training run, typed; the command line is made of these classes."""
+"""All settings of a training run, with types; the command line is generated from these classes."""
 
 from __future__ import annotations
 
 import math
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
@@ -14,9 +13,8 @@ from vireid.checks import check, check_counts, check_numbers
 
 WEIGHTS = Path(__file__).resolve().parents[1] / "weights" / "concordant_small.safetensors"
 
-
 MOST = 1 << 20
-"""Of anything that a model has a size of: what is above comes from a damaged file."""
+"""Upper bound for each size in a model's settings: a larger number comes from a damaged file."""
 
 Method = Literal["cal", "global"]
 RecipeName = Literal["default", "paper"]
@@ -28,18 +26,18 @@ Split = Literal["test", "validation"]
 @dataclass(frozen=True)
 class AugmentSettings:
     pad: int = 10
-    """Pixels of black around the image before a crop of its own size is taken anywhere; 0 keeps it in place."""
+    """Black border in pixels, added before a random crop back to the image's size; 0: images stay in place."""
     flip: float = 0.5
-    """Probability of a horizontal flip."""
+    """Probability of a horizontal flip, 0 to 1."""
     exchange: float = 0.5
-    """Probability that a *visible* image loses its colours: red, green, blue or the grey of the three, each as likely,
-    stands in all three channels. Infrared images have no colours to lose."""
+    """Probability that a visible image loses its colours: its red, green, blue or grey channel, each equally likely, is
+    copied to all three channels. Infrared images stay as they are."""
     erase: float = 0.5
-    """Probability that a rectangle is replaced by the mean colour."""
+    """Probability that a random rectangle is filled with the mean colour (random erasing), 0 to 1."""
     erase_area: tuple[float, float] = (0.02, 0.4)
-    """Least and greatest share of the image that a rectangle takes."""
+    """Smallest and largest area of the erased rectangle, as shares of the image."""
     erase_ratio: tuple[float, float] = (0.3, 1 / 0.3)
-    """Least and greatest height / width of it, log-uniform; sides are cut to those of the image."""
+    """Smallest and largest height / width of the erased rectangle, sampled log-uniformly and cut to the image."""
 
     def __post_init__(self) -> None:
         check(self, "pad", self.pad >= 0, "not be negative")
@@ -54,20 +52,20 @@ class AugmentSettings:
 @dataclass(frozen=True)
 class DataSettings:
     height: int = 96
-    """Height of the input, in pixels; files are resized to it once."""
+    """Height of the model's input, in pixels. Image files are resized to it once, and cached."""
     width: int = 48
-    """Width of the input, in pixels."""
+    """Width of the model's input, in pixels."""
     identities: int = 8
-    """P: identities in a batch, over all processes."""
+    """P: identities in a batch, over all processes. A batch has 2 · P · K images: lower P if memory runs out."""
     images: int = 4
     """K: images of each identity and modality in a batch."""
     cache: Path | None = None
-    """Where decoded images are kept; by default `.cache` in the data directory."""
+    """Directory for decoded images; by default `.cache` in the data directory."""
     augment: AugmentSettings = field(default_factory=lambda: AugmentSettings(pad=6, exchange=0.8, erase=0.3))
 
     def __post_init__(self) -> None:
         check_counts(self, "height", "width", "identities", "images")
-        if self.augment.pad >= min(self.height, self.width):  # a crop might have nothing of the image
+        if self.augment.pad >= min(self.height, self.width):  # a crop could contain nothing of the image
             rule = f"be below the sides of the image, {self.height} × {self.width}"
             check(self.augment, "pad", False, rule)
 
@@ -75,37 +73,37 @@ class DataSettings:
 @dataclass(frozen=True)
 class ModelSettings:
     backbone: str = "concordant_small"
-    """Any timm model that keeps a grid of features: a ResNet, a ConvNeXt, a vision transformer, a Swin, …"""
+    """Name of a timm model that returns a spatial feature map: a ResNet, ConvNeXt, vision transformer, Swin, …"""
     pretrained: bool = False
-    """Start from timm's pretrained weights (fetched by timm)."""
+    """Start from timm's pretrained weights, which timm downloads."""
     weights: Path | None = WEIGHTS
-    """Start from these weights of the plain timm model (a safetensors file), or from a trained model's backbone."""
+    """Start from a safetensors file: weights of the plain timm model, or a trained model, whose backbone is used."""
     specific_stems: bool = True
-    """Residual networks: a first stage for each modality."""
+    """ResNets only: a separate first stage (stem) for each modality; the later stages are shared."""
     parts: int = 4
-    """p: parts mined in each image."""
+    """p: number of parts that are mined in each image."""
     alpha: float = 1.0
-    """α: the share of all tokens that the parts select together."""
+    """α: share of the tokens that all parts together select, above 0; smaller values make smaller parts."""
     dim: int | None = None
-    """d: attention width; by default the channels, at most 256."""
+    """d: width of the attention; by default the number of channels of the backbone, at most 256."""
     queries: Literal["mined", "learnable", "stripes"] = "mined"
-    """Where part queries come from: the DRM, parameters that are the same for every image, or horizontal stripes.
-    Parameters have not the scale of tokens: give them `norm_source` "parts"."""
+    """Source of the part queries: mined from each image (the DRM), learned and the same for all images, or horizontal
+    stripes. Learned queries are not on the tokens' scale: use them with `norm_source` "parts"."""
     shared_miner: bool = False
-    """One DRM for both modalities."""
+    """Use one DRM (part miner) for both modalities, not one for each."""
     equal_scorers: bool = True
-    """The DRMs of both modalities start with the same weights."""
+    """Start the DRMs of both modalities from the same weights."""
     attention: Literal["tsaa", "dot-product"] = "tsaa"
-    """How part queries attend."""
+    """Attention of the part queries over the tokens: the paper's TSAA, or dot products without parameters."""
     channel_gate: bool = True
-    """TSAA's channel attention."""
+    """Use the channel attention of TSAA; switch it off to measure its effect."""
     instance_norm: bool = True
-    """TSAA's instance normalisation."""
+    """Use the instance normalisation of TSAA; switch it off to measure its effect."""
     norm_source: Literal["tokens", "parts"] = "tokens"
-    """Whose statistics normalise the parts in TSAA."""
+    """Statistics that normalise the parts in TSAA: of the image's tokens (our addition), or its parts (the paper)."""
     protect_attention: bool = True
-    """Keep the identity loss's gradient from the attention maps. Beside triplet losses it is as good, and the maps are
-    sharper: see docs/evidence.md."""
+    """Stop the gradient of the identity loss at the attention maps: our addition. With triplet losses, accuracy is the
+    same and the maps are sharper: see docs/evidence.md."""
 
     def __post_init__(self) -> None:
         check(self, "parts", 1 <= self.parts <= MOST, f"be 1 … {MOST}")
@@ -115,14 +113,14 @@ class ModelSettings:
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """A model to build: everything that its weights must fit."""
+    """A model to build: the settings that its weights depend on."""
 
     model: ModelSettings
     height: int
     width: int
-    """Of the input, in pixels."""
+    """Size of the input, in pixels."""
     num_classes: int
-    """k: the identities of training."""
+    """k: number of training identities."""
     method: Method = "cal"
 
     def __post_init__(self) -> None:
@@ -133,35 +131,35 @@ class ModelConfig:
 @dataclass(frozen=True)
 class LossSettings:
     triplet: float = 1.0
-    """Weight of the weighted-regularised triplet loss on the global feature."""
+    """Weight of the weighted-regularised triplet loss of the global feature: our addition."""
     part_triplet: float = 4.0
-    """CAL: weight of the same loss on the own-refined parts side by side."""
+    """CAL: weight of the same loss of the own-refined parts, concatenated: our addition."""
     label_smoothing: float = 0.1
-    """Of the identity losses."""
+    """Label smoothing of the identity losses, from 0 to below 1: our addition."""
     part_id: float = 1.0
-    """Identity loss on refined parts."""
+    """CAL: weight of the identity loss of the refined parts."""
     metric: Literal["pcl", "direct", "triplet", "center", "hetero-center"] = "pcl"
-    """L_pcl, or what stands in its place with its weight: see vireid/models/metric_losses.py."""
+    """CAL: L_pcl, or a loss that replaces it, with the weight `pcl`: see vireid/models/metric_losses.py."""
     pcl: float = 1.0
-    """L_pcl."""
+    """CAL: weight of L_pcl, the part-aligned center loss, or of the loss that replaces it."""
     margin: float = 0.7
-    """σ of L_pcl."""
+    """σ: L_pcl pushes the centers of different identities at least this far apart."""
     l2_normalize: bool = True
-    """L_pcl on features of norm 1; without, as in the paper's equation."""
+    """Divide features by their norm in L_pcl: our addition. Off: as in the paper's equation."""
     cosine: bool = True
-    """L_div and L_kd1 by cosines of maps; without, by inner products as in the paper's equations."""
+    """Compare maps in L_div and L_kd1 by cosines: our addition. Off: by inner products, as in the paper."""
     reduction: Literal["mean", "sum"] = "mean"
-    """Means over images, parts and pairs, or sums as in the paper's equations."""
+    """Mean over images, parts and pairs, or sum, as in the paper's equations; a sum grows with the batch."""
     kd1: float = 0.2
-    """λ1."""
+    """λ1: weight of L_kd1, which makes the attention of matched own and cross parts alike."""
     kd2: float = 0.1
-    """λ2."""
+    """λ2: weight of L_kd2, which makes the identity logits of matched own and cross parts alike."""
     dis: float = 0.1
-    """λ3."""
+    """λ3: weight of L_dis, by which each mined part must tell identities apart."""
     div: float = 0.5
-    """λ4."""
+    """λ4: weight of L_div, which keeps parts from selecting the same tokens."""
     attention_div: float = 0.5
-    """Diversity of the attention maps: our addition."""
+    """Weight of the diversity of attention maps: our addition. Raise it if all parts look everywhere."""
 
     def __post_init__(self) -> None:
         check_numbers(self, "triplet", "part_triplet", "part_id", "pcl", "kd1", "kd2", "dis", "div", "attention_div")
@@ -172,21 +170,22 @@ class LossSettings:
 @dataclass(frozen=True)
 class OptimSettings:
     steps: int = 600
-    """Steps of the optimiser."""
+    """Number of optimiser steps; each uses `accumulate` batches."""
     accumulate: int = 1
-    """Batches a step, whose losses are averaged. Each stands alone in its batch norms and its pairs of images."""
+    """Batches per step, to save memory: losses are averaged, but batch norms and pairs stay within each batch."""
     lr: float = 3e-3
-    """Highest learning rate of AdamW: a linear warm-up leads to it, a cosine away from it."""
+    """Highest learning rate of AdamW: it rises linearly to this value, then falls to 0 along a cosine."""
     backbone_lr: float = 1.0
-    """The backbone's learning rate, as a share of `lr`."""
+    """Factor of `lr` for the backbone: with 0.1, the backbone learns ten times more slowly than the other layers."""
     weight_decay: float = 0.02
+    """Weight decay of AdamW; biases and normalisation layers have none."""
     warmup: float = 0.1
-    """Share of the steps that warm up."""
+    """Share of the steps in which the learning rate rises, 0 to 1."""
     clip: float = 10.0
-    """Largest norm of the gradient."""
+    """Largest norm of the gradient; a larger gradient is scaled down to it."""
     ema: float = 0.0
-    """Share that an average of the weights keeps of itself at each step (0.999, say). The average is what is evaluated
-    and saved, with the latest statistics of the batch norms. 0: the weights themselves."""
+    """Decay of a moving average of the weights at each step, such as 0.999; 0: no average. The average is evaluated and
+    saved, with the latest statistics of the batch norms."""
 
     def __post_init__(self) -> None:
         check_counts(self, "accumulate")
@@ -199,80 +198,81 @@ class OptimSettings:
 @dataclass(frozen=True)
 class RetrievalSettings:
     flip: bool = False
-    """Average each embedding with that of the mirrored image."""
+    """Average the embedding of each image with that of its mirror image; takes twice the time."""
     rerank: bool = False
-    """Re-rank by k-reciprocal neighbours (k1 = 20, k2 = 6, λ = 0.3)."""
+    """Re-rank the gallery by k-reciprocal neighbours (k1 = 20, k2 = 6, λ = 0.3)."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """The data, and how they are read; the subclasses have what each data set's protocol leaves open."""
+    """The data set; each subclass has the variants of its data set's protocol."""
 
     root: Path | None = None
-    """The data directory."""
+    """Directory of the data set. SYSU-MM01 only: without it, the rendered data set is used."""
 
 
 @dataclass(frozen=True)
 class SysuSource(Source):
     gallery: Draw = "official"
-    """The gallery draw: rand_perm_cam.mat, or Python's seeded random."""
+    """Samples gallery images by the data set's rand_perm_cam.mat ("official"), or by Python's `random` with a seed."""
     scored: Split = "test"
-    """Whom the results are of. "validation" holds the validation identities out of training: to choose settings by."""
+    """Identities that are scored. Use "validation" to choose settings: its identities are then not trained on."""
 
 
 @dataclass(frozen=True)
 class RegdbSource(Source):
     trial: int | Literal["all"] = 1
-    """Which of the ten splits to train and test on; "all" is ten models, in `out`/trial-01 to trial-10."""
+    """Train/test split, 1 to 10. "all": ten models, one for each split, in `out`/trial-01 to trial-10."""
 
 
 @dataclass(frozen=True)
 class LlcmSource(Source):
     reading: Reading = "paper"
-    """Of the protocol: the paper's; query and gallery swapped for visible to near-infrared, as the authors' code has
-    it; or no gallery image of the query's camera at all."""
+    """Variant of the protocol: the paper's; query and gallery swapped for visible to near-infrared, as in the authors'
+    code; or no gallery images of the query's camera."""
 
 
 @dataclass(frozen=True)
 class Settings(Source):
-    """A training run, whatever the data set."""
+    """A training run on any data set."""
 
     out: Path = Path("runs/demo")
-    """Directory of everything that the run leaves behind."""
+    """Directory for all files of the run."""
     method: Method = "cal"
-    """CAL, or the baseline: a global feature with identity and triplet losses."""
+    """CAL, or the baseline: one global feature, trained by identity and triplet losses."""
     recipe: RecipeName = "default"
-    """Of settings of the model and the loss: "default" has our additions, "paper" the paper's equations as printed.
+    """Values of model and loss settings: "default" has our additions, "paper" is the paper's equations as printed.
     Other flags change single settings of either."""
     from_: Annotated[Path | None, arg(name="from")] = None
-    """Start again from the record of a run, its run.json: with its settings, except for those given here, and only on
-    the data that it was trained on."""
+    """Repeat a run from its record, run.json: with its settings, except for the flags given here, and only on the same
+    data."""
     resume: bool = False
-    """Go on from the last checkpoint in `out`, or from the start if the run was ended before its first."""
+    """Continue from the last checkpoint in `out`, with the same settings; without a checkpoint, from the start."""
     overwrite: bool = False
-    """Delete what a former run left in `out`."""
+    """Delete the files of an earlier run in `out`; other files stay."""
     fast_dev_run: bool = False
-    """Before a long run: go through all of it in a few steps, with a few people, in `out`-fast-dev-run."""
+    """Before a long run, find its errors: all stages in three steps, with few identities, in `out`-fast-dev-run."""
     save_every: int = 200
-    """Steps between checkpoints."""
+    """Steps between checkpoints; an interrupted run loses at most this many."""
     precision: Literal["auto", "no", "bf16", "fp16"] = "auto"
-    """Mixed precision; "auto" is bf16 on a GPU that has it, and none on a CPU."""
+    """Mixed precision (bf16, fp16) saves memory and time; "auto": bf16 on a GPU that supports it, otherwise none."""
     compile: bool = False
-    """Compile the backbone's shared stages (needs a C++ compiler). On two cores of a CPU it gained nothing."""
+    """Compile the backbone's shared stages (needs a C++ compiler); we measured no gain on two CPU cores."""
     seed: int = 0
+    """Seed of the initial weights, the batches and the augmentation."""
     data: DataSettings = field(default_factory=DataSettings)
     model: ModelSettings = field(default_factory=ModelSettings)
     loss: LossSettings = field(default_factory=LossSettings)
     optim: OptimSettings = field(default_factory=OptimSettings)
     test: RetrievalSettings = field(default_factory=RetrievalSettings)
-    """With any of these, results are given without them and with them."""
+    """If any of these is on, results are given without them and with them."""
 
     def __post_init__(self) -> None:
         check_counts(self, "save_every")
         check(self, "seed", 0 <= self.seed < 1 << 32, "be in [0, 2³²)")
 
     def model_config(self, num_classes: int) -> ModelConfig:
-        """The model that is trained on so many identities."""
+        """The model for a number of training identities."""
         return ModelConfig(self.model, self.data.height, self.data.width, num_classes, self.method)
 
 
@@ -294,7 +294,7 @@ class LlcmSettings(LlcmSource, Settings):
 @configure(CascadeSubcommandArgs, OmitArgPrefixes, OmitSubcommandPrefixes)
 @dataclass(frozen=True)
 class Evaluation:
-    """A trained model on a data set."""
+    """Evaluation of a trained model on a data set."""
 
     data: (
         Annotated[SysuSource, subcommand("sysu")]
@@ -302,49 +302,15 @@ class Evaluation:
         | Annotated[LlcmSource, subcommand("llcm")]
     )
     weights: Path | None = None
-    """The model: model.safetensors of a run or of a saved model, with its run.json or config.json beside it. Of
-    `--trial all`, the directory of such a run."""
+    """model.safetensors of a run or of a saved model, with its run.json or config.json in the same directory. With
+    `--trial all`: the directory of a run of all trials."""
     out: Path = Path("runs/evaluation")
-    """Directory of the results."""
+    """Directory for the results."""
     verify: bool = False
-    """Compare the data set with its published counts, and do nothing else."""
+    """Only compare the counts of the data set with the published ones; needs no weights."""
     overwrite: bool = False
-    """Replace results that are in `out`."""
+    """Replace the results in `out`."""
     cache: Path | None = None
-    """Where decoded images are kept; by default `.cache` in the data directory."""
+    """Directory for decoded images; by default `.cache` in the data directory."""
     test: RetrievalSettings = field(default_factory=RetrievalSettings)
-    """With any of these, results are given without them and with them."""
-
-
-@dataclass(frozen=True)
-class PretrainSettings:
-    """How the demo's backbone is pretrained on rendered attributes."""
-
-    output: Path = Path("examples/weights/concordant_small.safetensors")
-    """Where the weights go; a model card README.md is written beside them."""
-    cache: Path = Path("data/pretraining")
-    """Where the rendered people are kept between runs."""
-    people: int = 8_000
-    """People to learn from, in two visible and two infrared pictures each."""
-    held_out: int = 1_000
-    """Other people, on whom the accuracies are measured."""
-    epochs: int = 5
-    """Passes over the pictures."""
-    batch_size: int = 96
-    """Pictures a step, of both modalities mixed."""
-    lr: float = 4e-3
-    """The highest learning rate of the one-cycle schedule."""
-    weight_decay: float = 0.02
-    """AdamW's weight decay."""
-    compile: bool = True
-    """Compile the network with torch.compile (needs a C++ compiler): 1.7 times the speed."""
-    threads: int = os.cpu_count() or 1
-    """Threads of the network, and processes that render."""
-    seed: int = 0
-    """Of the people, the network's initialisation, the order and the augmentation."""
-
-    def __post_init__(self) -> None:
-        check_counts(self, "people", "held_out", "epochs", "batch_size", "threads")
-        check_numbers(self, "weight_decay", "seed")
-        check(self, "lr", 0 < self.lr < math.inf, "be a number above 0")
-        check(self, "batch_size", self.batch_size <= 4 * self.people, "be at most 4 · `people`, as many as pictures")
+    """If any of these is on, results are given without them and with them."""

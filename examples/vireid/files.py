@@ -1,4 +1,4 @@
-"""Files that are complete or absent, whatever ends the process meanwhile; and settings as JSON has them."""
+"""Writing files completely or not at all, even if the process ends; converting settings to JSON and back."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from safetensors import SafetensorError
 T = TypeVar("T")
 
 LITTER = {"__macosx", "@eadir", "thumbs.db", "desktop.ini"}
-"""Of macOS, a network storage and Windows; what else they leave begins with a dot."""
+"""Files of macOS, a network storage and Windows; their other files begin with a dot."""
 
 
 def replace_file(path: Path, write: Callable[[Path], T]) -> T:
-    """Let `write` make a file under a temporary name, bring it to the disk, then give it its name.
+    """Let `write` create a file under a temporary name, flush it to the disk, and then rename it.
 
-    Returns what `write` returns.
+    Returns the value of `write`.
 
     Raises:
-        OSError: it cannot be written, for want of room say; what had that name before is as it was.
+        OSError: it cannot be written, for example on a full disk; an existing file of that name stays as it was.
     """
     temporary = path.with_name(f".{path.name}.tmp")
     try:
@@ -45,21 +45,21 @@ def replace_file(path: Path, write: Callable[[Path], T]) -> T:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text in UTF-8, whatever the console's encoding, as `replace_file` does."""
+    """Write a text in UTF-8, on any system, as `replace_file` does."""
     replace_file(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write a JSON file as `replace_file` does: nobody ever reads half of it."""
+    """Write a JSON file as `replace_file` does: no reader sees a part of it."""
     write_text(path, json.dumps(content, indent=2, default=str) + "\n")
 
 
 def read_json(path: Path) -> Any:
-    """What is in a JSON file.
+    """The content of a JSON file.
 
     Raises:
         OSError: it cannot be read.
-        ValueError: it is damaged, or something else.
+        ValueError: it is damaged, or not JSON.
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
@@ -68,24 +68,24 @@ def read_json(path: Path) -> Any:
 
 
 def remove(path: Path) -> None:
-    """Delete a file, or a directory with all that is in it; of a link, the link."""
+    """Delete a file, or a directory with its content; for a link, only the link."""
     shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
 def plain(settings: Any) -> dict[str, Any]:
-    """The settings as JSON has them."""
+    """The settings as a dictionary for JSON."""
     content: dict[str, Any] = json.loads(json.dumps(asdict(settings), default=str))
     return content
 
 
 def revive(kind: Any, value: Any) -> Any:
-    """The value that an annotation describes, from what JSON has of it: the way back from `plain`.
+    """The value of an annotated type, from its JSON form: the inverse of `plain`.
 
-    Fields that are not there take their defaults: a file may be older than a setting.
+    Missing fields take their defaults, as a file may be older than a setting.
 
     Raises:
-        ValueError: it is of another type or out of range, has fields that the dataclass has not, or lacks one that has
-            no default.
+        ValueError: the value has another type or is out of range, has unknown fields, or lacks a field without a
+            default.
     """
     origin, inner = get_origin(kind), get_args(kind)
     if is_dataclass(kind):
@@ -126,12 +126,12 @@ def _revive_fields(kind: Any, value: Any) -> Any:
 
 
 def is_litter(name: str) -> bool:
-    """Whether a system leaves this in folders, or a `replace_file` that did not come to its end."""
+    """Whether a system creates files of this name in folders, or an interrupted `replace_file` left it."""
     return name.startswith(".") or name.lower() in LITTER
 
 
 def to_disk(path: Path) -> None:
-    """Bring a file's content or a directory's entries to the disk: else a name may get there before what it names."""
+    """Flush a file's content or a directory's entries to the disk, so that no name is stored before its content."""
     if os.name == "nt" and path.is_dir():  # directories cannot be opened there
         return
     descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
@@ -142,6 +142,6 @@ def to_disk(path: Path) -> None:
 
 
 def reason_of(error: BaseException) -> str:
-    """Another package's message for one of ours: on one line, and no longer than people read."""
+    """The message of another package's error, for one of ours: on one line, and shortened."""
     reason = " ".join(str(error).split())
     return reason if len(reason) <= 300 else f"{reason[:300]}…"

@@ -1,4 +1,4 @@
-"""What several seeds say together."""
+"""Means over seeds, with confidence intervals."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Interval(NamedTuple):
 
 
 def interval(values: Iterable[float]) -> Interval:
-    """The mean of some values with its 95 % interval.
+    """The mean of the values with its 95 % interval.
 
     >>> interval([1.0, 2.0, 3.0])[:2]
     (2.0, 2.484137711926705)

@@ -1,4 +1,4 @@
-"""A lock between processes that the system lets go of when its holder ends, however it ends."""
+"""A lock between processes, which the system releases when its holder ends, for any reason."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ except ImportError:  # no such locks on Windows
 
 @contextmanager
 def locked(path: Path, *, wait: bool) -> Iterator[bool]:
-    """Hold the lock of a file; whether there is one: not every system and file system has locks.
+    """Hold the lock of a file. Gives False where the system or the file system has no locks.
 
-    The file stays, since whoever removed it could remove one that another process has just taken.
+    The file is not removed, as another process may just have locked it.
 
     Raises:
-        BlockingIOError: another process holds it, and `wait` is False.
+        BlockingIOError: another process holds the lock, and `wait` is False.
     """
     with path.open("a") as handle:
         held = fcntl is not None

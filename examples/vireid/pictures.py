@@ -1,4 +1,4 @@
-"""Image files as people see them: of the kinds that data sets have, and upright."""
+"""Reading image files: only the formats that data sets use, and upright."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from PIL import Image
 from vireid.files import reason_of
 
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP")
-"""What is decoded, whatever a file is called: a PostScript file would go to Ghostscript. Phones' MPO begins as JPEG."""
+"""Formats that are decoded, by content and not by name: PostScript would run Ghostscript. Phones' MPO is a JPEG."""
 
 ORIENTATION = 0x0112
 TURNS = {
@@ -21,21 +21,21 @@ TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""By EXIF's orientation. (Pillow's `exif_transpose` writes the other tags anew, and stumbles over damaged ones.)"""
+"""By EXIF orientation. (Pillow's `exif_transpose` rewrites the other tags, and fails on damaged ones.)"""
 
 
 def open_picture(path: Path | str) -> Image.Image:
     """A decoded image, turned as its EXIF says.
 
     Raises:
-        ValueError: it is of another kind, or damaged; the cause has the reason alone.
+        ValueError: it has another format, or is damaged; `__cause__` has the reason only.
     """
     try:
         with Image.open(path, formats=FORMATS) as image:
-            image.load()  # before the EXIF is asked: TIFF files turn themselves meanwhile
+            image.load()  # before the EXIF is read: loading turns TIFF files
             turn = TURNS.get(image.getexif().get(ORIENTATION, 1))
             return image if turn is None else image.transpose(turn)
-    # What Pillow's decoders raise on damaged files, by format and kind of damage.
+    # The errors of Pillow's decoders, by format and kind of damage.
     except (OSError, SyntaxError, ValueError, IndexError, EOFError, Image.DecompressionBombError) as error:
         kinds = ", ".join(FORMATS)
-        raise ValueError(f"open_picture: {path} must be a whole image ({kinds}); {reason_of(error)}") from error
+        raise ValueError(f"open_picture: {path} must be a complete image ({kinds}); {reason_of(error)}") from error

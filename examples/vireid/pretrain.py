@@ -1,4 +1,4 @@
-"""Pretraining of the demo's backbone on rendered attributes: the loop, what was learnt, and the model card."""
+"""Pretraining of the demo's backbone on rendered attributes: the loop, the accuracies, and the model card."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from timm.models.resnet import ResNet
 
-from vireid.config import AugmentSettings, PretrainSettings
+from vireid.config import AugmentSettings
 from vireid.datasets.augment import Augment, crop_and_flip, normalise
 from vireid.files import write_text
 from vireid.models.backbones import concordant_small
 from vireid.models.weights import save_weights
 from vireid.people import ATTRIBUTES
+from vireid.people.config import PretrainSettings
 from vireid.people.pretraining import (
     AttributeReader,
     AttributeSet,
@@ -37,7 +38,7 @@ Scores = dict[str, dict[str, float]]
 
 
 def pretrain(options: PretrainSettings, console: Console) -> None:
-    """Render the people, train, measure, and write the weights with their card."""
+    """Render the people, train, measure, and write the weights with their model card."""
     started = time.perf_counter()
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
@@ -60,11 +61,11 @@ def pretrain(options: PretrainSettings, console: Console) -> None:
         table.add_row(name, str(classes), *(f"{100 * column[name]:.1f}" for column in scores.values()))
     card = write_card(options, scores, time.perf_counter() - started)
     console.print(table)
-    console.print(f"[bold]{options.output}[/bold] and [bold]{card}[/bold]")
+    console.print(f"wrote [bold]{options.output}[/bold] and [bold]{card}[/bold]")
 
 
 def train(model: ResNet, reader: AttributeReader, data: AttributeSet, options: PretrainSettings) -> None:
-    """Train a timm model and the readings of its feature map."""
+    """Train a timm model and linear classifiers of the attributes on its feature map."""
     parameters = [*model.parameters(), *reader.parameters()]
     optimizer = torch.optim.AdamW(parameters, lr=options.lr, weight_decay=options.weight_decay)
     steps = len(data.images) // options.batch_size
@@ -77,7 +78,7 @@ def train(model: ResNet, reader: AttributeReader, data: AttributeSet, options: P
     generator = torch.Generator().manual_seed(options.seed)
     modality, targets = (torch.from_numpy(array.copy()) for array in (data.modality, data.targets))
     columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, TextColumn("loss {task.fields[loss]:.3f} (2 is blind)")) as progress:
+    with Progress(*columns, TextColumn("loss {task.fields[loss]:.3f} (2: chance)")) as progress:
         for epoch in range(options.epochs):
             task = progress.add_task(f"Epoch {epoch + 1}/{options.epochs}", total=steps, loss=float("nan"))
             order = torch.randperm(len(data.images), generator=generator)
@@ -87,7 +88,7 @@ def train(model: ResNet, reader: AttributeReader, data: AttributeSet, options: P
                 images, parts = (torch.from_numpy(array[rows.numpy()]) for array in (data.images, data.parts))
                 draws = augment.draw(len(rows), generator)
                 images = augment(images, modality[rows], draws=draws)
-                # Parts move with the pixels.
+                # Parts are cropped and flipped with their pixels.
                 parts = crop_and_flip(parts[..., None], draws, pad=settings.pad, flip=settings.flip)[..., 0]
                 feature_map = features(images)
                 cover = part_cover(parts, images.shape[-1] // feature_map.shape[-1])
@@ -106,7 +107,7 @@ def train(model: ResNet, reader: AttributeReader, data: AttributeSet, options: P
 
 @torch.no_grad()
 def evaluate(model: ResNet, reader: AttributeReader, data: AttributeSet) -> Scores:
-    """The accuracy of each attribute by reading and modality, where a picture shows it."""
+    """The accuracy of each attribute by modality and classifier, over the pictures that show the attribute."""
     wholes, locals_, targets = [], [], []
     for start in range(0, len(data.images), 256):
         rows = slice(start, start + 256)
@@ -126,7 +127,7 @@ def evaluate(model: ResNet, reader: AttributeReader, data: AttributeSet) -> Scor
 
 
 def write_card(options: PretrainSettings, scores: Scores, seconds: float) -> Path:
-    """Say beside the weights what they are, how they were made, and what they know."""
+    """Write the model card beside the weights: their origin, their training, and their accuracies."""
     digest = hashlib.sha256(options.output.read_bytes()).hexdigest()
     command = shlex.join(["python", f"examples/{Path(sys.argv[0]).name}", *sys.argv[1:]])
     lines = [

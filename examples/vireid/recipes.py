@@ -1,4 +1,4 @@
-"""Settings by name: the recipe that library and trainers share, the paper's, and those of each data set."""
+"""Named settings: the default recipe, the paper's recipe, and the settings of each data set."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ AnySettings = TypeVar("AnySettings", bound=Settings)
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a model is trained, whatever its backbone and the data."""
+    """Settings of the model and the loss that do not depend on the backbone or the data."""
 
     model: dict[str, Any]
     """Settings of the model that belong to the recipe."""
@@ -46,17 +46,17 @@ RECIPES: dict[RecipeName, Recipe] = {
         ),
     ),
 }
-"""`default` is what `CAL` and `CALLoss` are by default, `paper` what `CAL.paper` and `CALLoss.paper` make."""
+"""`default` are the defaults of `CAL` and `CALLoss`; `paper` are the settings of `CAL.paper` and `CALLoss.paper`."""
 
 
 def with_recipe(settings: AnySettings, name: RecipeName) -> AnySettings:
-    """The settings with all that a recipe decides."""
+    """The settings with the values of a recipe."""
     recipe = RECIPES[name]
     return replace(settings, recipe=name, model=replace(settings.model, **recipe.model), loss=recipe.loss)
 
 
 DEMO = SysuSettings()
-"""For the rendered data set: a few minutes on two cores."""
+"""For the rendered data set: takes a few minutes on two cores."""
 
 SYSU = SysuSettings(
     out=Path("runs/sysu"),

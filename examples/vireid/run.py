@@ -1,4 +1,4 @@
-"""From a command's settings to a run: read and check the data set, train or load a model, evaluate, draw."""
+"""A run from its settings: read and check the data set, train or load a model, evaluate, plot."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ RENDERED = Path("data/rendered")
 
 
 def read(source: Source) -> DataSet:
-    """The data set that the settings name; for SYSU-MM01 without a root the rendered one, which is made first.
+    """The data set of the settings; for SYSU-MM01 without a root, the rendered data set, which is rendered first.
 
     Raises:
-        ValueError, OSError: what is wrong with it, in one line.
+        ValueError, OSError: the data set cannot be used; the message has one line.
     """
     if isinstance(source, SysuSource):
         root = source.root or render_dataset(RENDERED, RenderConfig())
@@ -54,7 +54,7 @@ def run(settings: Settings, data: DataSet, console: Console) -> None:
     """Train on a data set, and evaluate.
 
     Raises:
-        ValueError, OSError, FloatingPointError: whatever is wrong with the data, the settings or the run.
+        ValueError, OSError, FloatingPointError: an error in the data, the settings or the run.
     """
     console.quiet = not join_processes().is_main_process
     console.print(counts_table(data))
@@ -63,7 +63,7 @@ def run(settings: Settings, data: DataSet, console: Console) -> None:
     if settings.fast_dev_run:
         settings, data = rehearsal(settings), few(data, settings.data.identities)
     check_start(settings, described)
-    # The test images too: one that is broken is better found now than after training.
+    # The test images, too: a broken image must be found before training.
     known = start_of(settings.model, data, console)
     images, test = (decode(settings.data, data, *some) for some in ((data.train, "train"), (data.test, "test")))
     out, split = settings.out, known | {data.name: data.split}
@@ -78,7 +78,7 @@ def evaluate(options: Evaluation, data: DataSet, console: Console) -> None:
     """Evaluate a trained model on a data set; or, with `verify`, only compare its counts with the published ones.
 
     Raises:
-        ValueError, OSError: whatever is wrong with the data, the options or the weights.
+        ValueError, OSError: an error in the data, the options or the weights.
     """
     console.print(counts_table(data))
     check_tasks(data)
@@ -93,43 +93,48 @@ def evaluate(options: Evaluation, data: DataSet, console: Console) -> None:
     model, known = load_model(weights, build_model), check_split(weights, data)
     if known and data.name not in known:
         names = " and ".join(known)
-        console.print(f"{weights}: trained on {names}; its identity classifiers are left aside", soft_wrap=True)
+        console.print(f"{weights}: trained on {names}; its identity classifiers are not used", soft_wrap=True)
     out.mkdir(parents=True, exist_ok=True)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     size = DataSettings(height=model.config.height, width=model.config.width, cache=options.cache)
     images = decode(size, data, data.test, "test")
-    for name in RESULTS:  # those of another model
+    for name in RESULTS:  # results of another model
         (out / name).unlink(missing_ok=True)
     origin = {"weights": str(weights)}
     report(model.to(device), data, images, options.test, out, origin=origin, device=device, console=console)
 
 
 def start_of(settings: ModelSettings, data: DataSet, console: Console) -> dict[str, str]:
-    """What the weights that training starts from were trained on, if they are a whole model's and not timm's."""
+    """The data sets of the initial weights, if these are of a complete trained model and not of timm's model."""
     weights = settings.weights
     if weights is None or not is_whole(weights):
         return {}
-    console.print(f"{weights}: its backbone is the start; its parts and classifiers are left aside", soft_wrap=True)
+    note = f"{weights}: training starts from its backbone; its parts and classifiers are not used"
+    console.print(note, soft_wrap=True)
     return check_split(weights, data)
 
 
 def check_split(weights: Path, data: DataSet) -> dict[str, str]:
-    """The data sets that weights were trained on, and which split of each; refused if they may know this one's test."""
+    """The data sets that weights were trained on, with the split of each.
+
+    Raises:
+        ValueError: the weights may have been trained on the test identities of `data`.
+    """
     known = read_metadata(weights)
     if data.split and (not known or known.get(data.name, data.split) != data.split):
         raise ValueError(
-            f"check_split: {weights} must be trained on {data.split} to be tested on it, or it may know the people; "
-            f"it was trained on {known.get(data.name) or 'people whom it does not name'}"
+            f"check_split: {weights} must be trained on {data.split} to be tested on it, as it may have seen the test "
+            f"identities; it was trained on {known.get(data.name) or 'identities that it does not name'}"
         )
     return known
 
 
 def identify(data: DataSet) -> dict[str, Any]:
-    """What a run's record says of its data: the counts, and a fingerprint by which other data are told apart."""
+    """The data set in the record of a run: its counts, and a fingerprint that tells it from other data."""
     return describe(data) | {"fingerprint": fingerprint(data.root, [*data.train.paths, *data.test.paths])}
 
 
 def decode(settings: DataSettings, data: DataSet, items: Items, name: str) -> Images:
-    """The decoded images of some of a data set's items."""
+    """The decoded images of `items` of a data set."""
     size = (settings.height, settings.width)
     return cache_images(items.paths, size, root=data.root, cache_dir=settings.cache, name=name)

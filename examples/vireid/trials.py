@@ -1,4 +1,4 @@
-"""All ten trials of RegDB, one after another, and their mean: what is published."""
+"""All ten trials of RegDB, one after another, and their mean, which publications report."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from vireid.training.processes import join_processes, together
 
 
 def train_all(settings: RegdbSettings, console: Console) -> None:
-    """Train and evaluate ten models; those that are finished are kept on --resume."""
+    """Train and evaluate ten models; with --resume, finished models are kept."""
     if (settings.out / RECORD).exists():
-        raise ValueError(f"{settings.out} holds a run of one trial: name another `--out` for ten")
+        raise ValueError(f"{settings.out} holds a run of one trial: use another `--out` for ten trials")
     mean_of_all = settings.out / "metrics.json"
     if mean_of_all.exists() and not settings.resume and not settings.overwrite:
-        raise ValueError(f"{settings.out} holds a run already: --resume goes on with it, --overwrite deletes it")
-    # Every split is read before the first is trained on: a list that is missing shows now, not after nine models.
+        raise ValueError(f"{settings.out} holds a run already: --resume continues it, --overwrite deletes it")
+    # All splits are read before the first training: a missing list is reported now, not after nine models.
     every = {trial: read(replace(settings, trial=trial)) for trial in TRIALS}
     with alone(settings.out):
-        if not settings.resume:  # the mean of models that are about to be replaced
+        if not settings.resume:  # the mean of models that will be replaced
             together(partial(mean_of_all.unlink, missing_ok=True))
         for trial, data in every.items():
             one = replace(settings, trial=trial, out=settings.out / folder(trial))
@@ -56,7 +56,7 @@ def evaluate_all(options: Evaluation, console: Console) -> None:
 
 
 def summarise(out: Path, console: Console) -> None:
-    """Write the mean of the trials' results to metrics.json, with those of every trial, and print it."""
+    """Write the mean of the trials' results and the results of each trial to metrics.json, and print the mean."""
     trials = {str(trial): read_metrics(out / folder(trial) / "metrics.json") for trial in TRIALS}
     plain = mean(list(trials.values()))
     options = {
@@ -70,17 +70,17 @@ def summarise(out: Path, console: Console) -> None:
 
 
 def read_metrics(path: Path) -> dict[str, Any]:
-    """What the evaluation of one trial wrote.
+    """The results of one trial.
 
     Raises:
-        OSError: there is nothing.
+        OSError: the file is missing.
         ValueError: it is damaged.
     """
     metrics: dict[str, Any] = read_json(path)
     try:
         mean([metrics])
     except (KeyError, TypeError):
-        raise ValueError(f"read_metrics: {path} must have the results of a trial; it has something else") from None
+        raise ValueError(f"read_metrics: {path} must have the results of a trial; it has other content") from None
     return metrics
 
 
@@ -88,7 +88,7 @@ def mean(trials: list[dict[str, dict[str, float]]]) -> Results:
     """The mean of the trials' results."""
     tasks = ("visible_to_thermal", "thermal_to_visible")
     scores = {task: [[trial[task][figure] for figure in FIGURES] for trial in trials] for task in tasks}
-    return Results(scores, f"RegDB, %: mean of {len(trials)} trials, a model each")
+    return Results(scores, f"RegDB, %: mean of {len(trials)} trials, one model per trial")
 
 
 def folder(trial: int) -> str:

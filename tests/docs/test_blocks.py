@@ -1,4 +1,4 @@
-"""What the documentation shows is what there is: Python blocks run, commands and flags exist."""
+"""The documentation agrees with the code: Python blocks run, commands and flags exist."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def commands(block: Block) -> list[list[str]]:
 
 
 def check(command: list[str]) -> None:
-    """Fail at a command that is not there, or does not take what it is given."""
+    """Fail for a command that does not exist, or does not accept its arguments."""
     name, *words = command
     if name == "make":
         assert set(words) <= TARGETS, command
@@ -100,7 +100,7 @@ def check_python(words: list[str]) -> None:
 
 @cache
 def settings_of(script: str) -> type:
-    """The class that an example's command line is made of: what its `main` takes."""
+    """The class of an example's command line: the argument of its `main`."""
     (kind, *_) = get_type_hints(importlib.import_module(script).main).values()
     assert isinstance(kind, type), f"{script}: `main` takes its settings, in a class"
     return kind
@@ -116,7 +116,7 @@ def flags_of(parser: Any) -> set[str]:
 
 @cache
 def flags() -> set[str]:
-    """Every flag of every example."""
+    """All flags of all examples."""
     return set().union(*(flags_of(tyro.extras.get_parser(settings_of(script))) for script in SCRIPTS))
 
 

@@ -1,4 +1,4 @@
-"""Every public name has its place on the site: on a page of the API and, where it is the source's, beside its equation.
+"""All public names are on the site: on a page of the API and, if they are of the paper, beside their equation.
 
 That its docstring has an equation, an example and the other sections is asked in `test_public.py`.
 """
@@ -38,14 +38,14 @@ def test_functions_have_one_place(name: str) -> None:
 
 
 def test_what_is_shown_is_there() -> None:
-    """The site's build would say so too; this needs no site."""
+    """The build of the site would report it, too; this test needs no site."""
     for name in SHOWN:
         module, _, last = name.rpartition(".")
         assert hasattr(getattr(concordant, module) if module else concordant, last), name
 
 
 def fields_without_a_word(record: ast.ClassDef) -> list[str]:
-    """The fields that no docstring follows: they are not shown."""
+    """The fields without a docstring: the site does not show them."""
     follows = zip(record.body, [*record.body[1:], None], strict=True)
     return [
         ast.unparse(field.target)

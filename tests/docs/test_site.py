@@ -1,4 +1,4 @@
-"""The site builds strictly, and what is built needs no network."""
+"""The site builds in strict mode, and its pages need no network."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Needs(HTMLParser):
 
 
 def test_the_site_builds_and_needs_no_network(tmp_path: Path) -> None:
-    """Strictly: a link, a heading or an image that is not there ends the build, and so does an unknown equation."""
+    """In strict mode: a missing link, heading, image or equation ends the build."""
     environment = os.environ | {"NO_MKDOCS_2_WARNING": "1", "PYTHONWARNINGS": "ignore"}
     build = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)]
     done = subprocess.run(build, cwd=ROOT, env=environment, capture_output=True, text=True)

@@ -1,4 +1,4 @@
-"""Every message that the troubleshooting page explains is one that the code gives."""
+"""All messages on the troubleshooting page are messages of the code."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_the_library_says_so(message: str, mistake: Callable[[], object]) -> Non
 
 
 def pattern_of(message: ast.expr) -> str:
-    """What a message may read: its literal text, and anything in place of what it formats."""
+    """A pattern of a message: its literal text, and any text for the formatted values."""
     if isinstance(message, ast.Constant):
         return r"\s+".join(map(re.escape, re.split(r"\s+", str(message.value))))
     if isinstance(message, ast.JoinedStr):
@@ -64,7 +64,7 @@ def pattern_of(message: ast.expr) -> str:
 
 @cache
 def raised() -> list[re.Pattern[str]]:
-    """The messages of the examples' errors that say enough to be told from others."""
+    """The messages of the examples' errors that are long enough to be told from others."""
     trees = [ast.parse(path.read_text()) for path in (ROOT / "examples").rglob("*.py")]
     calls = [node.exc for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Raise)]
     patterns = [pattern_of(call.args[0]) for call in calls if isinstance(call, ast.Call) and call.args]
@@ -73,7 +73,7 @@ def raised() -> list[re.Pattern[str]]:
 
 
 def without_script(message: str) -> str:
-    """A message as it is raised: what is left out of it, and the name of the command before it, are no matter."""
+    """A message as it is raised: without the name of the command, and without the marks of omissions."""
     return re.sub(r"^train_\w+: ", "", message).replace("…", "")
 
 

@@ -1,4 +1,4 @@
-"""Command lines: quick to answer, and exact about paths."""
+"""Command lines: fast help, paths, signals, and recipes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files that are whole or not there: what a full disk leaves, and who may read them."""
+"""Files that are complete or absent: on a full disk, and their permissions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page that has the components in other frameworks' loops: every loop of it trains."""
+"""The page about other frameworks: all of its training loops train."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def sections() -> dict[str, str]:
 
 
 def run(title: str) -> dict[str, Any]:
-    """What a section, after the one that all of them need, leaves behind."""
+    """The variables after a section, which runs after the setup section."""
     names: dict[str, Any] = {}
     for code in (sections()[SETUP], sections()[title]):
         exec(compile(code, f"{PAGE.name}: {title}", "exec"), names)

@@ -1,4 +1,4 @@
-"""A lock goes with the process that holds it."""
+"""A lock is released when the process that holds it ends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rooms of the application: imports between them run one way."""
+"""The folders and modules of the application: imports between them have one direction."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FLOORS = (
     {"run", "pretrain"},
     {"trials", "study"},
 )
-"""A module or folder of `vireid` imports from its own folder and from the floors below it, never from beside it."""
+"""A module or folder of `vireid` imports only from its own folder and from the floors below it."""
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 MODULES = sorted((EXAMPLES / "vireid").rglob("*.py"))
 

@@ -72,6 +72,6 @@ def test_one_token_is_zero_with_finite_gradients() -> None:
     assert bool(features.grad.isfinite().all())
 
 
-def test_statistics_of_no_token_are_refused() -> None:
+def test_statistics_of_no_token_are_rejected() -> None:
     with pytest.raises(ValueError, match=r"instance_norm: `norm_source` must have tokens; got none"):
         functional.instance_norm(torch.randn(1, 2, 3), torch.randn(1, 0, 3))

@@ -77,7 +77,7 @@ def test_gradient_reaches_only_the_modality_present() -> None:
     assert modules[1].weight.grad is not None
 
 
-def test_a_modality_without_a_module_is_refused_not_dropped() -> None:
+def test_a_modality_without_a_module_is_rejected_not_dropped() -> None:
     with pytest.raises(ValueError, match=r"^per_modality: .*; got "):
         per_modality([nn.Identity(), nn.Identity()], torch.zeros(3, 1), torch.tensor([0, 2, 1]))
 
@@ -107,7 +107,7 @@ def test_a_forward_pass_that_is_computed_again_draws_the_same(reentrant: bool) -
     assert torch.equal(generators[0].get_state(), generators[1].get_state())
 
 
-def test_draws_for_other_tensors_are_refused_in_a_backward_pass() -> None:
+def test_draws_for_other_tensors_are_rejected_in_a_backward_pass() -> None:
     def weights(scale: Tensor, generator: torch.Generator) -> Tensor:
         partner, _ = draw_partners(torch.zeros(4, dtype=torch.int64), torch.arange(4) % 2, generator=generator)
         kept.append(partner)

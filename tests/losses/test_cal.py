@@ -72,7 +72,7 @@ def test_each_term_is_the_mean_of_its_own_terms(batch: Batch, seed: int) -> None
 @settings(max_examples=15)
 @given(batches(), SEEDS)
 def test_the_papers_total_is_the_equation(batch: Batch, seed: int) -> None:
-    """L = L_id + L_pcl + λ1 L_kd1 + λ2 L_kd2 + λ3 L_dis + λ4 L_div: sums, and nothing of ours."""
+    """L = L_id + L_pcl + λ1 L_kd1 + λ2 L_kd2 + λ3 L_dis + λ4 L_div: sums, without our additions."""
     output = cal_output(*batch, seed=seed)
     terms = {name: sum(values) for name, values in terms_of(output, batch, ours=False).items()}
     expected = terms["id"] + terms["part_id"] + terms["near"] + terms["far"]

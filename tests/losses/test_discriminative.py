@@ -50,6 +50,6 @@ def test_sure_and_right_is_zero_sure_and_wrong_is_large() -> None:
 
 @pytest.mark.parametrize("label", [-100, -1, 5])
 def test_a_label_that_is_none_is_an_error(label: int) -> None:
-    """Also the one that torch's cross-entropy leaves out, though means would count its row."""
+    """Also the label that torch's cross-entropy ignores, whose row means would count."""
     with pytest.raises(IndexError, match="out of bounds"):
         DiscriminativeLoss()(torch.zeros(2, 3, 5), torch.tensor([0, label]))

@@ -30,7 +30,7 @@ def test_the_cosine_form_is_the_mean_cosine_of_pairs(size: Sizes, seed: int) -> 
 
 @given(st.integers(1, 12), st.integers(1, 5), SEEDS, st.booleans())
 def test_zero_exactly_for_disjoint_selections(t: int, p: int, seed: int, cosine: bool) -> None:
-    """Each token goes to one part: zero. One token more for a second part: above zero."""
+    """Each token belongs to one part: zero. A token of two parts: above zero."""
     owner = torch.randint(p, (t,), generator=torch.Generator().manual_seed(seed))
     selection = torch.nn.functional.one_hot(owner, p).T[None] * (values((1, p, t), seed).abs() + 0.1)
     loss = DiversityLoss(cosine=cosine)

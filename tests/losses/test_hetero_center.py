@@ -48,7 +48,7 @@ def test_order_of_rows_parts_and_modalities_and_names_of_identities(batch: Batch
 
 @given(batches(), SEEDS)
 def test_each_row_twice_changes_nothing(batch: Batch, seed: int) -> None:
-    """Centers are means, and an identity counts once, however many rows it has."""
+    """Centers are means, and an identity counts once, with any number of rows."""
     features = values((len(batch.labels), 2, 3), seed)
     twice = [x.repeat_interleave(2, dim=0) for x in (features, *batch)]
     close(hetero_center_loss(*twice, reduction="sum"), hetero_center_loss(features, *batch, reduction="sum"))
@@ -57,7 +57,7 @@ def test_each_row_twice_changes_nothing(batch: Batch, seed: int) -> None:
 
 @given(batches(), SEEDS, st.sampled_from(KINDS), st.booleans())
 def test_first_and_second_gradients_are_finite(batch: Batch, seed: int, kind: str, divide: bool) -> None:
-    """Zero vectors, equal rows, one identity and one row an identity among them."""
+    """Also with zero vectors, equal rows, one identity, and one row per identity."""
     features = values((len(batch.labels), 2, 3), seed, kind).requires_grad_()
     loss = hetero_center_loss(features, *batch, l2_normalize=divide)
     (first,) = torch.autograd.grad(loss, features, create_graph=True)

@@ -1,4 +1,4 @@
-"""MatchDistill: L_kd1, L_kd2 and the matching under them."""
+"""MatchDistill: L_kd1, L_kd2 and their matching."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_equal_sides_agree_wholly() -> None:
 
 
 def test_the_cosine_asks_only_that_maps_agree() -> None:
-    """Under the inner product one token is better than many; under the cosine every equal pair is as good."""
+    """With the inner product, one token is better than many; with the cosine, all equal pairs are equally good."""
     logits = torch.zeros(1, 2, 3)
     for maps in (torch.tensor([[[1.0, 0, 0, 0], [0, 1, 0, 0]]]), torch.tensor([[[0.5, 0.5, 0, 0], [0, 0, 0.5, 0.5]]])):
         plain, cosine = (MatchDistill(cosine=x, reduction="sum")(maps, maps, logits, logits) for x in (False, True))

@@ -59,7 +59,7 @@ def test_order_of_rows_and_parts_and_names_of_identities(batch: Batch, seed: int
 
 @given(batches(), SEEDS, st.sampled_from(KINDS), st.booleans())
 def test_never_negative_and_gradients_are_finite(batch: Batch, seed: int, kind: str, normalize: bool) -> None:
-    """Zero vectors and equal centers included: a distance has no gradient at zero, and must not make one up."""
+    """Also with zero vectors and equal centers: a distance has no gradient at zero, and must not give NaN."""
     n = len(batch.labels)
     own, cross = (values((n, 2, 3), seed + i, kind).requires_grad_() for i in range(2))
     loss = PartCenterLoss(margin=1.0, l2_normalize=normalize)(own, cross, *batch)
@@ -98,7 +98,7 @@ def test_an_empty_batch_is_zero_with_a_gradient(reduction: str) -> None:
 @settings(max_examples=10)
 @given(batches(), SEEDS, st.booleans(), st.sampled_from(["sum", "mean", "none"]))
 def test_second_derivatives_are_those_of_the_value(batch: Batch, seed: int, l2: bool, reduction: Any) -> None:
-    """A gradient penalty trains on them."""
+    """A gradient penalty needs them."""
     own, cross = (values((len(batch.labels), 2, 3), seed + i).requires_grad_() for i in range(2))
     loss = PartCenterLoss(margin=3.0, l2_normalize=l2, reduction=reduction)
     torch.autograd.gradgradcheck(lambda a, b: loss(a, b, *batch), (own, cross), fast_mode=True, atol=1e-4)
@@ -130,7 +130,7 @@ def test_functional_transforms(batch: Batch, seed: int, reduction: Any) -> None:
 
 
 def test_centers_that_rounding_cannot_tell_apart_do_not_push_each_other() -> None:
-    """Nor do they spoil what others push them with."""
+    """Nor do they change the gradients of other rows."""
 
     def gradient(apart: float) -> Tensor:
         own = values((3, 1, 64), 0, dtype=torch.float32)

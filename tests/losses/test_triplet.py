@@ -52,7 +52,7 @@ def test_rotation_and_shift_change_nothing(seed: int) -> None:
 
 @given(batches(), SEEDS, st.sampled_from(KINDS))
 def test_first_and_second_gradients_are_finite(batch: Batch, seed: int, kind: str) -> None:
-    """Zero vectors, equal rows, one identity and one row an identity among them."""
+    """Also with zero vectors, equal rows, one identity, and one row per identity."""
     features = values((len(batch.labels), 3), seed, kind).requires_grad_()
     loss = weighted_triplet_loss(features, batch.labels)
     (first,) = torch.autograd.grad(loss, features, create_graph=True)
@@ -81,7 +81,7 @@ def test_transforms_of_torch_func(batch: Batch, seed: int, kind: str) -> None:
 
 
 def test_small_distances_of_long_vectors_survive_float32() -> None:
-    """A product of float32 would leave nothing of them."""
+    """A float32 product would lose them."""
     features, labels = (1000 + values((40, 3), 0)).float(), torch.arange(40) % 4
     expected = weighted_triplet_loss(features.double(), labels, reduction="none")
     close(weighted_triplet_loss(features, labels, reduction="none"), expected.float(), rtol=1e-5, atol=1e-6)

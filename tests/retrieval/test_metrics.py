@@ -22,7 +22,7 @@ Over = Literal["images", "identities"]
 
 
 class Ranking:
-    """A drawn gallery and its queries, with some true match left."""
+    """A sampled gallery and its queries, with at least one true match."""
 
     def __init__(self, q: int, g: int, identities: int, seed: int, kind: str, excluded: float) -> None:
         generator = torch.Generator().manual_seed(seed)
@@ -97,7 +97,7 @@ def test_bounds(r: Ranking) -> None:
 
 @given(RANKINGS)
 def test_excluding_is_leaving_out(r: Ranking) -> None:
-    """For one query, an excluded image might as well not be in the gallery, whatever its identity."""
+    """For one query, an excluded image of any identity has the effect of a missing image."""
     kept = ~r.exclude[0]
     asked = r.query_ids[:1]
     for over in ("images", "identities"):
@@ -136,7 +136,7 @@ def test_the_similarity_is_left_as_it_was() -> None:
 
 
 def test_the_same_place_rule() -> None:
-    """A query of camera 3 is shown no image of camera 2: neither the match there nor the wrong image there."""
+    """Images of camera 2 are hidden from a query of camera 3: both its true match and its wrong image."""
     query_cameras, gallery_cameras = torch.tensor([3, 6]), torch.tensor([2, 2, 1, 4])
     similarity = torch.tensor([[0.9, 0.8, 0.7, 0.6]]).expand(2, 4)
     exclude = (query_cameras[:, None] == 3) & (gallery_cameras == 2)
@@ -173,7 +173,7 @@ class Calls(TorchDispatchMode):
 
 
 def test_no_loop_over_queries() -> None:
-    """Ten times the queries take no operator more. (How fast that is, `make bench` says.)"""
+    """Ten times as many queries need no more operators. (`make bench` measures the time.)"""
     counts = []
     for q in (4, 40):
         r = Ranking(q, 30, 6, 0, "normal", 0.1)

@@ -81,7 +81,7 @@ def test_the_given_distance_alone_keeps_the_ranking_of_each_query() -> None:
 
 @pytest.mark.parametrize(("k1", "k2"), [(1, 1), (2, 3), (4, 2), (20, 6)])
 def test_an_image_is_the_first_of_its_neighbours_among_equal_images(k1: int, k2: int) -> None:
-    """Else the last of many equal images would have no neighbours at all, and no V."""
+    """Otherwise the last of many equal images would have no neighbours, and no V."""
     equal = torch.ones(30, 30, dtype=torch.float64)
     close(k_reciprocal_rerank(equal, 10, k1=k1, k2=k2), oracles_metric.k_reciprocal(equal, 10, k1, k2, 0.3))
 

@@ -1,4 +1,4 @@
-"""Target-aware similarity against one call of the attention a pair."""
+"""Target-aware similarity against one call of the attention per pair."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ def test_reads_what_the_model_encodes() -> None:
 def test_lists_are_the_pairs_of_the_whole_table(
     q: int, g: int, s: int, seed: int, direction: Direction, memory: int, normed: bool
 ) -> None:
-    """In any chunks; −1 stands for no image, and is never nearest."""
+    """In chunks of any size; −1 means no image, and is never nearest."""
     attention, norm = tsaa_of(3, seed), None
     if normed:
         norm = nn.BatchNorm1d(2 * 3, dtype=torch.float64)
@@ -189,7 +189,7 @@ def test_nothing_larger_than_the_memory_allowed_is_made(direction: Direction, no
     assert 0 < largest.size <= memory
 
 
-def test_bad_input_is_refused_with_who_the_rule_and_what_came() -> None:
+def test_bad_input_is_rejected_with_the_function_the_rule_and_the_value() -> None:
     attention = TSAA(4)
     images = encoded(attention, torch.randn(2, 5, 4), torch.randn(2, 2, 4))
     half = images.to(torch.float16)

@@ -1,1 +1,1 @@
-"""What the tests share: oracles, strategies, the contract."""
+"""Common code of the tests: oracles, strategies, the contract."""

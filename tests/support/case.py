@@ -1,4 +1,4 @@
-"""What a case of the contract says of a module, and the inputs that several cases share."""
+"""A case of the contract for a module, and the inputs that several cases share."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def zeros(*shape: int, dtype: torch.dtype = F32) -> Tensor:
 
 
 def refuses_maps(module: nn.Module) -> dict[str, Callable[[], object]]:
-    """What every reader of a feature map with 8 channels refuses."""
+    """Wrong inputs of a module that reads a feature map with 8 channels."""
     return {
         "map of rank 3": lambda: module(zeros(8, 4, 2)),
         "map of rank 5": lambda: module(zeros(1, 1, 8, 4, 2)),
@@ -100,7 +100,7 @@ def refuses_maps(module: nn.Module) -> dict[str, Callable[[], object]]:
 
 
 def refuses_attention(module: nn.Module) -> dict[str, Callable[[], object]]:
-    """What both attentions refuse; tokens and parts have 8 channels."""
+    """Wrong inputs of both attentions; tokens and parts have 8 channels."""
     tokens, parts = zeros(2, 7, 8), zeros(2, 3, 8)
     return {
         "tokens of rank 2": lambda: module(zeros(7, 8), parts),

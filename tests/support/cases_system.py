@@ -1,4 +1,4 @@
-"""The cases of CAL, and what the correspondence refuses."""
+"""The cases of CAL, and wrong inputs of the correspondence."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each of several processes does, and what one process does with the whole batch.
+"""The work of each of several processes, and of one process with the complete batch.
 
 In a file of its own, for a started process must be able to import its function.
 """
@@ -35,7 +35,7 @@ def rows_of(name: str, rank: int | None) -> slice:
 
 
 def pairwise(features: Tensor) -> Tensor:
-    """A loss in which every row meets every other, each pair with a weight of its own."""
+    """A loss over all pairs of rows, each pair with another weight."""
     n = len(features)
     pairs = torch.linspace(1, 2, n * n, dtype=features.dtype).view(n, n)
     return (pairs * (features @ features.T).tanh()).sum()
@@ -100,7 +100,7 @@ def centers(rank: int | None) -> dict[str, Tensor]:
 
 
 def training_step(rank: int | None) -> dict[str, Tensor]:
-    """CAL and its whole loss. Batch norms read stored statistics: what they do across processes is torch's choice."""
+    """CAL and its complete loss. Batch norms read stored statistics: torch decides what they do across processes."""
     rows = slice(None) if rank is None else HALVES[rank]
     torch.manual_seed(0)
     plain = small_cal(dtype=torch.float64).eval()
@@ -147,7 +147,7 @@ def everything(rank: int | None) -> dict[str, dict[str, Tensor]]:
 
 
 def work(rank: int, folder: str) -> None:
-    """One process of two. They meet through a file: no port is needed."""
+    """One process of two. They connect through a file, without a port."""
     os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)

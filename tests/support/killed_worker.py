@@ -1,4 +1,4 @@
-"""Train, be killed at every moment that matters, resume, and compare: tests/examples/training/test_resume.py starts it.
+"""Train, be killed at each change of the disk, resume, and compare; started by tests/examples/training/test_resume.py.
 
 In a process of its own, so that it can fork before torch has started threads: a child costs no import.
 """
@@ -96,7 +96,7 @@ def arm(moment: int) -> list[str]:
 
 
 def fork(act: Callable[[], None]) -> int:
-    """Do something in a process of its own; its exit status, negative for a signal."""
+    """Run a function in another process; returns its exit status, negative for a signal."""
     child = os.fork()
     if child == 0:
         try:
@@ -109,7 +109,7 @@ def fork(act: Callable[[], None]) -> int:
 
 
 def state(out: Path) -> tuple[bytes, bytes, list[float], str]:
-    """What must not depend on whether a run was killed: weights, their average, the steps of the log, its figures."""
+    """Results that must not depend on interruptions: weights, their average, the steps of the log, its values."""
     rows = [{name: value for name, value in row.items() if name != "seconds"} for row in read_log(out)]
     last = out / "checkpoints" / f"step-{STEPS:08d}" / "model.safetensors"
     left = sorted(path.name for path in (out / "checkpoints").iterdir())

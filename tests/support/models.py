@@ -1,4 +1,4 @@
-"""What several test files share: tolerances, random weights, a small model and its batches."""
+"""Common code of the tests: tolerances, random weights, a small model and its batches."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ AnyModule = TypeVar("AnyModule", bound=nn.Module)
 
 
 def close(actual: Tensor, expected: Tensor, *, rtol: float = 1e-9, atol: float = 1e-9) -> None:
-    """Equal to 1e-9 unless told otherwise; the message of a failure shows where."""
+    """Equal up to 1e-9 by default; a failure's message shows where."""
     torch.testing.assert_close(actual, expected, rtol=rtol, atol=atol)
 
 
 def randomize(module: AnyModule, seed: int = 0) -> AnyModule:
-    """Draw every parameter anew, biases too: no test may pass because a weight is still at its start."""
+    """Sample all parameters again, also biases: no test may pass because of an initial weight."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in module.parameters():
@@ -63,7 +63,7 @@ def paired_batch(dtype: torch.dtype = torch.float32, seed: int = 0) -> tuple[Ten
 def cal_output(
     labels: Tensor, modality: Tensor, *, seed: int = 0, dtype: torch.dtype = torch.float64, t: int = 5, p: int = 3
 ) -> CALOutput:
-    """An output of CAL made up at random, its partners the first row possible."""
+    """A random output of CAL; the partner of a row is the first possible row."""
     n, c, k = len(labels), 4, 8
     generator = torch.Generator().manual_seed(seed)
 

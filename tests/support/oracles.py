@@ -146,12 +146,12 @@ def aggregate(tokens: Tensor, scores: Tensor, count: int) -> tuple[Tensor, Tenso
 
 
 def classify(features: Tensor, weights: Sequence[Linear]) -> Tensor:
-    """Phi_i(P_i): one linear classifier a part; returns logits."""
+    """Phi_i(P_i): one linear classifier per part; returns logits."""
     return tensor([[linear(part, weights[i]) for i, part in enumerate(row)] for row in features.tolist()])
 
 
 def discriminative(logits: Tensor, labels: Tensor) -> Vec:
-    """L_dis = -sum_i log Phi_i(P_i)_y, one value an image."""
+    """L_dis = -sum_i log Phi_i(P_i)_y, one value per image."""
     return [
         math.fsum(-log_softmax(part)[label] for part in row)
         for row, label in zip(logits.tolist(), labels.tolist(), strict=True)
@@ -235,12 +235,12 @@ def center(own: Sequence[Mat], labels: Sequence[int], modality: Sequence[int], l
 
 
 def part_center_double_sum(own: Tensor, cross: Tensor, labels: Tensor, modality: Tensor, margin: float) -> float:
-    """The design's form: gathered within a modality, separated where m_i >= m_j."""
+    """The library's form: pulled within a modality, pushed apart where m_i >= m_j."""
     return math.fsum(part_center_pairs(own, cross, labels, modality, margin).flatten().tolist())
 
 
 def part_center_five_terms(own: Tensor, cross: Tensor, labels: Tensor, modality: Tensor, margin: float) -> float:
-    """The source's form, visible = 0 and infrared = 1: g(VI, I) + g(IV, V) + s(I, V) + s(I, I) + s(V, V)."""
+    """The paper's form, visible = 0 and infrared = 1: g(VI, I) + g(IV, V) + s(I, V) + s(I, I) + s(V, V)."""
     f, g, y, m = own.tolist(), cross.tolist(), labels.tolist(), modality.tolist()
     rows = {kind: [i for i in range(len(y)) if m[i] == kind] for kind in (0, 1)}
     centers = {kind: {i: center(f, y, m, y[i], kind) for i in rows[kind]} for kind in (0, 1)}
@@ -291,7 +291,7 @@ def best_matching(weights: Mat) -> tuple[list[int], float]:
 
 
 def matching_weights(own_attention: Tensor, cross_attention: Tensor) -> list[Mat]:
-    """w(u, v) = <cross attention of part u, own attention of part v>, one matrix an image."""
+    """w(u, v) = <cross attention of part u, own attention of part v>, one matrix per image."""
     return [
         [[dot(cross_u, own_v) for own_v in own] for cross_u in cross]
         for own, cross in zip(own_attention.tolist(), cross_attention.tolist(), strict=True)
@@ -320,7 +320,7 @@ def kl_divergence(p_logits: Sequence[float], q_logits: Sequence[float]) -> float
 
 
 def most_frequent(matchings: Sequence[Sequence[int]]) -> list[int]:
-    """M-hat: the matching that occurs most often; several equally often is the caller's business."""
+    """M-hat: the most frequent matching; the caller must exclude ties."""
     return list(Counter(tuple(matching) for matching in matchings).most_common(1)[0][0])
 
 

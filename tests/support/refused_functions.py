@@ -1,4 +1,4 @@
-"""What re-ranking, attention statistics and small functions reject: `test_refusals.py` asks."""
+"""Wrong inputs of re-ranking, attention statistics and small functions, for `test_refusals.py`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the contract runs a module: outputs, and gradients of all that takes part."""
+"""Running a module for the contract: its outputs, and the gradients of its inputs and parameters."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from support.case import floats, leaves
 
 
 def loss_of(result: Any) -> Tensor:
-    """One number that every floating-point output takes part in, each with weights of its own."""
+    """A weighted sum of all floating-point outputs, with different weights."""
     terms = [
         (x.float() * torch.linspace(0.5, 1.5, max(x.numel(), 1), device=x.device)[: x.numel()].view_as(x)).sum()
         for x in floats(result)
@@ -23,7 +23,7 @@ def loss_of(result: Any) -> Tensor:
 
 
 def run(module: Callable[..., Any], arguments: Any) -> tuple[list[Tensor], list[Tensor]]:
-    """Outputs, and gradients of all that takes part."""
+    """Outputs, and gradients of the inputs and the parameters."""
     torch.manual_seed(1)
     arguments = leaves(arguments)
     result = module(*arguments)

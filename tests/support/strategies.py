@@ -1,4 +1,4 @@
-"""What hypothesis draws: sizes, tensors and batches, with the edge cases that the library defines.
+"""Hypothesis strategies: sizes, tensors and batches, with the edge cases that the library defines.
 
 Tensors are drawn as a kind and a seed rather than number by number: an example is then small, quick, and still
 repeats. The kinds are the cases that break retrieval code: equal values, zero vectors, numbers of one sign.
@@ -17,7 +17,7 @@ KINDS = ("normal", "ties", "zero rows", "zeros")
 
 
 class Sizes(NamedTuple):
-    """One letter a size, as in the library: t < p happens, and so does an empty batch."""
+    """One letter per size, as in the library; t < p and an empty batch occur."""
 
     b: int
     t: int
@@ -62,7 +62,7 @@ class Batch(NamedTuple):
 
 @st.composite
 def batches(draw: st.DrawFn, min_rows: int = 1, max_rows: int = 7) -> Batch:
-    """Identities and modalities: general, one row an identity, one identity, one modality, or one missing somewhere."""
+    """Identities and modalities: general, one row per identity, one identity, one modality, or a modality missing."""
     n = draw(st.integers(min_rows, max_rows))
     kind = draw(st.sampled_from(["general", "one row an identity", "one identity", "one modality", "one missing"]))
     modality = draw(st.lists(st.integers(0, 1), min_size=n, max_size=n))

@@ -1,4 +1,4 @@
-"""Models that look trained: no test may pass because a weight is still at its start."""
+"""Models that look trained: no test may pass because of an initial weight."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each of several processes does in tests/examples/training/test_processes.py, and what one process does alone.
+"""The work of several processes, and of one process alone, for tests/examples/training/test_processes.py.
 
 Batch norms read stored statistics: on CPUs each process takes them from its own rows, which cannot be equal. There is
 one image a modality and identity, and so one partner to draw: each process draws them for itself.

@@ -1,4 +1,4 @@
-"""What a program that uses the library relies on, for type checkers: `make lint` checks it with two, strictly."""
+"""Uses of the library that must have the right types: `make lint` checks them with two strict type checkers."""
 
 from __future__ import annotations
 

@@ -1,12 +1,12 @@
-"""Augmentation of whole batches on the device that trains, every draw repeatable.
+"""Augmentation of complete batches on the training device, with repeatable random numbers.
 
-Each image takes its own row of uniform numbers, all drawn at once from a `torch.Generator`; everything after that is
-a function of the pixels and those numbers. So a batch can be split over processes, or moved to another device, and
-still be augmented in the same way. (kornia's augmentations draw from the global generator, hence plain torch here.)
+Each image has one row of uniform numbers; all rows are sampled together from a `torch.Generator`. The rest is a
+function of the pixels and these numbers. A batch can therefore be split over processes, or moved to another device,
+and is still augmented in the same way. (kornia's augmentations sample from the global generator.)
 
-What moves bytes (a crop, a mirror image, a rectangle) are slices, image by image; what computes is done for the batch.
-Pixels keep the cache's layout, channels last, which is also the one that convolutions like best: they are never
-transposed, and are floats in the last pass alone.
+Crops, mirror images and rectangles are slices, image by image; computations are done for the complete batch. Pixels
+keep the layout of the cache, channels last, which is also the fastest for convolutions: they are never transposed, and
+only the last step converts them to floats.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from torch import Tensor
 from vireid.config import AugmentSettings
 from vireid.datasets.items import VISIBLE
 
-MEAN = (0.485, 0.456, 0.406)  # ImageNet's, of pixels in 0 .. 1, as pretrained backbones expect
+MEAN = (0.485, 0.456, 0.406)  # of ImageNet, for pixels in 0 .. 1, as pretrained backbones expect
 STD = (0.229, 0.224, 0.225)
-LUMA = (0.299, 0.587, 0.114)  # how much of each channel a grey image takes (ITU-R BT.601)
+LUMA = (0.299, 0.587, 0.114)  # share of each channel in a grey image (ITU-R BT.601)
 
 _NEAR = 1 << 18  # floats
 
-DRAWS = 10  # uniform numbers an image: 3 for crop and flip, 2 for the channels, 5 for erasing
+DRAWS = 10  # uniform numbers per image: 3 for crop and flip, 2 for the channels, 5 for erasing
 
 
 class Augment:
-    """Pad and crop, flip, exchange channels, normalise, erase: uint8 images to what a backbone trains on.
+    """Pad and crop, flip, exchange channels, normalise, erase: from uint8 images to the input of a backbone.
 
     forward(images [n 3 h w] or [n h w 3] uint8, modality [n], generator) -> [n 3 h w] float32
 
@@ -43,7 +43,7 @@ class Augment:
     def __call__(
         self, images: Tensor, modality: Tensor, generator: torch.Generator | None = None, *, draws: Tensor | None = None
     ) -> Tensor:
-        """Augment a batch, into channels-last memory; `draws` [n 10] in 0 .. 1 stand in for `generator`'s."""
+        """Augment a batch, into channels-last memory; `draws` [n 10] in 0 .. 1 replace the numbers of `generator`."""
         settings, pixels = self.settings, _channels_last(images, "Augment")
         n, height, width, _ = pixels.shape
         if modality.shape != (n,):
@@ -63,19 +63,19 @@ class Augment:
         return x
 
     def draw(self, n: int, generator: torch.Generator | None = None) -> Tensor:
-        """Uniform numbers [n 10], on the generator's device: always as many, whatever the settings."""
+        """Uniform numbers [n 10], on the generator's device; their number does not depend on the settings."""
         return torch.rand(n, DRAWS, generator=generator, device=None if generator is None else generator.device)
 
 
 def normalise(images: Tensor) -> Tensor:
-    """What test images get: uint8 [n 3 h w] or [n h w 3] -> float32 [n 3 h w], by ImageNet's mean and deviation."""
+    """The input of a test: uint8 [n 3 h w] or [n h w 3] -> float32 [n 3 h w], by ImageNet's mean and deviation."""
     return _standardise(_channels_last(images, "normalise"))
 
 
 def crop_and_flip(pixels: Tensor, draws: Tensor, *, pad: int, flip: float) -> Tensor:
-    """A crop of each of [n h w c], black where it reaches over the edge, mirrored where draws[:, 2] < flip.
+    """A crop of each image of [n h w c], black outside the image, mirrored where draws[:, 2] < flip.
 
-    Of the 2·pad + 1 places on each axis, draws[:, 0] picks the vertical one and draws[:, 1] the horizontal one.
+    Each axis has 2·pad + 1 positions: draws[:, 0] selects the vertical and draws[:, 1] the horizontal position.
     """
     _, height, width, _ = pixels.shape
     moved = torch.zeros_like(pixels, memory_format=torch.contiguous_format)
@@ -90,9 +90,9 @@ def crop_and_flip(pixels: Tensor, draws: Tensor, *, pad: int, flip: float) -> Te
 
 
 def exchange_channels_(pixels: Tensor, draws: Tensor, chosen: Tensor) -> None:
-    """Put one mix in all channels of the images of [n h w 3] that `chosen` [n] names: draws [n] picks R, G, B or grey.
+    """In the `chosen` [n] images of [n h w 3], copy one channel to all: `draws` [n] select red, green, blue or grey.
 
-    In place, and rounded to bytes, as an image that was saved so would be.
+    In place, and rounded to bytes, like a saved image.
     """
     mixes = (draws * 4).long().clamp_(max=3)
     for image in chosen.nonzero().squeeze(1).tolist():
@@ -102,14 +102,14 @@ def exchange_channels_(pixels: Tensor, draws: Tensor, chosen: Tensor) -> None:
         else:
             red, green, blue = picture.float().unbind(2)  # not a matrix product, which autocast would round to 8 bits
             grey = (LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue).round_().byte()
-        for channel in {0, 1, 2} - {mix}:  # one by one: three times as fast as all at once
+        for channel in {0, 1, 2} - {mix}:  # one at a time: three times as fast as together
             picture[..., channel] = grey
 
 
 def erasing_boxes(
     draws: Tensor, height: int, width: int, *, area: tuple[float, float], ratio: tuple[float, float]
 ) -> Tensor:
-    """One rectangle an image, [n 4]: top, left, bottom, right; its area, its ratio and its place from draws [n 4]."""
+    """One rectangle per image, [n 4]: top, left, bottom, right; draws [n 4] give its area, ratio and position."""
     share = area[0] + draws[:, 0] * (area[1] - area[0])
     low, high = math.log(ratio[0]), math.log(ratio[1])
     shape = (low + draws[:, 1] * (high - low)).exp()
@@ -121,7 +121,7 @@ def erasing_boxes(
 
 
 def _channels_last(images: Tensor, who: str) -> Tensor:
-    """[n h w 3] of either layout. Where both axes are 3 wide, channels last: that is how the cache keeps them."""
+    """[n h w 3] from both layouts. If both axes have size 3, the layout is channels last, as in the cache."""
     if images.dtype != torch.uint8:
         raise ValueError(f"{who}: `images` must be uint8; got {images.dtype}")
     if images.ndim == 4 and images.shape[3] == 3:
@@ -137,7 +137,7 @@ def _standardise(pixels: Tensor) -> Tensor:
     mean, std = ((255 * torch.tensor(values, device=pixels.device)).repeat(width) for values in (MEAN, STD))
     x = torch.empty(n, height, width * 3, device=pixels.device)
     rows = pixels.reshape(n, height, width * 3)
-    # A few images at a time stay near a processor from one operation to the next.
+    # A few images at a time stay in the processor's cache between operations.
     step = n if x.is_cuda else max(_NEAR // max(height * width * 3, 1), 1)
     for part in (slice(start, start + step) for start in range(0, n, max(step, 1))):
         x[part].copy_(rows[part]).sub_(mean).div_(std)

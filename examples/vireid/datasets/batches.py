@@ -1,4 +1,4 @@
-"""What a step trains on: drawn, augmented, and on the device."""
+"""Training batches: sampled, augmented, and on the device."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from vireid.datasets.sampler import CrossModalSampler
 
 
 class Batch(NamedTuple):
-    """A process' share of a batch."""
+    """The share of a process in a batch."""
 
     images: Tensor
     """[n 3 h w], augmented."""
     labels: Tensor
     modality: Tensor
     rows: NDArray[np.int64]
-    """[n]: which of the training images these are."""
+    """[n]: rows of the training images."""
 
 
 class Batches:
-    """The batches of a run by their index; every draw is a function of the seed and that index.
+    """The batches of a run by their index; all random numbers are a function of the seed and the index.
 
-    So a resumed run repeats what it would have drawn. All processes draw the augmentation of the whole batch and keep
-    their share. What comes from `generator` after that (partners), and from torch's global one (dropout, if a backbone
-    has any), is each process' own.
+    A resumed run therefore gets the same batches. All processes sample the augmentation of the complete batch, and use
+    their share. Later numbers of `generator` (for partners), and those of torch's global generator (for dropout in a
+    backbone), differ between processes.
     """
 
     def __init__(self, settings: Settings, items: Items, images: Images, accelerator: Accelerator) -> None:
@@ -55,7 +55,7 @@ class Batches:
         """Rows of a batch, over all processes."""
 
     def draw(self, index: int) -> Batch:
-        """This process' share of a batch, any number from 0; leaves the generators as that batch is to find them."""
+        """This process' share of batch `index`, from 0; also seeds the generators for that batch."""
         seed, rows = self.settings.seed + 1_000_003 * (index + 1), self.sampler.batch(index)
         labels, modality = (x[rows].to(self.device) for x in (self.labels, self.modality))
         pixels = torch.from_numpy(self.images[rows]).to(self.device)

@@ -1,4 +1,4 @@
-"""Images decoded once, into one memory-mapped array that every worker, process and later run shares."""
+"""Images decoded once, into a memory-mapped array that all threads, processes and later runs share."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from vireid.pictures import FORMATS, open_picture
 Images = NDArray[np.uint8]
 """Decoded images [n h w 3]."""
 
-VERSION = 3  # to be raised whenever the same files would give other pixels
-CHUNK = 256  # images decoded before they are written: bounds the memory that a build takes
-FEW = 64  # greys: fewer are worth a note, if that is less than half of those in the file
+VERSION = 3  # increase it whenever the same files would give other pixels
+CHUNK = 256  # images decoded before they are written: bounds the memory
+FEW = 64  # greys: fewer give a note, if they are less than half of the file's greys
 
 
 def cache_images(
@@ -40,27 +40,27 @@ def cache_images(
 ) -> Images:
     """The images at `paths`, resized, as a read-only memory-mapped array [n h w 3] of uint8 RGB in their order.
 
-    The file is made at the first call and found again afterwards. Its name is a digest of what it was made from: each
-    path below `root` with its size and time of change, the target size, and the version of this code, so that a changed
-    data set is decoded anew. It is written under a temporary name and renamed when whole; of several processes that
-    need it at once, one decodes and the others wait.
+    The first call writes a file, and later calls open it. Its name has a digest of its sources: each path below `root`
+    with its size and time of change, the target size, and the version of this code. A changed data set is therefore
+    decoded again. The file is written under a temporary name and renamed when it is complete. If several processes
+    need it at the same time, one decodes and the others wait.
 
     Args:
-        paths: files below `root`; row i of the array is file i. Images are turned as their EXIF says. Single-channel
-            ones become three equal channels. Pixels of 16 bits are divided by 257, all by the same number, so that
-            what is darker stays so: a note names the first file of which that leaves few greys.
-        size: (height, width) in pixels; resized by Pillow's bilinear filter, which is antialiased, aspect not kept.
-        root: the data set's root, which the paths in the digest are relative to: a moved data set keeps its cache.
-        cache_dir: where the file is kept; `root`/.cache unless given.
-        workers: threads that decode (Pillow releases the interpreter's lock); as many as processors unless given, 8 at
-            most.
-        progress: show a bar while decoding.
-        name: what the file's name begins with, for people who look into the directory.
+        paths: files below `root`; row i of the array is file i. Images are turned as their EXIF says. Grey images
+            become three equal channels. Pixels of 16 bits are divided by 257: all images by the same number, so that
+            a darker image stays darker. A note names the first file in which this leaves few greys.
+        size: (height, width) in pixels; resized by Pillow's bilinear filter with antialiasing, not keeping the aspect.
+        root: directory of the data set; the digest has paths relative to it, so a moved data set keeps its cache.
+        cache_dir: directory for the file; by default `root`/.cache.
+        workers: threads that decode (Pillow releases the interpreter's lock); by default one per processor, at most
+            8.
+        progress: show a progress bar.
+        name: start of the file's name, for people who look into the directory.
 
     Raises:
-        ValueError: for a bad setting, and for images that cannot be decoded: it names up to ten of them.
-        FileNotFoundError: for a path where there is no file.
-        OSError: where the cache cannot be written, or has no room.
+        ValueError: for a bad setting, or images that cannot be decoded; names up to ten of them.
+        FileNotFoundError: a path is not a file.
+        OSError: the cache cannot be written, or the disk is full.
     """
     root, files = Path(root), [Path(path) for path in paths]
     if len(size) != 2 or min(size) < 1:
@@ -78,10 +78,10 @@ def cache_images(
         folder.mkdir(parents=True, exist_ok=True)
         if (free := shutil.disk_usage(folder).free) < (needed := int(np.prod(shape))):
             raise OSError(f"{needed / 2**20:,.0f} MiB are needed, {free / 2**20:,.0f} are free")
-        # Where there are no locks, two processes may both decode; the last rename wins, and the file is whole.
+        # Without locks, two processes may both decode; the last rename wins, and the file is complete.
         with locked(file.with_suffix(".lock"), wait=True) as alone:
-            if (array := _open(file, shape)) is None:  # else another process made it while this one waited
-                if alone:  # then nobody is at work on these: a process was killed
+            if (array := _open(file, shape)) is None:  # else another process wrote it while this one waited
+                if alone:  # then no process uses these files: their process was killed
                     for left in folder.glob(f".{file.stem}-*.tmp"):
                         left.unlink(missing_ok=True)
                 _build(file, files, shape, workers or min(8, os.cpu_count() or 1), progress)
@@ -96,7 +96,7 @@ def cache_images(
 
 
 def _digest(paths: Sequence[Path], root: Path, size: tuple[int, int]) -> str:
-    # The order of the paths is part of what the file holds, so they are taken as they come.
+    # The order of the paths is the order of the rows, so they are not sorted.
     digest = hashlib.sha256(json.dumps({"version": VERSION, "size": list(size)}).encode())
     for path in paths:
         try:
@@ -113,7 +113,7 @@ def _digest(paths: Sequence[Path], root: Path, size: tuple[int, int]) -> str:
 def _open(file: Path, shape: tuple[int, ...]) -> Images | None:
     try:
         array = np.load(file, mmap_mode="r")
-    except (OSError, ValueError, EOFError):  # not there, or cut short by something else than this code: made again
+    except (OSError, ValueError, EOFError):  # missing, or damaged from outside: it is written again
         return None
     return array if array.shape == shape and array.dtype == np.uint8 else None
 
@@ -133,19 +133,19 @@ def _build(file: Path, paths: list[Path], shape: tuple[int, ...], workers: int, 
                 for result in decoded:
                     if isinstance(result, str):
                         broken.append(result)
-                    elif not broken:  # once one is broken, the others are only tried so that all can be named
+                    elif not broken:  # after a broken image, the others are only decoded to name all broken ones
                         out.write(result.data)
                     bar.advance(task)
             out.flush()
             os.fsync(out.fileno())
             if narrow:
-                more = f"; {len(narrow) - 1} more files are like it" if len(narrow) > 1 else ""
-                note = f"note: cache_images: pixels of 16 bits are divided by 257; of {min(narrow)}{more}"
+                more = f"; {len(narrow) - 1} more files are similar" if len(narrow) > 1 else ""
+                note = f"note: cache_images: pixels of 16 bits are divided by 257; {min(narrow)}{more}"
                 bar.console.print(note, soft_wrap=True, highlight=False, markup=False)
         if broken:
             more = f"; and {len(broken) - 10} more" if len(broken) > 10 else ""
             raise ValueError(
-                f"cache_images: every image must be whole and one of {', '.join(FORMATS)}; {len(broken)} of "
+                f"cache_images: images must be complete and {', '.join(FORMATS)}; {len(broken)} of "
                 f"{len(paths)} cannot be decoded: {'; '.join(broken[:10])}{more}"
             )
         os.replace(temporary, file)
@@ -154,19 +154,19 @@ def _build(file: Path, paths: list[Path], shape: tuple[int, ...], workers: int, 
 
 
 def _decode(path: Path, size: tuple[int, ...], narrow: list[str]) -> Images | str:
-    """The pixels [h w 3], or what is wrong with the file; `narrow` gets what 8 bits lose of it, if that is much."""
+    """The pixels [h w 3], or the file's error; a note is added to `narrow` if few greys are left in 8 bits."""
     height, width = size
     try:
         image = open_picture(path)
         if image.mode.startswith("I;16"):  # as some infrared cameras give
-            deep = np.asarray(image)  # by itself, Pillow would keep the darkest 256 values and make all others white
+            deep = np.asarray(image)  # Pillow alone would keep the darkest 256 values and make all others white
             grey = (deep / 257).round().astype(np.uint8)
             few, many = len(np.unique(grey)), len(np.unique(deep))
             if few < min(FEW, many / 2):
-                narrow.append(f"{path}, of values {deep.min()} … {deep.max()}, that leaves {few} of {many} greys")
+                narrow.append(f"{path}, with values {deep.min()} … {deep.max()}, keeps {few} of {many} greys")
             image = Image.fromarray(grey)
         elif image.mode in ("I", "F"):
-            raise ValueError(f"pixels must be of 8 or 16 bits; Pillow's mode of these is {image.mode}")
+            raise ValueError(f"pixels must be of 8 or 16 bits; their mode in Pillow is {image.mode}")
     except ValueError as error:
         return f"{path} ({reason_of(error.__cause__ or error)})"
     return np.asarray(image.convert("RGB").resize((width, height), Image.Resampling.BILINEAR))

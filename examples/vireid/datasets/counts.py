@@ -1,4 +1,4 @@
-"""A data set's counts: checked before any training, compared with the published ones, and shown."""
+"""The counts of a data set: checked before training, compared with the published counts, and printed."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ from vireid.datasets.items import Items
 
 
 def verify(data: DataSet, *, complete: bool = True) -> None:
-    """Refuse a half-copied tree before any training, with everything that is wrong with it in one message.
+    """Reject an incomplete copy before training, with all of its errors in one message.
 
     Args:
-        complete: where there are as many identities as in the real set, there must also be as many images.
+        complete: a set with as many identities as the real one must also have as many images.
 
     Raises:
-        ValueError: an identity is in both halves or has no image in any camera, a half lacks a modality, a file is
+        ValueError: an identity is in both training and test or has no image, one of them lacks a modality, a file is
             missing, empty or listed twice, or images of the real set are missing.
     """
     problems: list[str] = []
     if shared := sorted(set(data.train_identities) & set(data.test_identities)):
-        problems.append(f"identities for training and for test at once: {_some(shared)}")
+        problems.append(f"identities in both training and test: {_some(shared)}")
     seen = {*data.train.identities.tolist(), *data.test.identities.tolist()}
     if absent := [f"{i:04d}" for i in (*data.train_identities, *data.test_identities) if i not in seen]:
-        problems.append(f"{len(absent)} identities of the lists without an image in any camera: {_some(absent)}")
+        problems.append(f"{len(absent)} identities of the lists without an image: {_some(absent)}")
     problems += [
-        f"no {name} {half} images at all (cameras {_some([c for c, m in data.cameras if m == modality])})"
+        f"no {name} {half} images (cameras {_some([c for c, m in data.cameras if m == modality])})"
         for half, items in (("train", data.train), ("test", data.test))
         for modality, name in enumerate(data.modalities)
         if not (items.modality == modality).any()
     ]
     paths = [*data.train.paths, *data.test.paths]
     if empty := [path.relative_to(data.root) for path in paths if not _bytes(path)]:
-        problems.append(f"{len(empty)} files of zero bytes, or not there: {_some(empty)}")
-    # Within a half: what both halves hold are shared identities.
+        problems.append(f"{len(empty)} empty or missing files: {_some(empty)}")
+    # Within training or test; files in both belong to shared identities.
     listed = [*Counter(data.train.paths).items(), *Counter(data.test.paths).items()]
     if twice := [path.relative_to(data.root) for path, times in listed if times > 1]:
         problems.append(f"{len(twice)} files listed more than once: {_some(twice)}")
@@ -50,14 +50,15 @@ def verify(data: DataSet, *, complete: bool = True) -> None:
             if found < published
         ]
     if problems:
-        raise ValueError(f"verify: {data.root.absolute()} is no whole {data.name} tree: {'; '.join(problems)}")
+        found = "; ".join(problems)
+        raise ValueError(f"verify: {data.root.absolute()} must be a complete {data.name} tree; got {found}")
 
 
 def verify_published(data: DataSet) -> None:
-    """Refuse everything but the whole data set as it was published.
+    """Reject a data set that is not complete as published.
 
     Raises:
-        ValueError: the first of the counts that differ, by name.
+        ValueError: names the first counts that differ.
     """
     found = (len(data.train_identities), len(data.test_identities))
     counts = [
@@ -69,9 +70,9 @@ def verify_published(data: DataSet) -> None:
 
 
 def describe(data: DataSet) -> dict[str, Any]:
-    """Counts of identities and images, in total and by camera, for a run's record.
+    """Counts of identities and images, in total and by camera, for the record of a run.
 
-    `published` is None for a set of another size than the real one, else whether every count is the published one.
+    `published` is None for a set of another size than the real one; otherwise, whether all counts are as published.
     """
     comparison = _comparison(data)
     halves = {"train": (data.train, data.train_identities), "test": (data.test, data.test_identities)}
@@ -89,10 +90,10 @@ def describe(data: DataSet) -> dict[str, Any]:
 
 
 def counts_table(data: DataSet) -> Table:
-    """`describe` for people: one line a camera, and whether the counts are the published ones."""
+    """The counts as a table: one line per camera, and whether they are the published ones."""
     counts = describe(data)
     verdict = {None: "not the size of the real set", True: "as published", False: "NOT as published"}
-    identities = f"{counts['train']['identities']} + {counts['test']['identities']} identities"
+    identities = f"{counts['train']['identities']} train + {counts['test']['identities']} test identities"
     title = f"{data.name} in {data.root.name or data.root}: {identities}"
     table = Table("camera", "modality", title=title)
     for heading in ("train identities", "train images", "test identities", "test images"):
@@ -105,7 +106,7 @@ def counts_table(data: DataSet) -> Table:
 
 
 def _comparison(data: DataSet) -> list[Count]:
-    """Every published count but the identities'; none for a set that has not as many identities as the real one."""
+    """All published counts except those of identities; none for a set with another number of identities."""
     identities = (len(data.train_identities), len(data.test_identities))
     return data.published() if identities == data.published_identities else []
 

@@ -1,4 +1,4 @@
-"""What a data set is to training, evaluation and reports: images to train on, images to test on, and tasks."""
+"""The interface of a data set: training images, test images, and evaluation tasks."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ Rows = NDArray[np.int64]
 
 
 class Trial(NamedTuple):
-    """One ranking: every image of `query` searches in `gallery`."""
+    """One ranking: each image of `query` searches in `gallery`."""
 
     query: Rows
     gallery: Rows
     exclude: Tensor | None = None
-    """[q g], true where a gallery image must not be shown to a query."""
+    """[q g], true where a gallery image is hidden from a query."""
 
 
 class Task(NamedTuple):
     """A named evaluation, whose results are the mean over its trials."""
 
     trial: Callable[[int], Trial]
-    """The trial of a number from 0."""
+    """From the number of a trial, from 0, to the trial."""
     trials: int
     cmc_over: Literal["images", "identities"]
-    """What CMC counts; see `concordant.rank_metrics`."""
+    """Whether CMC counts images or identities; see `concordant.rank_metrics`."""
 
 
 class Count(NamedTuple):
-    """A number that is published of the whole data set, beside what was found."""
+    """A count that was found, beside the published count of the complete data set."""
 
     what: str
     found: int
@@ -47,19 +47,19 @@ class Count(NamedTuple):
 
 @dataclass(frozen=True)
 class DataSet(ABC):
-    """The images of one tree, and how they are scored.
+    """The images of a data directory, and the tasks that score them.
 
-    `train` has both modalities of the identities to train on; `test` every image of both modalities that a task may
-    use, so that each is decoded and embedded once. The identities are those that the lists name.
+    `train` has both modalities of the training identities; `test` has the images of both modalities of all tasks, so
+    that each is decoded and embedded once. The identities are those of the lists.
     """
 
     name: ClassVar[str]
     modalities: ClassVar[tuple[str, str]]
-    """The data set's words for modality 0 and 1."""
+    """Names of modality 0 and 1."""
     cameras: ClassVar[tuple[tuple[int, int], ...]]
-    """Each camera with a modality that it has, in the order of the counts' table."""
+    """Pairs of a camera and its modality, in the order of the table of counts."""
     published_identities: ClassVar[tuple[int, int]]
-    """How many identities the whole data set trains on and tests on."""
+    """Numbers of training and of test identities in the complete data set."""
 
     root: Path
     train: Items
@@ -75,17 +75,17 @@ class DataSet(ABC):
     @property
     @abstractmethod
     def reading(self) -> dict[str, str]:
-        """Which of the protocol's variants the results are of; metrics.json has it beside them."""
+        """The variant of the protocol, for metrics.json."""
 
     @property
     def split(self) -> str:
-        """What weights must have been trained on to be tested here; saved with them. Empty if there is one split."""
+        """The split that weights must have been trained on for this test; saved with them. Empty for a single split."""
         return ""
 
     @abstractmethod
     def title(self, trials: int) -> str:
-        """What stands over a table of results that are means over so many trials: the data set and the reading."""
+        """The title of a table of results, means over a number of trials: the data set and the protocol's variant."""
 
     @abstractmethod
     def published(self) -> list[Count]:
-        """Every published count but that of the identities."""
+        """All published counts except those of identities."""

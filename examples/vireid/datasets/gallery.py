@@ -1,4 +1,4 @@
-"""Galleries: which images each trial ranks, by either of the two draws in use."""
+"""Galleries: the images that each trial ranks, by one of the two draws in use."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 Search = Literal["all", "indoor"]
 Groups = dict[tuple[int, int], list[int]]
-"""The rows of each (identity, camera), in the order in which an evaluation draws from them."""
+"""The rows of each (identity, camera), in the order in which an evaluation samples from them."""
 
 GALLERY_CAMERAS: dict[str, tuple[int, ...]] = {"all": (1, 2, 4, 5), "indoor": (1, 2)}
 TRIALS = 10
 
 
 def group_rows(items: Items, cameras: Iterable[int], modality: int) -> Groups:
-    """The rows of one modality by identity and camera, identities ascending, without the cameras that saw nobody."""
+    """The rows of one modality by identity and camera, identities ascending; without empty groups."""
     wanted = set(cameras)
     groups: Groups = {}
     columns = (items.identity.tolist(), items.camera.tolist(), items.modality.tolist())
@@ -41,9 +41,9 @@ def group_rows(items: Items, cameras: Iterable[int], modality: int) -> Groups:
 def seeded_draw(groups: Groups, trial: int, *, shots: int = 1) -> NDArray[np.int64]:
     """Rows of one trial: `random.seed(trial)`, then group by group one `random.choice`, as in the AGW family of code.
 
-    Codes differ in how they draw several shots: here it is `random.sample`, without repetition, or all there are.
-    The dice are thrown on a generator of this draw's own; their order, identity by identity and camera by camera, is
-    part of the protocol.
+    Implementations differ in how they sample several shots: here by `random.sample`, without repetition, or all images
+    if there are fewer. The random generator belongs to this draw. Its order, identity by identity and camera by camera,
+    is part of the protocol.
     """
     dice = random.Random(trial)
     drawn: list[int] = []
@@ -55,20 +55,20 @@ def seeded_draw(groups: Groups, trial: int, *, shots: int = 1) -> NDArray[np.int
 def gallery_draw(
     sysu: Sysu, trial: int, *, search: Search = "all", shots: int = 1, draw: Draw = "official"
 ) -> NDArray[np.int64]:
-    """Rows of `sysu.test` that are the gallery of one trial: `shots` images an identity and camera, or all it has.
+    """Rows of `sysu.test` for the gallery of one trial: `shots` images per identity and camera, or all if fewer.
 
-    official: row `trial` of the permutations that the data set comes with, exp/rand_perm_cam.mat, first `shots`;
-    camera by camera, and identity by identity, as its evaluation code has them (that order decides among equals).
+    official: the first `shots` of row `trial` of the permutations in exp/rand_perm_cam.mat, a file of the data set;
+    camera by camera, and identity by identity, as in its evaluation code (the order decides among equal scores).
     seeded: see `seeded_draw`; single-shot galleries are those of the AGW family of code.
 
     Args:
         trial: 0 .. 9.
-        search: "all" draws from cameras 1, 2, 4, 5, "indoor" from 1 and 2.
+        search: "all" samples from cameras 1, 2, 4, 5, "indoor" from 1 and 2.
         shots: 1 (single-shot) or 10 (multi-shot).
 
     Raises:
-        FileNotFoundError: there is no exp/rand_perm_cam.mat.
-        ValueError: for bad settings, and where that file does not fit the images.
+        FileNotFoundError: exp/rand_perm_cam.mat is missing.
+        ValueError: for bad settings, or a file that does not fit the images.
     """
     if search not in GALLERY_CAMERAS:
         raise ValueError(f"gallery_draw: `search` must be one of {tuple(GALLERY_CAMERAS)}; got {search!r}")
@@ -86,15 +86,15 @@ def gallery_draw(
         row_of = {_picture(sysu.test[row].path): row for row in group}
         if len(row_of) < len(group):
             raise ValueError(
-                f"gallery_draw: the official draw needs one picture a number; two of "
-                f"{sysu.test[group[0]].path.parent.absolute()} have the same"
+                f"gallery_draw: the official draw needs one image per number; two in "
+                f"{sysu.test[group[0]].path.parent.absolute()} have the same number"
             )
         for picture in _permutation(sysu.root, camera, identity, trial)[:shots]:
             if picture not in row_of:
                 raise ValueError(
-                    f"gallery_draw: {_mat(sysu.root)} draws picture {picture:04d} of identity {identity:04d} and "
+                    f"gallery_draw: {_mat(sysu.root)} names image {picture:04d} of identity {identity:04d} and "
                     f"camera {camera}, which must be in {sysu.test[group[0]].path.parent.absolute()}; it has "
-                    f"{len(group)} pictures and not this one"
+                    f"{len(group)} images, but not this one"
                 )
             drawn.append(row_of[picture])
     return np.array(drawn, dtype=np.int64)
@@ -107,18 +107,18 @@ def _mat(root: Path) -> Path:
 def _picture(path: Path) -> int:
     picture = number_of(path.stem)
     if picture is None:
-        raise ValueError(f"gallery_draw: the official draw needs pictures with numbers for names, 0001.jpg; got {path}")
+        raise ValueError(f"gallery_draw: the official draw needs images with numbers as names (0001.jpg); got {path}")
     return picture
 
 
 def _permutation(root: Path, camera: int, identity: int, trial: int) -> list[int]:
-    """The picture numbers, from 1, of an identity and a camera in the order of one trial."""
+    """The numbers, from 1, of the images of an identity and a camera in the order of one trial."""
     file = _mat(root)
     try:
         status = file.stat()
     except OSError:
         raise FileNotFoundError(
-            f"gallery_draw: the official draw reads {file}, which is not there (it comes with the data set's "
+            f"gallery_draw: the official draw reads {file}, which is missing (it comes with the data set's "
             f"evaluation code); draw='seeded' (`--gallery seeded`) needs no such file"
         ) from None
     lists = _load_permutations(file, status.st_mtime_ns)[camera - 1]
@@ -126,9 +126,9 @@ def _permutation(root: Path, camera: int, identity: int, trial: int) -> list[int
     permutations = lists[identity - 1] if identity <= len(lists) else np.zeros(0)
     if permutations.ndim != 2 or permutations.size == 0 or trial >= len(permutations):
         raise ValueError(
-            f"gallery_draw: {file} must have {TRIALS} permutations of each identity's pictures; for identity "
-            f"{identity:04d} and camera {camera} it has {permutations.shape} in a list of {len(lists)} identities, and "
-            f"trial {trial} was asked for"
+            f"gallery_draw: {file} must have {TRIALS} permutations of the images of each identity; for identity "
+            f"{identity:04d} and camera {camera} it has {permutations.shape} in a list of {len(lists)} identities; "
+            f"got trial {trial}"
         )
     pictures = permutations[trial].tolist()
     if set(pictures) != set(range(1, len(pictures) + 1)):
@@ -141,14 +141,14 @@ def _permutation(root: Path, camera: int, identity: int, trial: int) -> list[int
 
 @lru_cache(maxsize=4)
 def _load_permutations(file: Path, _changed: int) -> list[NDArray[np.object_]]:
-    """For each of the six cameras, one array [10 n] an identity, by identity - 1."""
+    """For each of the six cameras, one array [10 n] per identity, by identity - 1."""
     try:
         cells = loadmat(file)["rand_perm_cam"].reshape(-1)
         lists = [camera.reshape(-1) for camera in cells]
-    except Exception as error:  # SciPy's reader raises most kinds on a file that is cut short or another format
+    except Exception as error:  # SciPy's reader raises many kinds for a damaged file or another format
         raise ValueError(
             f"gallery_draw: {file} must be a MATLAB file with `rand_perm_cam`; reading it gave {error!r}"
         ) from None
     if len(lists) != 6:
-        raise ValueError(f"gallery_draw: `rand_perm_cam` of {file} must have 6 cells, one a camera; got {len(lists)}")
+        raise ValueError(f"gallery_draw: `rand_perm_cam` of {file} must have 6 cells, one per camera; got {len(lists)}")
     return lists

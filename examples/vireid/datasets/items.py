@@ -1,4 +1,4 @@
-"""What every data set is read into: one `Item` an image, and `Items`, the columns of many."""
+"""The images of a data set: `Item`, one image, and `Items`, the columns of many."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ INFRARED = 1
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One image file: whom it shows, and which camera and modality (0 visible, 1 infrared) took it.
+    """One image file, with its identity, camera and modality (0 visible, 1 infrared).
 
-    `identity` and `camera` are the data set's own numbers; `Items.labels` has the 0 .. k-1 of training.
+    `identity` and `camera` are the numbers of the data set; `Items.labels` has the labels 0 .. k-1 of training.
     """
 
     path: Path
@@ -28,7 +28,7 @@ class Item:
 
 
 class Items:
-    """A sequence of items, with each of their fields as an array of one row an item.
+    """A sequence of items, with each of their fields as an array of one row per item.
 
     Example:
         >>> items = Items([Item(Path("a.jpg"), 7, 1, VISIBLE), Item(Path("b.jpg"), 4, 3, INFRARED)])
@@ -58,7 +58,7 @@ class Items:
 
     @cached_property
     def identity(self) -> NDArray[np.int64]:
-        """[n]: the data set's number of each image's person."""
+        """[n]: the data set's number of the identity."""
         return self._column("identity")
 
     @cached_property
@@ -82,9 +82,9 @@ class Items:
         return np.searchsorted(self.identities, self.identity)
 
     def select(self, rows: ArrayLike) -> Items:
-        """The items that a mask [n] of bools keeps, or the rows that an array of integers names, in its order.
+        """The items that a mask [n] of bools keeps, or the rows that an array of integers lists, in its order.
 
-        Labels are renumbered: those of a selection count the identities of that selection.
+        Labels are renumbered: a selection has labels 0 .. k-1 for its identities.
         """
         index = np.asarray(rows)
         if index.dtype == np.bool_:

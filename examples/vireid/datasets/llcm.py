@@ -1,4 +1,4 @@
-"""LLCM: nine cameras by day and night, each image listed for training and foldered by camera and person for test."""
+"""LLCM: nine cameras by day and night; training images are in lists, test images in folders by camera and identity."""
 
 from __future__ import annotations
 
@@ -36,20 +36,20 @@ CAMERA = re.compile(r"_c(\d+)(?=[_.])")
 
 @dataclass(frozen=True)
 class LLCM(DataSet):
-    """The images of one LLCM tree: `train` in the order of its lists, `test` by modality, camera and identity.
+    """The images of an LLCM directory: `train` in the order of its lists, `test` by modality, camera and identity.
 
-    An image's identity is the number of its person's folder; a training image's camera is in its file's name
-    (`0001_c01_s185535_f7010_vis.jpg`), and 0 where it is not. CMC is counted over identities, as `eval_llcm` of the
-    data set's authors does (github.com/ZYK100/LLCM, AGW/eval_metrics.py).
+    The identity of an image is the number of its folder. The camera of a training image is in its file name
+    (`0001_c01_s185535_f7010_vis.jpg`), and 0 without one. CMC counts identities, as `eval_llcm` of the data set's
+    authors does (github.com/ZYK100/LLCM, AGW/eval_metrics.py).
 
-    Readings of the protocol:
-        paper: queries are all images of one modality; the gallery is one random image an identity and camera of the
-            other, drawn ten times. Gallery images of the query's identity *and* camera are removed.
-        swapped: what the authors' test.py computes for "VIS to IR": it passes the two sets of features to `eval_llcm`
-            in the other order, so that the drawn near-infrared images search all visible ones. Figures updated on
-            their page, and by those who use that code, are of this reading; it ranks higher and averages less
-            precision than the paper's table. Near-infrared to visible is as in the paper.
-        camera-strict: as paper, but all gallery images of the query's camera are removed, whomever they show.
+    Variants of the protocol:
+        paper: queries are all images of one modality; the gallery has one random image per identity and camera of the
+            other modality, sampled ten times. Gallery images of the query's identity *and* camera are removed.
+        swapped: the authors' test.py for "VIS to IR": it passes the two sets of features to `eval_llcm` in the other
+            order, so that the sampled near-infrared images search in all visible images. Results updated on their
+            page, and of those who use that code, are of this variant; it has a higher rank-1 and a lower mAP than the
+            paper's table. Near-infrared to visible is as in the paper.
+        camera-strict: as paper, but all gallery images of the query's camera are removed, of any identity.
     """
 
     name: ClassVar[str] = "LLCM"
@@ -84,7 +84,7 @@ class LLCM(DataSet):
         ]
 
     def exclusion(self, query: Rows, gallery: Rows) -> Tensor:
-        """[q g], true where a query must not be shown a gallery image."""
+        """[q g], true where a gallery image is hidden from a query."""
         camera, identity = torch.from_numpy(self.test.camera), torch.from_numpy(self.test.identity)
         same_camera = camera[query][:, None] == camera[gallery][None]
         if self.variant == "camera-strict":
@@ -92,7 +92,7 @@ class LLCM(DataSet):
         return same_camera & (identity[query][:, None] == identity[gallery][None])
 
     def _task(self, whole: int, *, drawn: Literal["query", "gallery"]) -> Task:
-        """All images of modality `whole` against a draw of the other, which is the gallery or the queries."""
+        """All images of modality `whole` with a sample of the other, which is the gallery or the queries."""
         # In the authors' order, identity by identity: among equals, that of the gallery decides.
         every = np.concatenate(list(group_rows(self.test, CAMERAS[whole], whole).values()))
         other = INFRARED if whole == VISIBLE else VISIBLE
@@ -106,7 +106,7 @@ class LLCM(DataSet):
 
 
 def read_llcm(root: str | Path, *, reading: Reading = "paper", complete: bool = True) -> LLCM:
-    """Read the tree below `root` and check it with `verify`.
+    """Read the data directory `root` and check it with `verify`.
 
     Near-infrared has no camera 3: a folder of that name must be empty.
 
@@ -116,8 +116,8 @@ def read_llcm(root: str | Path, *, reading: Reading = "paper", complete: bool = 
 
     Raises:
         FileNotFoundError: the root, a directory or a list is missing; one message names them all.
-        ValueError: a list cannot be read, or gives one label to two people or two labels to one (people are told
-            apart by their folders); a picture would be passed over; or `verify` refuses what was found.
+        ValueError: a list cannot be read, or gives one label to two identities or two labels to one (the folder is
+            the identity); an image would be ignored; or `verify` rejects the data set.
     """
     root = Path(root)
     tests = {(c, m): f"test_{FOLDERS[m]}/cam{c}" for c, m in LLCM.cameras}

@@ -1,4 +1,4 @@
-"""RegDB: ten splits of 412 people, listed in `idx/`; one model is trained and tested on each."""
+"""RegDB: ten splits of 412 identities, in lists in `idx/`; one model is trained and tested on each split."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ PICTURES = 10  # of each identity in each modality
 
 @dataclass(frozen=True)
 class RegDB(DataSet):
-    """The images of one RegDB split, each half in the order of its lists, the visible ones first.
+    """The images of one RegDB split, training and test in the order of their lists, the visible images first.
 
-    An image's identity is the number of its person's folder. There is no camera rule: CMC is counted over images, as
-    the field does (`eval_regdb` of the AGW family of code gives every query camera 1 and every gallery image camera 2,
-    so that nothing is removed).
+    The identity of an image is the number of its folder. No gallery images are hidden, and CMC counts images, as usual
+    in the field (`eval_regdb` of the AGW family of code gives all queries camera 1 and all gallery images camera 2, so
+    that nothing is removed).
     """
 
     name: ClassVar[str] = "RegDB"
@@ -68,16 +68,16 @@ class RegDB(DataSet):
 
 
 def read_regdb(root: str | Path, trial: int, *, complete: bool = True) -> RegDB:
-    """Read the lists of one trial and check what they name with `verify`.
+    """Read the lists of one trial and check their images with `verify`.
 
     Args:
         trial: 1 .. 10.
         complete: see `verify`.
 
     Raises:
-        FileNotFoundError: the root or a list of this trial is missing; one message names all that are.
-        ValueError: for another trial; a list cannot be read, or gives one label to two people or two labels to one
-            (people are told apart by their folders); or `verify` refuses what was found.
+        FileNotFoundError: the root or a list of this trial is missing; one message names them all.
+        ValueError: for another trial; a list cannot be read, or gives one label to two identities or two labels to one
+            (the folder is the identity); or `verify` rejects the data set.
     """
     if trial not in TRIALS:
         raise ValueError(f"read_regdb: `trial` must be {TRIALS[0]} .. {TRIALS[-1]}; got {trial}")

@@ -1,4 +1,4 @@
-"""Which images make a batch: P identities, each with K visible and K infrared images."""
+"""Sampling of batches: P identities, each with K visible and K infrared images."""
 
 from __future__ import annotations
 
@@ -7,28 +7,27 @@ from numpy.typing import NDArray
 
 from vireid.datasets.items import INFRARED, VISIBLE, Items
 
-# The two uses of random numbers, kept apart so that neither draw depends on how many numbers the other took.
+# Two streams of random numbers, so that neither depends on how many numbers the other uses.
 _ORDER, _IMAGES = 0, 1
 
 
 class CrossModalSampler:
-    """Batches of rows of `items`: `identities` persons that have both modalities, `images` of each in each.
+    """Batches of rows of `items`: `identities` with both modalities, and `images` of each identity and modality.
 
-    The rows of a batch are the visible ones, then the infrared ones, in the same order of identities: row i and row
-    i + P·K show one person. Every round goes through the identities in a new order, P at a time; where P does not
-    divide their number, the last few of that order wait for another round. Of a person with fewer than K images in
-    a modality, some appear more than once in a batch.
+    A batch has the visible rows, then the infrared rows, in the same order of identities: rows i and i + P·K have the
+    same identity. Each round goes through the identities in a new order, P at a time. If P does not divide their
+    number, the last identities of the order are left out of the round. If an identity has fewer than K images in a
+    modality, images of it are repeated in the batch.
 
-    Batch i is a function of `seed` and i alone, so a run that goes on at step i gets the batch that it would have
-    got. Several processes share a batch by whole identities, P / world_size each, and the union of their batches
-    is the batch of one process.
+    Batch i is a function of `seed` and i only, so that a resumed run gets the same batches. Several processes share a
+    batch by complete identities, P / world_size each. The union of their batches is the batch of one process.
 
     Args:
         items: the training images.
-        identities: P, in all processes together.
+        identities: P, over all processes.
         images: K, in each modality.
         seed: not negative.
-        rank, world_size: this process, and how many there are.
+        rank, world_size: the index of this process, and the number of processes.
 
     Raises:
         ValueError: for settings that no batch can satisfy.
@@ -50,15 +49,15 @@ class CrossModalSampler:
             raise ValueError(f"CrossModalSampler: `rank` must be 0 .. world_size-1 = {world_size - 1}; got {rank}")
         if identities % world_size:
             raise ValueError(
-                f"CrossModalSampler: whole identities go to each process, so `identities` must be a multiple of "
-                f"world_size = {world_size}; got {identities}"
+                f"CrossModalSampler: `identities` must be a multiple of world_size = {world_size}, as processes do not "
+                f"share identities; got {identities}"
             )
         visible, infrared = (_rows_by_label(items, modality) for modality in (VISIBLE, INFRARED))
         both = sorted(visible.keys() & infrared.keys())
         if identities > len(both):
             raise ValueError(
-                f"CrossModalSampler: `identities` must be at most {len(both)}, as many of the {len(items.identities)} "
-                f"as have images in both modalities; got {identities}"
+                f"CrossModalSampler: `identities` must be at most {len(both)}: of {len(items.identities)}, only these "
+                f"have images in both modalities; got {identities}"
             )
         self.identities, self.images, self.seed = identities, images, seed
         self.rank, self.world_size = rank, world_size
@@ -66,19 +65,19 @@ class CrossModalSampler:
 
     @property
     def share(self) -> NDArray[np.int64]:
-        """[2 · P/world_size · K]: which rows of one process' batch are in this process' batch."""
+        """[2 · P/world_size · K]: the rows of the complete batch that are in this process' batch."""
         places = np.arange(2 * self.identities * self.images).reshape(2, self.identities, self.images)
         own = self.identities // self.world_size
         return places[:, self.rank * own : (self.rank + 1) * own].reshape(-1)
 
     def batch(self, index: int) -> NDArray[np.int64]:
-        """Rows [2 · P/world_size · K] of batch `index`, any number from 0."""
+        """Rows [2 · P/world_size · K] of batch `index`, from 0."""
         if index < 0:
-            raise ValueError(f"CrossModalSampler: a batch's index must not be negative; got {index}")
+            raise ValueError(f"CrossModalSampler: `index` must not be negative; got {index}")
         a_round, position = divmod(index, len(self._rows[VISIBLE]) // self.identities)
         order = np.random.default_rng((self.seed, _ORDER, a_round)).permutation(len(self._rows[VISIBLE]))
         people = order[position * self.identities : (position + 1) * self.identities]
-        # Every process draws the whole batch and keeps its share: the images cannot depend on how many processes run.
+        # Each process samples the complete batch and keeps its share: images do not depend on the number of processes.
         random = np.random.default_rng((self.seed, _IMAGES, index))
         drawn = np.stack([[self._draw(self._rows[m][p], random) for p in people] for m in (VISIBLE, INFRARED)])
         return drawn.reshape(-1)[self.share]

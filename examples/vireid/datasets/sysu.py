@@ -25,19 +25,19 @@ MODALITY = dict.fromkeys(VISIBLE_CAMERAS, VISIBLE) | dict.fromkeys(INFRARED_CAME
 CAMERAS = tuple(sorted(MODALITY))
 LISTS = ("train_id.txt", "val_id.txt", "test_id.txt")
 
-# The published counts, by which a copy of the real set can be told from a part of one.
+# The published counts, which show whether a copy of the real set is complete.
 PUBLISHED_TRAIN_IMAGES = (22258, 11909)
 PUBLISHED_TEST_CAMERAS = {1: (56, 1374), 2: (56, 1565), 3: (93, 1883), 4: (94, 1918), 5: (95, 1918), 6: (96, 1920)}
 
 
 @dataclass(frozen=True)
 class Sysu(DataSet):
-    """The images of one SYSU-MM01 tree, each list sorted by camera, identity and file name.
+    """The images of a SYSU-MM01 directory, sorted by camera, identity and file name.
 
-    Every task's queries are the infrared images of `test`; its ten galleries are drawn from the visible ones, by the
-    way that `draw` names. What figures are published of is `split` "test": `train` has the train and the validation
-    identities, as everyone trains, and `test` the test ones. Settings are chosen on "validation": `train` has the train
-    identities alone, and `test` those of validation.
+    The queries of all tasks are the infrared images of `test`; the ten galleries are sampled from its visible images,
+    as `draw` says. Published results have `scored` "test": `train` has the training and validation identities, as is
+    usual, and `test` the test identities. To choose settings, use "validation": `train` has the training identities
+    only, and `test` the validation identities.
     """
 
     name: ClassVar[str] = "SYSU-MM01"
@@ -47,7 +47,7 @@ class Sysu(DataSet):
 
     draw: Draw = "official"
     scored: Split = "test"
-    """Whose images `test` has."""
+    """The split whose identities `test` has."""
 
     @property
     def split(self) -> str:
@@ -95,20 +95,20 @@ class Sysu(DataSet):
 
 
 def read_sysu(root: str | Path, *, draw: Draw = "official", scored: Split = "test", complete: bool = True) -> Sysu:
-    """Read the tree below `root` and check it with `verify`.
+    """Read the data directory `root` and check it with `verify`.
 
     Args:
-        draw: how galleries are drawn; see `gallery_draw`.
-        scored: "validation" holds the validation identities out of training, and scores them; see `Sysu`.
+        draw: how galleries are sampled; see `gallery_draw`.
+        scored: "validation" scores the validation identities, and does not train on them; see `Sysu`.
         complete: see `verify`.
 
     Raises:
         FileNotFoundError: the root, a camera's directory or a list in `exp/` is missing; one message names them all.
-        ValueError: a list cannot be read, or `verify` refuses what was found.
+        ValueError: a list cannot be read, or `verify` rejects the data set.
     """
     root = Path(root)
     check_tree("read_sysu", root, [f"cam{camera}" for camera in CAMERAS], [f"exp/{name}" for name in LISTS])
-    # Without a validation split, only its list is blank.
+    # Without validation identities, only their list may be blank.
     blank = "val_id.txt" if scored == "test" else None
     train, validation, test = (read_identities(root / "exp" / name, blank=name == blank) for name in LISTS)
     train_identities, test = (tuple(sorted({*train, *validation})), test) if scored == "test" else (train, validation)
@@ -126,9 +126,9 @@ def read_sysu(root: str | Path, *, draw: Draw = "official", scored: Split = "tes
 
 
 def exclusion(query_cameras: ArrayLike, gallery_cameras: ArrayLike) -> Tensor:
-    """[q g], true where a query must not be shown a gallery image: camera 3 and camera 2 stand at the same place.
+    """[q g], true where a gallery image is hidden from a query: cameras 3 and 2 stand at the same place.
 
-    Every image of camera 2 goes, whomever it shows.
+    All images of camera 2 are hidden from queries of camera 3.
     """
     query, gallery = torch.as_tensor(np.array(query_cameras)), torch.as_tensor(np.array(gallery_cameras))
     return (query == 3)[:, None] & (gallery == 2)[None, :]

@@ -1,4 +1,4 @@
-"""What the trees of all data sets are made of: lists of identities, lists of labelled images, folders of pictures."""
+"""Reading data directories: lists of identities, lists of labelled images, folders of images."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from vireid.datasets.items import Item
 from vireid.files import is_litter
 
 DIGITS = 9
-"""Numbers of people, cameras and pictures have no more: what is longer is none."""
+"""Most digits in the number of an identity, a camera or an image."""
 
 NOTES = (".txt", ".md", ".json", ".csv", ".xml")
-"""What may lie beside pictures and is none."""
+"""Files that are no images, and may lie beside them."""
 
 
 def number_of(text: str) -> int | None:
-    """The whole number from 0 that a name or a token is; None if it is another thing."""
+    """The integer, from 0, in a name or a token; None if it is not an integer."""
     return int(text) if text.isascii() and text.isdecimal() and len(text) <= DIGITS else None
 
 
 def check_tree(name: str, root: Path, folders: Sequence[str], files: Sequence[str]) -> None:
-    """Refuse a root in which folders or files are missing.
+    """Reject a root in which folders or files are missing.
 
     Raises:
-        FileNotFoundError: one message names all that is missing, and a folder below that looks like the root.
+        FileNotFoundError: one message names all missing folders and files, and a folder that looks like the root.
     """
     if not root.is_dir():
         raise FileNotFoundError(f"{name}: the root must be a directory; {root.absolute()} is not one")
@@ -39,13 +39,13 @@ def check_tree(name: str, root: Path, folders: Sequence[str], files: Sequence[st
 
 
 def read_identities(path: Path, *, blank: bool = False) -> tuple[int, ...]:
-    """The identities of one comma-separated line, ascending; spaces, line ends and a last comma are no matter.
+    """The identities of one comma-separated line, ascending; spaces, line ends and a last comma are ignored.
 
     Args:
-        blank: whether the list may name nobody.
+        blank: whether the list may be empty.
 
     Raises:
-        ValueError: the file is no text, or not of positive integers; the message names it and the token.
+        ValueError: the file is not text, or a token is not a positive integer; the message names both.
     """
     lines = _read_lines("read_identities", path)
     tokens = [token.strip() for _, line in lines for token in line.strip(", \t").split(",")]
@@ -61,10 +61,10 @@ def read_identities(path: Path, *, blank: bool = False) -> tuple[int, ...]:
 
 
 def read_labelled(path: Path) -> list[tuple[Path, int]]:
-    """The (path, label) of each line `path label`: a path below the root, and a whole number from 0.
+    """The (path, label) of each line `path label`: a path below the root, and an integer from 0.
 
     Raises:
-        ValueError: the file is no text or blank, or a line is not of that form; the message names it and the line.
+        ValueError: the file is not text or is blank, or a line has another form; the message names file and line.
     """
     found = []
     for number, line in _read_lines("read_labelled", path):
@@ -86,43 +86,43 @@ def read_labelled(path: Path) -> list[tuple[Path, int]]:
 
 
 def person_of(image: Path, listed_in: Path) -> int:
-    """The identity of an image `…/{person}/{file}`: the number that its folder is named by."""
+    """The identity of an image `…/{identity}/{file}`: the number of its folder."""
     person = number_of(image.parent.name)
     if person is None:
         raise ValueError(
-            f"read_labelled: images of {listed_in.absolute()} must lie in folders with a person's number for a name; "
+            f"read_labelled: images of {listed_in.absolute()} must lie in folders named by the number of an identity; "
             f"got {shown(str(image))}"
         )
     return person
 
 
 def check_labels(labelled: Iterable[tuple[Path, int]], listed_in: Sequence[Path]) -> None:
-    """Refuse lists in which a label and a person's folder do not stand for each other.
+    """Reject lists in which labels and folders of identities are not one-to-one.
 
     Raises:
-        ValueError: names the lists and the first label or person with two counterparts.
+        ValueError: names the lists and the first label or identity with two counterparts.
     """
     person_by_label: dict[int, int] = {}
     label_by_person: dict[int, int] = {}
     for image, label in labelled:
         person = person_of(image, listed_in[0])
         if (known := person_by_label.setdefault(label, person)) != person:
-            clash = f"label {label} is of person {known} and of person {person} ({image})"
+            clash = f"label {label} is of identity {known} and of identity {person} ({image})"
         elif (known := label_by_person.setdefault(person, label)) != label:
-            clash = f"person {person} has label {known} and label {label} ({image})"
+            clash = f"identity {person} has label {known} and label {label} ({image})"
         else:
             continue
         names = " and ".join(str(path.absolute()) for path in listed_in)
-        raise ValueError(f"check_labels: one label must be one person in {names}; {clash}")
+        raise ValueError(f"check_labels: one label must be one identity in {names}; {clash}")
 
 
 def read_folders(folder: Path, identities: Iterable[int], *, camera: int, modality: int) -> list[Item]:
-    """The images `{identity}/{picture}.jpg` below `folder`, by identity and file name; nothing if it is not there.
+    """The images `{identity}/{picture}.jpg` below `folder`, by identity and file name; none if it does not exist.
 
-    Folders of people who are none of `identities` are passed over.
+    Folders of other identities than `identities` are ignored.
 
     Raises:
-        ValueError: two folders of a person's number, or what would be passed over beside them; see `refuse_others`.
+        ValueError: two folders with the number of one identity, or files that would be ignored; see `refuse_others`.
     """
     if not folder.is_dir():
         return []
@@ -134,7 +134,7 @@ def read_folders(folder: Path, identities: Iterable[int], *, camera: int, modali
             others.append(path)
         elif people.setdefault(person, path) != path:
             raise ValueError(
-                f"read_folders: every person must be one folder; {path.absolute()} is also {people[person].name}"
+                f"read_folders: an identity must have one folder; {path.absolute()} is also {people[person].name}"
             )
     items: list[Item] = []
     for identity in sorted(set(identities) & people.keys()):
@@ -144,12 +144,12 @@ def read_folders(folder: Path, identities: Iterable[int], *, camera: int, modali
                 items.append(Item(path, identity, camera, modality))
             else:
                 others.append(path)
-    refuse_others(folder, others, "person/picture.jpg")
+    refuse_others(folder, others, "identity/image.jpg")
     return items
 
 
 def refuse_others(folder: Path, others: Iterable[Path], rule: str) -> None:
-    """Refuse files among or below `others` in a folder: those that may be pictures, and would be passed over.
+    """Reject files among or below `others` in a folder that may be images, and would be ignored.
 
     Raises:
         ValueError: names the first of them.
@@ -158,25 +158,25 @@ def refuse_others(folder: Path, others: Iterable[Path], rule: str) -> None:
     if files:
         more = f" and {len(files) - 1} more" if len(files) > 1 else ""
         raise ValueError(
-            f"refuse_others: pictures in {folder.absolute()} must be {rule}; "
-            f"{files[0].relative_to(folder)}{more} would be passed over"
+            f"refuse_others: images in {folder.absolute()} must be {rule}; "
+            f"{files[0].relative_to(folder)}{more} would be ignored"
         )
 
 
 def entries(folder: Path) -> list[os.DirEntry[str]]:
-    """What a folder holds, by name, without what systems leave there."""
+    """The entries of a folder by name, without files that systems create."""
     return sorted((one for one in os.scandir(folder) if not is_litter(one.name)), key=lambda one: one.name)
 
 
 def _files(path: Path) -> list[Path]:
-    """The file that a path is, or those below it."""
+    """The path if it is a file, or the files below it."""
     if not path.is_dir():
         return [path]
     return [file for entry in entries(path) for file in _files(path / entry.name)]
 
 
 def shown(text: str, limit: int = 80) -> str:
-    """A piece of a file for a message: on one line, and no longer than people read."""
+    """A piece of a file for a message: on one line, and shortened."""
     return repr(text if len(text) <= limit else f"{text[:limit]}…")
 
 
@@ -185,7 +185,7 @@ def _read_lines(who: str, path: Path) -> list[tuple[int, str]]:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ValueError(f"{who}: {path.absolute()} must be text; got bytes that are none ({error})") from None
+        raise ValueError(f"{who}: {path.absolute()} must be text in UTF-8; got other bytes ({error})") from None
     if "\0" in text:
-        raise ValueError(f"{who}: {path.absolute()} must be text; got bytes that are none (zeros among them)")
+        raise ValueError(f"{who}: {path.absolute()} must be text in UTF-8; got other bytes (zeros)")
     return [(number, line) for number, line in enumerate(text.splitlines(), start=1) if line.strip()]

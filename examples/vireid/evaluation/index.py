@@ -1,4 +1,4 @@
-"""An index over embeddings: FAISS, with the settings that unit vectors ask for."""
+"""An index over embeddings: FAISS, with settings for unit vectors."""
 
 from __future__ import annotations
 
@@ -19,58 +19,58 @@ from vireid.files import read_json, reason_of, replace_file, revive, write_json
 Kind = Literal["exact", "ivfpq"]
 
 CODES = 256
-"""Values of a sub-quantiser: a byte each."""
+"""Number of values of a sub-quantiser: one byte."""
 TRAINING = 64
-"""Embeddings that k-means sees for each of its centres; FAISS asks for 39 at least."""
+"""Embeddings for each centre of k-means; FAISS requires at least 39."""
 ADDED = 1 << 16
 """Embeddings that are added at a time."""
 INDEX, SETTINGS = "index.faiss", "index.json"
 
 
 class Found(NamedTuple):
-    """What each query found, nearest first."""
+    """The results of each query, nearest first."""
 
     similarity: Tensor
     """[q k], descending."""
     rows: Tensor
-    """[q k] of the embeddings that the index was built from. Where a query's lists hold fewer than k: row −1, −∞."""
+    """[q k] rows of the embeddings of the index. If the lists of a query have fewer than k: row −1, similarity −∞."""
 
 
 @dataclass(frozen=True)
 class IndexSettings:
-    """What an index is, as its directory has it beside FAISS's file."""
+    """Settings of an index, which are saved beside FAISS's file."""
 
     kind: Kind
     size: int
-    """g."""
+    """g: number of embeddings."""
     dimension: int
-    """e."""
+    """e: dimension of an embedding."""
     lists: int | None = None
-    """ivfpq: the cells that the gallery is divided into."""
+    """ivfpq: number of lists (cells) of the gallery."""
     subquantisers: int | None = None
-    """ivfpq: bytes of an embedding's code."""
+    """ivfpq: bytes in the code of an embedding."""
     nprobe: int | None = None
-    """ivfpq: the lists that a query reads unless told otherwise."""
+    """ivfpq: number of lists that a query reads by default."""
 
 
 class EmbeddingIndex:
-    """A gallery of embeddings, searched by inner product: of unit vectors, as `CAL.embed` gives them, the cosine.
+    """A gallery of embeddings, searched by inner product, which is the cosine for unit vectors (as of `CAL.embed`).
 
-    exact: every query is compared with every embedding. 4·e bytes an embedding.
-    ivfpq: each embedding is a code of a few bytes in one of several lists, and a query reads the lists that are
-    nearest: approximate. Unless given, with the defaults as functions of g and e,
+    exact: each query is compared with all embeddings. 4·e bytes per embedding.
+    ivfpq: each embedding is a code of a few bytes in one of several lists, and a query reads the nearest lists. The
+    results are approximate. Defaults are functions of g and e:
 
-    - `lists` is √g, so that to choose lists takes no longer than to read one; at most g/39, for FAISS to train them;
+    - `lists` is √g, so that choosing lists takes no longer than reading one; at most g/39, so that FAISS can train;
     - `subquantisers` is the greatest divisor of e that is at most e/8: 32 times smaller than float32;
     - `nprobe` is √lists.
 
-    Build one with `build`, or `load` what `save` wrote.
+    Create an index with `build`, or `load` a saved one.
     """
 
     def __init__(self, index: faiss.IndexIDMap, settings: IndexSettings) -> None:
         self.settings = settings
         self._index = index
-        self._bare: Any = faiss.downcast_index(index.index)  # this one answers with rows, the other with ids
+        self._bare: Any = faiss.downcast_index(index.index)  # this index returns rows, the other one ids
 
     @classmethod
     def build(
@@ -87,13 +87,13 @@ class EmbeddingIndex:
         """An index over embeddings.
 
         Args:
-            embeddings: [g e], finite. They are copied, or, by "ivfpq", coded; the same ones give the same index.
-            ids: [g] integers that the caller knows the embeddings by; their rows unless given.
-            kind, lists, subquantisers, nprobe: see above; the last three are of "ivfpq" alone.
-            progress: show a bar.
+            embeddings: [g e], finite. They are copied, or coded ("ivfpq"); equal embeddings give equal indices.
+            ids: [g] integers, the caller's numbers of the embeddings; by default their rows.
+            kind, lists, subquantisers, nprobe: see above; the last three are for "ivfpq" only.
+            progress: show a progress bar.
 
         Raises:
-            ValueError: for shapes, types or settings that do not fit, and for fewer than 256 embeddings to "ivfpq".
+            ValueError: for shapes, types or settings that do not fit, and for fewer than 256 embeddings with "ivfpq".
         """
         who = "EmbeddingIndex.build"
         _check_tensors(who, embeddings=embeddings, **({} if ids is None else {"ids": ids}))
@@ -111,7 +111,7 @@ class EmbeddingIndex:
         if kind == "exact":
             if options != (None, None, None):
                 raise ValueError(
-                    f"{who}: `lists`, `subquantisers` and `nprobe` are of kind 'ivfpq'; got {options} for 'exact'"
+                    f"{who}: `lists`, `subquantisers` and `nprobe` must be None with kind 'exact'; got {options}"
                 )
             settings = IndexSettings(kind, g, e)
         elif kind == "ivfpq":
@@ -136,7 +136,7 @@ class EmbeddingIndex:
 
         Raises:
             FileNotFoundError: a file is missing.
-            ValueError: the files are not those of one index.
+            ValueError: the files are damaged, or belong to two indices.
         """
         who, folder = "EmbeddingIndex.load", Path(folder)
         for path in (folder / SETTINGS, folder / INDEX):
@@ -147,7 +147,7 @@ class EmbeddingIndex:
             checksum = record.pop("crc32")
             settings: IndexSettings = revive(IndexSettings, record)
         except (ValueError, AttributeError, KeyError, TypeError) as error:
-            reason = f"it is something else ({reason_of(error)})"
+            reason = f"it has other content ({reason_of(error)})"
             raise ValueError(f"{who}: {folder / SETTINGS} must be what `save` wrote; {reason}") from None
         if (found := _checksum(folder / INDEX)) != checksum:
             raise ValueError(
@@ -155,18 +155,17 @@ class EmbeddingIndex:
             )
         try:
             index = faiss.read_index(str(folder / INDEX))
-        except RuntimeError:  # its message is a page of C++
+        except RuntimeError:  # its message is long and about C++
             index = None
         if not isinstance(index, faiss.IndexIDMap):
-            raise ValueError(f"{who}: {folder / INDEX} must be an index of FAISS with ids; it cannot be read as one")
+            raise ValueError(f"{who}: {folder / INDEX} must be an index of FAISS with ids; it cannot be read")
         _check_index(who, index, settings)
         return cls(index, settings)
 
     def save(self, folder: Path | str) -> None:
-        """Write the index into a directory, in place of one that may be there.
+        """Write the index into a directory; replaces an index that is there.
 
-        Either file is written under a temporary name; the settings come last, so that no directory passes for whole
-        while it is not.
+        Both files are written under temporary names. The settings come last, so that an incomplete directory has none.
         """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
@@ -180,7 +179,7 @@ class EmbeddingIndex:
         Args:
             queries: [q e], finite.
             k: at most g.
-            nprobe: "ivfpq": the lists that each query reads, if not the index's own number.
+            nprobe: "ivfpq": number of lists that each query reads; by default that of the index.
 
         Raises:
             ValueError: for shapes or settings that do not fit.
@@ -204,14 +203,14 @@ class EmbeddingIndex:
 
     @property
     def ids(self) -> Tensor:
-        """[g]: the callers' numbers of the embeddings; those of what was found are `index.ids[found.rows]`."""
+        """[g]: the caller's numbers of the embeddings; those of results are `index.ids[found.rows]`."""
         return torch.from_numpy(faiss.vector_to_array(self._index.id_map))
 
     @property
     def megabytes(self) -> float:
-        """What the index takes, in memory as on disk: 10⁶ bytes."""
+        """Size of the index, in memory and on disk, in 10⁶ bytes."""
         lengths: list[int] = []
-        # Counted as it would be written, block by block: a copy of a large index may not fit.
+        # Counted block by block as when writing: a copy of a large index may not fit into memory.
         writer = faiss.PyCallbackIOWriter(  # type: ignore[attr-defined]  # its stubs lack it
             lambda block: lengths.append(len(block)), 1 << 24
         )
@@ -222,7 +221,7 @@ class EmbeddingIndex:
 def _approximate(
     who: str, g: int, e: int, lists: int | None, subquantisers: int | None, nprobe: int | None
 ) -> IndexSettings:
-    """The settings of IVF-PQ, checked, with defaults for those that are not given."""
+    """The checked settings of IVF-PQ, with defaults for None."""
     if g < CODES:
         raise ValueError(f"{who}: `kind` 'ivfpq' must have {CODES} embeddings to learn its codes from; got {g}")
     lists = max(min(round(g**0.5), g // 39), 1) if lists is None else lists
@@ -246,23 +245,23 @@ def _empty(settings: IndexSettings) -> faiss.Index:
     index = faiss.IndexIVFPQ(
         centres, settings.dimension, settings.lists, settings.subquantisers, bits, faiss.METRIC_INNER_PRODUCT
     )
-    index.cp.min_points_per_centroid = index.pq.cp.min_points_per_centroid = 1  # a small gallery is no error
+    index.cp.min_points_per_centroid = index.pq.cp.min_points_per_centroid = 1  # a small gallery is allowed
     return index
 
 
 def _sample(embeddings: Tensor, most: int) -> NDArray[np.float32]:
-    """Some of the embeddings, the same ones each time."""
+    """A sample of the embeddings, which is always the same."""
     rows = torch.randperm(len(embeddings), generator=torch.Generator().manual_seed(0))[:most]
     return _floats(embeddings[rows])
 
 
 def _floats(rows: Tensor) -> NDArray[np.float32]:
-    """As FAISS takes them."""
+    """The rows as FAISS needs them."""
     return rows.detach().to("cpu", torch.float32).contiguous().numpy()
 
 
 def _check_index(who: str, index: faiss.IndexIDMap, settings: IndexSettings) -> None:
-    """Refuse an index of FAISS that is another than its settings say."""
+    """Reject an index of FAISS that does not agree with its settings."""
     bare: Any = faiss.downcast_index(index.index)
     coded, exact = (isinstance(bare, kind) for kind in (faiss.IndexIVFPQ, faiss.IndexFlat))
     metrics = {bare.metric_type, bare.quantizer.metric_type} if coded else {bare.metric_type}
@@ -280,7 +279,7 @@ def _check_tensors(who: str, **named: object) -> None:
 
 
 def _check_finite(who: str, name: str, rows: Tensor) -> None:
-    """Refuse numbers that FAISS would search among without a word."""
+    """Reject values that are not finite, which FAISS would accept silently."""
     if rows.numel() and not all(bound.isfinite() for bound in rows.detach().aminmax()):  # no mask as large as a gallery
         raise ValueError(
             f"{who}: `{name}` must be finite; got {int((~rows.isfinite()).any(dim=1).sum())} rows that are not"

@@ -1,4 +1,4 @@
-"""From images to embeddings and attention maps, in batches, without gradients."""
+"""Embeddings and attention maps of images, in batches, without gradients."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def batches(rows: NDArray[np.int64], size: int = 128) -> list[NDArray[np.int64]]
 
 
 def read(images: Images, rows: NDArray[np.int64], device: torch.device) -> Tensor:
-    """Normalised images [n 3 h w] of the given rows of a cache [N h w 3]."""
+    """Normalised images [n 3 h w] from rows of a cache [N h w 3]."""
     return normalise(torch.from_numpy(np.ascontiguousarray(images[rows])).to(device))
 
 
@@ -34,7 +34,7 @@ def extract(
     mirror: bool = False,
     progress: bool = True,
 ) -> Tensor:
-    """Embeddings [n e] of all images [n h w 3], or of their mirror images, each computed once, on the CPU."""
+    """Embeddings [n e] of all images [n h w 3], or of their mirror images; each is computed once. On the CPU."""
     model.eval()
     embeddings: Tensor | None = None
     work = [(m, rows) for m in (VISIBLE, INFRARED) for rows in batches(np.flatnonzero(modality == m))]
@@ -58,7 +58,7 @@ def encode(
     device: torch.device,
     progress: bool = True,
 ) -> Encoded:
-    """What target-aware retrieval needs of all images [n h w 3], each encoded once, on the device.
+    """Encodings of all images [n h w 3] for target-aware retrieval; each is computed once. On the device.
 
     An image takes 4·(t + p)·(c + d) bytes: 78 kB for 72 tokens of 128 channels, 4 parts and d = 128.
     """
@@ -79,7 +79,7 @@ def encode(
 
 @torch.inference_mode()
 def attend(model: CAL, images: Images, modality: int, *, device: torch.device) -> Tensor:
-    """The own attention maps [n p gh gw] of images [n h w 3] of one modality, in the order of that modality's parts."""
+    """Own attention maps [n p gh gw] of images [n h w 3] of one modality, in the order of the modality's parts."""
     model.eval()
     maps = []
     for rows in batches(np.arange(len(images))):
@@ -93,7 +93,7 @@ def attend(model: CAL, images: Images, modality: int, *, device: torch.device) -
 
 @torch.inference_mode()
 def select(model: CAL, images: Images, modality: int, *, device: torch.device) -> Tensor:
-    """Which tokens each part was made of, [n p gh gw] of booleans, of images [n h w 3] of one modality."""
+    """The tokens that each part selects, [n p gh gw] booleans, in images [n h w 3] of one modality."""
     model.eval()
     masks = []
     for rows in batches(np.arange(len(images))):

@@ -1,4 +1,4 @@
-"""Evaluation: every task of a data set, each the mean of its trials' results."""
+"""Evaluation: the tasks of a data set; a result is the mean over the trials of a task."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from vireid.evaluation.similarity import Similarity
 
 FIGURES = ("rank1", "rank10", "rank20", "mAP", "mINP")
 OPTIONS = ("flip", "rerank", "flip+rerank")
-"""The names of results with test-time options in metrics.json."""
+"""Names of results with test-time options in metrics.json."""
 
 
 class Results(dict[str, dict[str, float]]):
-    """`{"all_single": {"rank1": …, "rank10": …, "rank20": …, "mAP": …, "mINP": …}, …}` in percent, the trials' mean.
+    """`{"all_single": {"rank1": …, "rank10": …, "rank20": …, "mAP": …, "mINP": …}, …}` in percent, means over trials.
 
-    `std` has the same keys: the standard deviation over the trials; `title` says what the results are of.
+    `std` has the same keys: the standard deviation over the trials. `title` names the data set and the protocol.
     """
 
     def __init__(self, scores: Mapping[str, Sequence[Sequence[float]]], title: str) -> None:
-        """From each task's scores [trials, figures]."""
+        """From the scores [trials, metrics] of each task."""
         super().__init__({name: _named(np.mean(rows, axis=0)) for name, rows in scores.items()})
         self.std = {name: _named(np.std(rows, axis=0)) for name, rows in scores.items()}
         self.trials = max(len(rows) for rows in scores.values())
@@ -40,19 +40,19 @@ def evaluate(
     """Score the tasks of a data set.
 
     Args:
-        similarity: of given queries with a given gallery: `cosine(embeddings, data.test)`, `reranked(…)`, or any
-            function (rows [q], rows [g]) -> [q g], higher is nearer: target-aware retrieval, say.
-        tasks: some of the data set's, by name; all unless given.
-        trials: how many trials of each task; results to publish take all.
+        similarity: of queries with a gallery: `cosine(embeddings, data.test)`, `reranked(…)`, or any function
+            (rows [q], rows [g]) -> [q g] with higher values for nearer images, such as target-aware retrieval.
+        tasks: names of tasks; by default all.
+        trials: number of trials of each task; by default all, as for results to publish.
 
     Raises:
-        ValueError: for bad settings or similarities, or where no query has a true match.
+        ValueError: for bad settings or similarities, or if no query has a true match.
         FileNotFoundError: see `gallery_draw`.
     """
     known = data.tasks
     names = tuple(known) if tasks is None else tuple(tasks)
     if unknown := [name for name in names if name not in known]:
-        raise ValueError(f"evaluate: `tasks` must be some of {tuple(known)}; got {unknown}")
+        raise ValueError(f"evaluate: `tasks` must be in {tuple(known)}; got {unknown}")
     most = min(known[name].trials for name in names)
     if trials is not None and not 1 <= trials <= most:
         raise ValueError(f"evaluate: `trials` must be 1 .. {most}; got {trials}")
@@ -64,7 +64,7 @@ def evaluate(
 
 
 def check_tasks(data: DataSet) -> None:
-    """Draw every trial of every task: what an evaluation would stumble over must show before training, not after.
+    """Sample all trials of all tasks, so that errors of the evaluation are reported before training.
 
     Raises:
         ValueError: in a trial, no query has a true match; or see `gallery_draw`.
@@ -79,14 +79,14 @@ def check_tasks(data: DataSet) -> None:
             if not matches.any():
                 raise ValueError(
                     f"check_tasks: {data.root.absolute()} must have a true match for a query of {name}; trial {number} "
-                    f"of {len(query)} queries and {len(gallery)} gallery images has none"
+                    f"({len(query)} queries, {len(gallery)} gallery images) has none"
                 )
 
 
 def table(results: Results, options: Mapping[str, Results] | None = None) -> Table:
-    """The results for people: one line a task, each figure as mean ± standard deviation over the trials.
+    """The results as a table: one line per task, with mean ± standard deviation over the trials.
 
-    Below them the same with test-time options, by the options' names.
+    The results with test-time options are below, by the names of the options.
     """
     out = Table("", title=results.title, box=SIMPLE, padding=0)  # fits 80 characters
     for heading in ("rank-1", "rank-10", "rank-20", "mAP", "mINP"):
@@ -103,7 +103,7 @@ def table(results: Results, options: Mapping[str, Results] | None = None) -> Tab
 
 
 def as_metrics(results: Results, options: dict[str, Results]) -> dict[str, Any]:
-    """The results as metrics.json has them: plain ones by task, those of options by the options' names."""
+    """The results for metrics.json: plain results by task, and those with options by the names of the options."""
     return dict(results) | {"std": results.std} | {name: {**some, "std": some.std} for name, some in options.items()}
 
 

@@ -1,4 +1,4 @@
-"""The end of a run: evaluate, print the table, write metrics.json and draw the figures."""
+"""The end of a run: evaluate, print the table, write metrics.json and plot the figures."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from vireid.models.build import Built
 from vireid.runs import read_log
 
 PEOPLE = 6
-"""How many people the figures show."""
+"""Number of identities in the figures."""
 SAMPLE = 256
-"""How many test images of each modality the attention is measured on."""
+"""Number of test images of each modality for measuring the attention."""
 
 
 def report(
@@ -40,9 +40,9 @@ def report(
     device: torch.device,
     console: Console,
 ) -> None:
-    """Evaluate by the protocol, draw the figures and write metrics.json into `out`, then print the table.
+    """Evaluate by the protocol, plot the figures and write metrics.json into `out`, then print the table.
 
-    `images` are the decoded images of `data.test`; `origin` says in metrics.json where the model is from.
+    `images` are the decoded images of `data.test`; `origin` describes the model in metrics.json.
     """
     similarities = compare(model, data, images, options, device)
     results, *more = (evaluate(data, similarity) for similarity in similarities.values())
@@ -54,7 +54,7 @@ def report(
     if rows := read_log(out):
         draw_curves(rows, out / "curves.png")
     picture_rankings(data, images, similarities[""], out / "rankings.png")
-    # Last: a directory with metrics.json has all the rest.
+    # Last, so that a directory with metrics.json is complete.
     write_json(out / "metrics.json", metrics)
     console.print(table(results, others))
     if isinstance(model, CAL):
@@ -66,7 +66,7 @@ def report(
 def compare(
     model: Built, data: DataSet, images: Images, options: RetrievalSettings, device: torch.device
 ) -> dict[str, Similarity]:
-    """The plain similarity under "", and the one with all options that are on under their names."""
+    """The plain similarity, with the key "", and the similarity with the chosen options, with their names as key."""
     embeddings = extract(model, images, data.test.modality, device=device)
     similarities = {"": cosine(embeddings, data.test)}
     if options.flip:
@@ -92,14 +92,15 @@ def describe_attention(model: CAL, data: DataSet, images: Images, device: torch.
 def print_attention(metrics: dict[str, Any], console: Console) -> None:
     health, correspondence = metrics["attention"], metrics["correspondence"]
     console.print(
-        f"attention on test images: entropy {health['entropy']:.2f} of ln t, overlap of parts {health['overlap']:.2f}; "
-        f"M̂ = {correspondence['permutation']}, {100 * correspondence['share']:.0f} % of the last matchings",
+        f"attention on test images: entropy {health['entropy']:.2f} (1: uniform), overlap of parts "
+        f"{health['overlap']:.2f} (1: equal maps); M̂ = {correspondence['permutation']}, "
+        f"{100 * correspondence['share']:.0f} % of the recent matchings",
         highlight=False,
     )
 
 
 def picture_attention(model: CAL, data: DataSet, images: Images, device: torch.device, path: Path) -> None:
-    """A visible and an infrared image of each of a few people, with the parts' attention on both."""
+    """Plot a visible and an infrared image of several identities, with the attention of the parts on both."""
     rows = [np.flatnonzero(data.test.modality == modality) for modality in (VISIBLE, INFRARED)]
     people = [data.test.identity[own] for own in rows]
     shown = np.random.default_rng(0).permutation(np.intersect1d(people[0], people[1]))[:PEOPLE]
@@ -118,7 +119,7 @@ def picture_attention(model: CAL, data: DataSet, images: Images, device: torch.d
 
 
 def picture_rankings(data: DataSet, images: Images, similarity: Similarity, path: Path) -> None:
-    """A few queries and their ten nearest in the first gallery of the first task."""
+    """Plot several queries and their ten nearest images in the first gallery of the first task."""
     query, gallery, exclude = next(iter(data.tasks.values())).trial(0)
     some = np.sort(np.random.default_rng(0).permutation(len(query))[:PEOPLE])
     rows = query[some]

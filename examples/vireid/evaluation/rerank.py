@@ -1,4 +1,4 @@
-"""k-reciprocal re-ranking of test images, as evaluations ask for it."""
+"""k-reciprocal re-ranking of test images, as a similarity for evaluations."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from vireid.evaluation.similarity import Similarity, check_embeddings
 
 
 def reranked(embeddings: Tensor, test: Items, *, k1: int = 20, k2: int = 6, weight: float = 0.3) -> Similarity:
-    """The similarity after k-reciprocal re-ranking of embeddings [n e], one row an image of `test`.
+    """The similarity after k-reciprocal re-ranking of embeddings [n e], one row per image of `test`.
 
-    Queries see each other and the whole gallery as neighbours, also those gallery images that the protocol does not
-    show them: these are taken out of the ranking afterwards.
+    All queries and gallery images can be neighbours of a query, also gallery images that the protocol hides from it:
+    these are removed from the ranking afterwards.
 
     Args:
         k1, k2, weight: see `concordant.k_reciprocal_rerank`.
 
     Raises:
-        ValueError: for embeddings that are not one row an image.
+        ValueError: for embeddings that are not one row per image.
     """
     check_embeddings("reranked", embeddings, test)
     unit = normalize(embeddings.float(), dim=1)
-    # Of all test images once, for every task and trial: the largest array of an evaluation.
+    # Of all test images, once for all tasks and trials: the largest array of an evaluation.
     cosines = (unit @ unit.T).numpy()
 
     def similarity(query: Rows, gallery: Rows) -> Tensor:

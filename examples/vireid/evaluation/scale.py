@@ -1,4 +1,4 @@
-"""Search in an index of any size, exactly and approximately: time, memory, and how much is found."""
+"""Exact and approximate search in an index of any size: time, memory, and recall."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from vireid.figures import draw_tradeoff
 from vireid.files import write_json
 
 SPREAD = 0.5
-"""How far made-up embeddings lie from the real one they are made from, as a share of the difference of two others."""
+"""Distance of a generated embedding from its real one, as a share of the difference of two other real ones."""
 RANKS = (1, 10, 100)
 T = TypeVar("T")
 
@@ -40,7 +40,7 @@ def scale(
     origin: dict[str, Any],
     console: Console,
 ) -> None:
-    """Measure exact and approximate search over a made-up gallery, into scale.json and scale.png."""
+    """Measure exact and approximate search in a generated gallery; write scale.json and scale.png."""
     visible, infrared = by_modality(data.test)
     generator = torch.Generator().manual_seed(0)
     chosen = embeddings[infrared[torch.randperm(len(infrared), generator=generator)[:queries]]]
@@ -49,7 +49,7 @@ def scale(
     index, built = measured(lambda: EmbeddingIndex.build(gallery, progress=True))
     truth, seconds = measured(lambda: index.search(chosen, depth))
     rows = [figures_of("exact", index, built, truth, truth, seconds)]
-    del index  # it holds the gallery once more
+    del index  # it holds a second copy of the gallery
     index, built = measured(lambda: EmbeddingIndex.build(gallery, kind="ivfpq", progress=True))
     del gallery
     index.save(folder / "ivfpq")
@@ -59,7 +59,7 @@ def scale(
     for nprobe in track(read, description="searching"):
         found, seconds = measured(partial(index.search, chosen, depth, nprobe=nprobe))
         rows.append(figures_of(f"nprobe {nprobe}", index, built, found, truth, seconds))
-    out = Table("", title=f"{size:,} made-up embeddings of {chosen.shape[1]} numbers", box=SIMPLE, padding=0)
+    out = Table("search", title=f"{size:,} generated embeddings of {chosen.shape[1]} dimensions", box=SIMPLE, padding=0)
     for heading in ("ms per query", *(f"recall@{k}" for k in RANKS), "overlap", "MB", "build, s"):
         out.add_column(heading, justify="right", no_wrap=True)
     for one in rows:
@@ -67,9 +67,9 @@ def scale(
         cost = (f"{one['overlap']:.1f}", f"{one['megabytes']:,.0f}", f"{one['build_seconds']:.0f}")
         out.add_row(one["way"], f"{one['ms']:.3g}", *recalls, *cost)
     out.caption = (
-        f"IVF-PQ of {lists} lists, of which a query reads nprobe; {len(chosen)} queries in one batch. recall@k: % of "
-        f"queries whose nearest is among the first k found; overlap: % of the nearest {depth} among the {depth} found. "
-        f"The index was read from its file in {loaded:.2f} s"
+        f"IVF-PQ with {lists} lists, of which a query reads nprobe; {len(chosen)} queries in one batch. recall@k: % of "
+        f"queries whose nearest embedding is in the first k results; overlap: % of the nearest {depth} in the {depth} "
+        f"results. Loading the index took {loaded:.2f} s"
     )
     draw_tradeoff(
         {
@@ -78,7 +78,7 @@ def scale(
         },
         folder / "scale.png",
         figure="recall",
-        title=f"IVF-PQ over {size:,} embeddings; at the points: nprobe",
+        title=f"IVF-PQ over {size:,} embeddings; labels of points: nprobe",
         exact=rows[0]["ms"],
     )
     settings = asdict(index.settings) | {"queries": len(chosen), "spread": SPREAD, "faiss": faiss.__version__}
@@ -88,12 +88,12 @@ def scale(
 
 
 def made_up(real: Tensor, size: int, generator: torch.Generator) -> Tensor:
-    """Unit vectors [size e] about the real embeddings [n e]: each is one, moved along the difference of two others.
+    """Unit vectors [size e] near the real embeddings [n e]: a real one plus a share of the difference of two others.
 
-    So they crowd where real ones do, and spread in the directions in which real ones differ.
+    They are dense where the real embeddings are dense, and spread in the directions in which these differ.
     """
     out = real.new_empty(size, real.shape[1])
-    for part in track(out.split(1 << 16), description="making up embeddings"):
+    for part in track(out.split(1 << 16), description="generating embeddings"):
         one, other, another = real[torch.randint(len(real), (3, len(part)), generator=generator)]
         torch.sub(other, another, out=part).mul_(SPREAD).add_(one)
         part.div_(torch.linalg.vector_norm(part, dim=1, keepdim=True))
@@ -101,13 +101,13 @@ def made_up(real: Tensor, size: int, generator: torch.Generator) -> Tensor:
 
 
 def processor(device: torch.device) -> dict[str, object]:
-    """Where times are measured."""
+    """The processor on which times are measured."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or "cpu"
     return {"threads": torch.get_num_threads(), "processor": name}
 
 
 def measured(work: Callable[[], T]) -> tuple[T, float]:
-    """What some work gives, and its seconds."""
+    """The result of a function, and its seconds."""
     start = time.perf_counter()
     return work(), time.perf_counter() - start
 
@@ -115,7 +115,7 @@ def measured(work: Callable[[], T]) -> tuple[T, float]:
 def figures_of(
     way: str, index: EmbeddingIndex, built: float, found: Found, truth: Found, seconds: float
 ) -> dict[str, Any]:
-    """The results of one way to search: shares of `truth` in percent, times and the index's size."""
+    """The results of one way to search: shares of `truth` in percent, times and the size of the index."""
     common = (found.rows[:, :, None] == truth.rows[:, None, :]).any(dim=1)
     nearest = found.rows == truth.rows[:, :1]
     return {

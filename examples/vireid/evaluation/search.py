@@ -1,4 +1,4 @@
-"""Search in two stages: an index over embeddings, then short lists in the order of target-aware similarity."""
+"""Search in two stages: an index over embeddings, then a short list, ranked by target-aware similarity."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Compare = Callable[..., Tensor]
 """`similarity` of a model: (query, gallery) -> [q g], and with `pairs` [q k] -> [q k]."""
 
 QUERIES = 128
-"""Queries that are compared with a whole gallery at a time."""
+"""Queries that are compared with the complete gallery at a time."""
 
 
 def two_stage(
@@ -33,12 +33,12 @@ def two_stage(
     *,
     score: Score = "target-aware",
 ) -> Found:
-    """Search by distilled embeddings, then put each query's k nearest in the order of their target-aware similarity.
+    """Search by distilled embeddings, then rank the k nearest images of each query by target-aware similarity.
 
-    Cost of a query: one search of the index, and k pairs, however large the gallery. A pair reads the query's p parts
-    on the gallery image, and the gallery image's parts on both: three attentions of 2·p·t·(c + d) operations each, so
-    k · 6·p·t·(c + d) in all. Exhaustive comparison takes g pairs of two attentions each, since it reads an image's
-    parts on the image itself once and not in every pair.
+    Cost of a query: one search in the index, and k pairs, for a gallery of any size. A pair reads the query's p parts
+    on the gallery image, and the gallery image's parts on both: three attentions of 2·p·t·(c + d) operations each, or
+    k · 6·p·t·(c + d) in total. Exhaustive comparison takes g pairs of two attentions each, since it reads the parts of
+    an image on the image itself only once.
 
     Args:
         index: of g gallery images; row i is row i of `gallery`.
@@ -47,10 +47,10 @@ def two_stage(
         gallery: the g images, encoded.
         compare: `similarity` of the model.
         k: the length of the short list.
-        score: "target-aware" orders the list by the target-aware similarity alone; "mean" by the mean of it and the
-            index's.
+        score: "target-aware" ranks the list by target-aware similarity; "mean" by the mean of it and the similarity
+            of the index.
 
-    Returns the lists, [q k], with the similarities they are ordered by.
+    Returns the ranked lists, [q k], with their similarities.
 
     Raises:
         ValueError: for shapes or settings that do not fit.
@@ -72,10 +72,10 @@ def two_stage(
 
 
 def short_list_first(distilled: Tensor, found: Found) -> Tensor:
-    """A similarity [q g] that ranks each query's short list first, in its order, then the others as they were.
+    """A similarity [q g] that ranks the short list of each query first, in its order, then the other images.
 
-    What was found keeps its similarity; that of the others, a cosine, is lowered by 4, below any cosine. float64, in
-    which that makes no two of them equal.
+    Images of the list keep their similarity. That of the others, a cosine, is reduced by 4, below all cosines. float64,
+    in which this makes no two of them equal.
     """
     similarity = distilled.double() - 4
     queries, places = (found.rows >= 0).nonzero(as_tuple=True)
@@ -92,13 +92,13 @@ def two_staged(
     *,
     score: Score = "target-aware",
 ) -> Similarity:
-    """`two_stage` for `evaluate`: see `short_list_first`. A gallery of fewer than k images is listed as a whole.
+    """`two_stage` for `evaluate`: see `short_list_first`. With fewer than k images in the gallery, the list has all.
 
-    Each gallery is indexed as it is asked for, exactly. Images that the protocol does not show a query may be on its
-    list, since they are taken out of the ranking afterwards: the rest of the list is then shorter than k.
+    An exact index is built for each gallery. Images that the protocol hides from a query may be on its list, since they
+    are removed from the ranking afterwards: the list is then shorter than k.
 
     Args:
-        embeddings: [n e], one row an image of `test`; `encoded`: the same images.
+        embeddings: [n e], one row per image of `test`; `encoded`: the same images.
         compare, k, score: see `two_stage`.
     """
     distilled = cosine(embeddings, test)
@@ -113,7 +113,7 @@ def two_staged(
 
 
 def target_aware(encoded: Encoded, test: Items, compare: Compare, *, progress: bool = True) -> Similarity:
-    """The target-aware similarity of all visible with all infrared images of `test`, formed once for every task."""
+    """The target-aware similarity of all visible with all infrared images of `test`, computed once for all tasks."""
     visible, infrared = by_modality(test)
     gallery = encoded[infrared]
     groups = track(visible.split(QUERIES), description="comparing all pairs", disable=not progress)

@@ -1,4 +1,4 @@
-"""Do mined parts stand for parts of people? The renderer knows: it labels every pixel with a semantic part."""
+"""Do mined parts correspond to parts of people? The renderer labels each pixel with a semantic part."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from vireid.people.pretraining import part_cover
 from vireid.pictures import open_picture
 
 EACH = 2
-"""Pictures of each person and modality that are looked at."""
+"""Number of pictures of each person and modality that are used."""
 
 
 class Pairs(NamedTuple):
@@ -29,12 +29,12 @@ class Pairs(NamedTuple):
 
 
 def pair_people(items: Items, each: int = EACH) -> Pairs:
-    """The first pictures of every person in either modality, side by side."""
+    """Pairs of a visible and an infrared picture of each person."""
     pairs = []
     for identity in items.identities:
         own = items.identity == identity
         visible, infrared = (np.flatnonzero(own & (items.modality == m)) for m in (VISIBLE, INFRARED))
-        # From the first to the last camera, not twice from one.
+        # Spread from the first to the last camera.
         some = [rows[np.linspace(0, len(rows) - 1, each).astype(int)] for rows in (visible, infrared) if len(rows)]
         if len(some) == 2:
             pairs.append(np.stack(some))
@@ -43,10 +43,10 @@ def pair_people(items: Items, each: int = EACH) -> Pairs:
 
 
 def read_parts(root: Path | str, paths: Sequence[Path | str]) -> Tensor:
-    """The semantic part of every pixel [n H W] of rendered pictures.
+    """The semantic part of each pixel [n H W] of rendered pictures.
 
     Raises:
-        FileNotFoundError: the set was rendered without them.
+        FileNotFoundError: the data set was rendered without semantic parts.
     """
     files = [Path(root) / "parts" / Path(path).relative_to(root).with_suffix(".png") for path in paths]
     if missing := [file for file in files if not file.is_file()]:
@@ -57,22 +57,24 @@ def read_parts(root: Path | str, paths: Sequence[Path | str]) -> Tensor:
 def profiles(attention: Tensor, parts: Tensor) -> Tensor:
     """[n p s]: the share of each attention map [n p h w] that lies on each semantic part, of pixels [n H W].
 
-    Each adds up to 1 over the s semantic parts.
+    The shares of a map sum to 1 over the s semantic parts.
     """
     cover = part_cover(parts, parts.shape[2] // attention.shape[3])
     return torch.einsum("nphw,nhws->nps", attention, cover)
 
 
 def semantic_scores(visible: Tensor, infrared: Tensor, order: Tensor) -> dict[str, float | None]:
-    """How part indices and semantic parts go together, from the profiles [m p s] of pairs and M̂ [p], in percent.
+    """How mined parts correspond to semantic parts, from the profiles [m p s] of pairs and M̂ [p], in percent.
 
-    purity        of an attention map, the share on the semantic part that it covers most.
-    person        the share of the attention that lies on the person at all.
-    constancy     how often a part index covers most what it covers most on the whole, within a modality.
-    agreement     how often matched parts of a pair's two pictures cover most the same semantic part; that of equal
-                  indices is `agreement_without`; that of any two indices, `agreement_chance`.
-    …_person      agreement where the visible picture's part covers most a part of the person: two parts agree on the
-                  background too easily. None if none does.
+    The main part of an attention map is the semantic part that has the largest share of it.
+
+    purity        share of an attention map on its main part.
+    person        share of the attention on the person.
+    constancy     how often a part index has its most frequent main part, within a modality.
+    agreement     how often matched parts of the two pictures of a pair have the same main part; with equal indices:
+                  `agreement_without`; with any two indices: `agreement_chance`.
+    …_person      agreement if the main part in the visible picture is a part of the person, since agreement on the
+                  background is easy. None if there are no such parts.
     """
     both = torch.cat([visible, infrared])
     main = [profile.argmax(dim=2) for profile in (visible, infrared)]
@@ -95,8 +97,8 @@ def semantic_scores(visible: Tensor, infrared: Tensor, order: Tensor) -> dict[st
 
 
 def same_parts(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
-    """How alike the parts of two models are, in percent, from their mean profiles [p s]: the mean cosine of the best
-    matching."""
+    """Similarity of the parts of two models, in percent: the mean cosine of the best matching of their mean profiles
+    [p s]."""
     one, other = (profile / np.linalg.norm(profile, axis=1, keepdims=True) for profile in (one, other))
     cosines = one @ other.T
     return 100 * float(cosines[linear_sum_assignment(-cosines)].mean())

@@ -1,4 +1,4 @@
-"""Similarities of test images, as evaluations ask for them: so many queries, so many gallery images at a time."""
+"""Similarities of test images for evaluations: functions of rows of queries and rows of the gallery."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ Similarity = Callable[[Rows, Rows], Tensor]
 
 
 def cosine(embeddings: Tensor, test: Items) -> Similarity:
-    """The cosine of embeddings [n e], one row an image of `test`, between images of different modalities.
+    """The cosine of embeddings [n e], one row per image of `test`, between images of different modalities.
 
-    The product of all visible images with all infrared ones is formed once, for every task, direction and trial.
+    The product of all visible with all infrared images is computed once, for all tasks, directions and trials.
 
     Raises:
-        ValueError: for embeddings that are not one row an image.
+        ValueError: for embeddings that are not one row per image.
     """
     check_embeddings("cosine", embeddings, test)
     unit = normalize(embeddings.float(), dim=1)
@@ -31,9 +31,9 @@ def cosine(embeddings: Tensor, test: Items) -> Similarity:
 
 
 def looked_up(table: Tensor, test: Items) -> Similarity:
-    """A similarity whose values are known: `table` [v i] has those of all visible with all infrared images of `test`.
+    """A similarity with values from `table` [v i]: those of all visible with all infrared images of `test`.
 
-    Both in the order of `by_modality`.
+    Rows and columns are in the order of `by_modality`.
     """
     place = torch.empty(len(test), dtype=torch.long)
     for own in by_modality(test):
@@ -55,5 +55,5 @@ def by_modality(test: Items) -> tuple[Tensor, Tensor]:
 def check_embeddings(who: str, embeddings: Tensor, test: Items) -> None:
     if embeddings.ndim != 2 or len(embeddings) != len(test):
         raise ValueError(
-            f"{who}: `embeddings` must be (n, e) = ({len(test)}, e), one row an image; got {tuple(embeddings.shape)}"
+            f"{who}: `embeddings` must be (n, e) = ({len(test)}, e), one row per image; got {tuple(embeddings.shape)}"
         )

@@ -1,4 +1,4 @@
-"""The ways to rank a gallery, side by side: distilled, in two stages, and target-aware for all pairs."""
+"""Comparison of the ways to rank a gallery: distilled, in two stages, and target-aware for all pairs."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def compare(
     origin: dict[str, Any],
     console: Console,
 ) -> None:
-    """Score each way of ranking a gallery and its cost, into compare.json and compare.png; `lists` are lengths."""
+    """Measure accuracy and time of each way, for short lists of lengths `lists`; write compare.json and compare.png."""
     test = data.test
     staged = partial(two_staged, embeddings, encoded, test, model.similarity)
     ways: dict[str, Callable[[], Similarity]] = {"distilled": lambda: cosine(embeddings, test)}
@@ -45,14 +45,15 @@ def compare(
     ways[f"{longest} target-aware + mean"] = partial(staged, longest, score="mean")
     ways["all target-aware"] = lambda: target_aware(encoded, test, model.similarity)
     rows = {name: score(name, data, way) for name, way in ways.items()}
-    out = Table("", title=f"{data.title(data.tasks[TASK].trials)}, all-search, single-shot", box=SIMPLE)
+    out = Table("way to rank", title=f"{data.title(data.tasks[TASK].trials)}, all-search, single-shot", box=SIMPLE)
     for heading in ("rank-1", "mAP", "mINP", "seconds", "ms per query"):
         out.add_column(heading, justify="right", no_wrap=True)
     for name, row in rows.items():
         figures = (f"{row[figure]:.2f}" for figure in ("rank1", "mAP", "mINP"))
         out.add_row(name, *figures, f"{row['seconds']:.1f}", f"{row['ms']:.3g}")
     out.caption = (
-        f"comparing only; an image takes {origin['embed_ms']:.2f} ms to embed, {origin['encode_ms']:.2f} ms to encode"
+        f"times of the comparisons; before, an image takes {origin['embed_ms']:.2f} ms to embed and "
+        f"{origin['encode_ms']:.2f} ms to encode"
     )
     draw_tradeoff(
         {name: [("", row["ms"], row["mAP"])] for name, row in rows.items()},
@@ -66,7 +67,7 @@ def compare(
 
 
 def score(name: str, data: DataSet, way: Callable[[], Similarity]) -> dict[str, float]:
-    """The results of one way, the seconds that its comparisons took, and the ms of each query in each gallery."""
+    """The results of one way, the seconds of its comparisons, and the ms per query and gallery."""
     start = time.perf_counter()
     similarity = way()
     seconds, queries = time.perf_counter() - start, 0

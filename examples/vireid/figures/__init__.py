@@ -1,4 +1,4 @@
-"""Pictures: how a run went, where the parts look, what is ranked first, what a search costs, what a change does."""
+"""Figures: training curves, attention of the parts, ranking lists, cost of a search, effect of a change."""
 
 from vireid.figures.attention import draw_attention, draw_composites
 from vireid.figures.contrasts import draw_contrasts

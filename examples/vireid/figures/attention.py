@@ -1,4 +1,4 @@
-"""Where the parts look: people in both modalities, the same colour for the matched part."""
+"""Attention of the parts on images of both modalities; matched parts have the same colour."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def draw_attention(
     titles: list[str],
     path: Path | str,
 ) -> Path:
-    """Draw people, one a row: the visible image and its parts' attention, then the infrared image and its parts'.
+    """Plot one identity per row: its visible image with the attention of each part, then its infrared image.
 
     Args:
-        pairs: visible and infrared image [h w 3] of each person.
+        pairs: visible and infrared image [h w 3] of each identity.
         maps: their attention maps [p gh gw], the infrared ones ordered by M̂, so that part k is matched with part k.
-        titles: what stands beside each row.
+        titles: label of each row.
     """
     parts = maps[0][0].shape[0]
     columns = 2 * (parts + 2) + 1
@@ -65,9 +65,9 @@ def draw_attention(
 def draw_composites(
     images: list[NDArray[np.uint8]], maps: Mapping[str, list[Tensor]], path: Path | str, *, title: str
 ) -> Path:
-    """Draw where all parts look together on some images [h w 3], one a row, by several models, one a column.
+    """Plot the attention of all parts together: one image [h w 3] per row, one model per column.
 
-    `maps` has each model's attention maps [p gh gw] of every image, in the order of its colours.
+    `maps` has the attention maps [p gh gw] of each image by the model's name, with parts in the order of the colours.
     """
     height, width = images[0].shape[:2]
     columns, cell = 1 + len(maps), 0.62
@@ -87,7 +87,7 @@ def draw_composites(
 
 
 def _enlarge(maps: Tensor, height: int, width: int) -> NDArray[np.float32]:
-    """Maps [p gh gw] at the size of the image, each scaled to a maximum of 1."""
+    """Maps [p gh gw] enlarged to the size of the image, each scaled to a maximum of 1."""
     large = interpolate(maps[None].float(), size=(height, width), mode="bicubic", align_corners=False)[0].clamp_min(0)
     return (large / large.amax(dim=(1, 2), keepdim=True).clamp_min(torch.finfo(large.dtype).tiny)).numpy()
 
@@ -98,13 +98,13 @@ def _grey(image: NDArray[np.uint8]) -> NDArray[np.float64]:
 
 
 def _tint(image: NDArray[np.uint8], strength: NDArray[np.float32], name: str) -> NDArray[np.float64]:
-    """The image darkened, and coloured where the part looks."""
+    """The darkened image, with the colour of the part where its attention is."""
     weight = 0.85 * strength[..., None]
     return (1 - weight) * 0.55 * _grey(image) + weight * np.array(to_rgb(name), np.float64)
 
 
 def _composite(image: NDArray[np.uint8], maps: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Each pixel in the colour of the part that looks at it most."""
+    """Each pixel in the colour of the part with the most attention on it."""
     colours = np.array([to_rgb(colour(part)) for part in range(len(maps))])
     weight = 0.75 * maps.max(axis=0)[..., None]
     mixed: NDArray[np.float64] = (1 - weight) * 0.7 * _grey(image) + weight * colours[maps.argmax(axis=0)]

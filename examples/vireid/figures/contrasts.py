@@ -1,4 +1,4 @@
-"""What a change does while training: one panel a figure of the log, one line a way to train."""
+"""Effect of a change during training: one panel per value of the log, one line per run."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import numpy as np
 from vireid.figures.style import save, smooth
 
 Rows = Sequence[Mapping[str, float]]
-"""A run's log."""
+"""The rows of a run's log."""
 
 
 def draw_contrasts(panels: Mapping[str, Mapping[str, Sequence[Rows]]], path: Path | str, *, title: str) -> Path:
-    """Draw a figure of the logs, by name, of the runs (seeds) of some ways to train, by name: every run a line."""
+    """Plot `panels`: by the name of a value of the log, and by the name of a way to train, the logs of its seeds."""
     columns = 4
     lines = -(-len(panels) // columns)
     figure, axes = plt.subplots(lines, columns, figsize=(3.3 * columns, 2.5 * lines), squeeze=False)

@@ -1,4 +1,4 @@
-"""Training curves: every loss term, the learning rate, and whether the attention holds."""
+"""Training curves: the loss terms, the attention, the norm of the gradient, and the learning rate."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NOT_LOSSES = ("step", "seconds", "lr", "gradient", "entropy", "overlap", "total"
 
 
 def draw_curves(rows: list[dict[str, float]], path: Path | str) -> Path:
-    """Draw the rows of a run's log: one panel a loss term, one for the attention, one for the optimiser."""
+    """Plot the rows of a run's log: one panel per loss term, one for the attention, one for the optimiser."""
     steps = np.array([row["step"] for row in rows])
     terms = ["total", *(name for name in rows[0] if name not in NOT_LOSSES)]
     panels = [*terms, *(["attention"] if "entropy" in rows[0] else []), "optimiser"]
@@ -51,7 +51,7 @@ def draw_curves(rows: list[dict[str, float]], path: Path | str) -> Path:
 
 
 def _line(axis: Axes, steps: np.ndarray, rows: list[dict[str, float]], name: str, label: str) -> None:
-    """Every step faintly, and a running mean over a fiftieth of the run."""
+    """Plot the values of all steps as a thin line, and their running mean over a fiftieth of the run."""
     values = np.array([row[name] for row in rows])
     (line,) = axis.plot(steps, smooth(values), linewidth=1.4, label=label)
     axis.plot(steps, values, linewidth=0.5, alpha=0.3, color=line.get_color())

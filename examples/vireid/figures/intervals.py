@@ -1,4 +1,4 @@
-"""Differences with their intervals: one line a configuration, and where zero is."""
+"""Differences with confidence intervals: one line per configuration, and a line at zero."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from vireid.interval import Interval
 
 
 def draw_intervals(panels: Mapping[str, Mapping[str, Interval]], path: Path | str, *, title: str) -> Path:
-    """Draw named intervals, and the values behind them, from the top down: a panel a figure, by its label.
+    """Plot named intervals and their values, from the top down: one panel per metric, by its label.
 
-    All panels have the lines of the first. An interval that does not reach zero is drawn in colour: blue above, orange
+    All panels have the lines of the first. An interval that does not include zero is coloured: blue above, orange
     below.
     """
     names = list(next(iter(panels.values())))

@@ -1,4 +1,4 @@
-"""Ranking lists: a query and what was ranked first, right in green and wrong in red."""
+"""Ranking lists: a query and its nearest gallery images, true matches in green and others in red."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def draw_rankings(
     exclude: Tensor | None = None,
     top: int = 10,
 ) -> Path:
-    """Draw one row a query: its image, then the `top` gallery images with their similarity.
+    """Plot one row per query: its image, then the `top` gallery images with their similarity.
 
     Args:
         queries: images [q h w 3] with identities [q]. gallery: images [g h w 3] with identities [g].
         similarity: [q g], higher is nearer.
-        exclude: [q g], true where a gallery image is not shown to a query.
+        exclude: [q g], true where a gallery image is hidden from a query.
     """
     if exclude is not None:
         similarity = similarity.masked_fill(exclude, float("-inf"))

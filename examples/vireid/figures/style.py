@@ -1,4 +1,4 @@
-"""What the figures share: part colours, running means, and writing a file whole or not at all."""
+"""Common functions of the figures: colours of parts, running means, and writing a file completely or not at all."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from vireid.files import replace_file
 
-# Okabe and Ito's colours: told apart with any colour vision. Parts beyond eight start over.
+# Okabe and Ito's colours, which can be told apart with any colour vision. They repeat after eight parts.
 COLOURS = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#D55E00", "#CC79A7", "#0072B2", "#999999")
 
 
@@ -25,7 +25,7 @@ def colour(part: int) -> str:
 
 
 def smooth(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The running mean over a fiftieth of a curve; at the ends over what there is."""
+    """The running mean over a fiftieth of a curve; at the ends, over fewer values."""
     kernel = np.ones(max(len(values) // 50, 1))
     return np.convolve(values, kernel, "same") / np.convolve(np.ones_like(values), kernel, "same")
 

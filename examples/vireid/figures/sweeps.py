@@ -1,4 +1,4 @@
-"""How a figure depends on each setting: one panel a setting."""
+"""Dependence of a metric on settings: one panel per setting."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ import matplotlib.pyplot as plt
 from vireid.figures.style import colour, save
 
 Sweep = Mapping[float, Sequence[float]]
-"""The values of a figure over seeds, by the setting's value."""
+"""The values of a metric over seeds, by the value of the setting."""
 
 
 def draw_sweeps(
     sweeps: Mapping[str, Mapping[str, Sweep]], path: Path | str, *, label: str, kept: Mapping[str, float], title: str
 ) -> Path:
-    """Draw the sweeps of each setting, by the name of the figure: every run as a point, and joined means.
+    """Plot `sweeps`, by the name of the setting and the name of the metric: runs as points, and their means as a line.
 
-    `kept` is where each setting stands in the other panels.
+    `kept` has the value of each setting in the other panels.
     """
     columns = 3
     lines = -(-len(sweeps) // columns)
     figure, axes = plt.subplots(lines, columns, figsize=(3.1 * columns, 2.2 * lines), squeeze=False, sharey=True)
     for axis, (setting, figures) in zip(axes.flat, sweeps.items(), strict=False):
         values = sorted({value for sweep in figures.values() for value in sweep})
-        places = range(len(values))  # evenly: values are spread over magnitudes, and some are 0
+        places = range(len(values))  # equal distances: values differ by orders of magnitude, and may be 0
         for number, (name, sweep) in enumerate(figures.items()):
             for place, value in zip(places, values, strict=True):
                 axis.plot([place] * len(sweep[value]), sweep[value], "o", color=colour(number), markersize=3)

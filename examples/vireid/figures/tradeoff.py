@@ -1,4 +1,4 @@
-"""What quality costs: ways of searching by their time and by how good they are."""
+"""Accuracy and time of ways to search."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import matplotlib.pyplot as plt
 from vireid.figures.style import colour, save
 
 Point = tuple[str, float, float]
-"""A label, a time in ms and a figure in percent."""
+"""A label, a time in ms and an accuracy in percent."""
 
 
 def draw_tradeoff(
     series: Mapping[str, Sequence[Point]], path: Path | str, *, figure: str, title: str, exact: float | None = None
 ) -> Path:
-    """Draw named series of points over a logarithmic axis of ms per query; those of one series are joined.
+    """Plot series of points over a logarithmic axis of ms per query; the points of a series are connected.
 
     Args:
-        series: points by the name that stands in the legend. Only the first series' points are labelled.
-        figure: what the percentages are.
-        exact: the ms of exact search, drawn as a vertical line.
+        series: points by the name in the legend. Only the points of the first series have labels.
+        figure: name of the accuracy.
+        exact: the ms of exact search, plotted as a vertical line.
     """
     canvas, axis = plt.subplots(figsize=(6.4, 4.2))
     for number, (name, points) in enumerate(series.items()):

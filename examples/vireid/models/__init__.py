@@ -1,1 +1,1 @@
-"""Backbones, the model that settings describe, and the ways to save and export it."""
+"""Backbones, building a model from settings, and saving and exporting it."""

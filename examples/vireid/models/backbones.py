@@ -1,4 +1,4 @@
-"""Backbones: any timm model that keeps a grid; of residual networks, a first stage for each modality."""
+"""Backbones: any timm model that returns a spatial feature map; ResNets have a first stage for each modality."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TRUNK = ("layer1", "layer2", "layer3", "layer4")
 
 
 def remove_stride(stage: nn.Module) -> None:
-    """Let a residual stage keep its resolution, without dilation: parts want a fine grid."""
+    """Remove the stride of a residual stage, without dilation: parts need a fine grid."""
     for module in stage.modules():
         if isinstance(module, nn.Conv2d | nn.AvgPool2d) and to_2tuple(module.stride) == (2, 2):
             if isinstance(module, nn.AvgPool2d):
@@ -36,12 +36,12 @@ def remove_stride(stage: nn.Module) -> None:
 
 @register_model
 def concordant_small(pretrained: bool = False, **kwargs: Any) -> ResNet:
-    """The demo's network: 0.5 M parameters, 128 channels on a grid of an eighth of the image."""
+    """The network of the demo: 0.5 M parameters, 128 channels, a feature map of an eighth of the image's size."""
     if pretrained:
-        raise ValueError("concordant_small: its weights are a file of this repository: pass it as `weights`")
+        raise ValueError("concordant_small: `pretrained` must be False; its weights are a file, given as `weights`")
     for key in ("pretrained_cfg", "pretrained_cfg_overlay", "cache_dir"):
         kwargs.pop(key, None)
-    block: Any = BasicBlock  # the class, where timm's annotation has an instance
+    block: Any = BasicBlock  # a class; timm's annotation has an instance
     model = ResNet(block, (1, 1, 1, 1), channels=(32, 64, 96, 128), stem_type="deep", stem_width=16, **kwargs)
     for stage in ("layer3", "layer4"):
         remove_stride(model.get_submodule(stage))
@@ -49,7 +49,7 @@ def concordant_small(pretrained: bool = False, **kwargs: Any) -> ResNet:
 
 
 class StemmedBackbone(nn.Module):
-    """A residual network whose stem exists once a modality; the stages after it are shared.
+    """A ResNet with a stem for each modality; the later stages are shared.
 
     forward(images [n 3 H W], modality int or [n]) -> feature map [n c h w]
     """
@@ -66,15 +66,15 @@ class StemmedBackbone(nn.Module):
 
 
 class FeatureGrid(nn.Module):
-    """What a timm model's `forward_features` gives, as a feature map: [n 3 H W] -> [n c h w].
+    """The output of a timm model's `forward_features` as a feature map: [n 3 H W] -> [n c h w].
 
-    Convolutional networks give one; networks with windows have its channels last; vision transformers give tokens,
-    which go back on the grid of their patches.
+    Convolutional networks give a feature map. Networks with windows have its channels last. The tokens of vision
+    transformers are put back on the grid of their patches.
     """
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
-        self.model: Any = model  # timm's models share no type that has what is used below
+        self.model: Any = model  # timm's models have no common type with the members used below
 
     def forward(self, images: Tensor) -> Tensor:
         features: Tensor = self.model.forward_features(images)
@@ -95,29 +95,29 @@ def create_backbone(
 ) -> tuple[nn.Module, int]:
     """A timm model as a map from images to feature maps, and its number of channels.
 
-    Residual networks get a last stage of stride 1 and, with `specific_stems`, a stem for each modality; every other
-    model stays as it is. `weights` is a safetensors file of the plain timm model, whose stem is copied, or of a whole
-    model with this backbone.
+    ResNets get a last stage of stride 1 and, with `specific_stems`, a stem for each modality; other models are not
+    changed. `weights` is a safetensors file of the plain timm model, whose stem is copied, or of a complete model with
+    this backbone.
 
     Raises:
-        FileNotFoundError: there is no file of weights.
-        OSError: there are no pretrained weights, or they cannot be fetched.
-        ValueError: timm has no such model, it keeps no grid of features or cannot take images of this size, or the
-            weights are another model's.
+        FileNotFoundError: the file of weights is missing.
+        OSError: there are no pretrained weights, or they cannot be downloaded.
+        ValueError: timm has no such model, it returns no feature map or does not accept images of this size, or the
+            weights belong to another model.
     """
     if not is_model(name):
         raise ValueError(f"create_backbone: `name` must be a model of timm; got {name!r}")
     height, width = image_size
-    # Models with embeddings of positions are made for the size of the images; others take any.
+    # Models with position embeddings are built for a size of images; others accept any size.
     sized: dict[str, Any] = {"img_size": (height, width)} if "img_size" in options_of(name) else {}
     try:
-        with torch.device("meta"), torch.no_grad():  # tried before anything of its size is allocated
+        with torch.device("meta"), torch.no_grad():  # tried without allocating memory
             trial = as_grid(timm.create_model(name, num_classes=0, **sized), specific_stems).eval()
             images = torch.zeros(1, 3, height, width)
             channels = trial(*(images, 0) if isinstance(trial, StemmedBackbone) else (images,)).shape[1]
     except (RuntimeError, AssertionError, AttributeError) as error:
         raise ValueError(
-            f"create_backbone: {name} must turn images of {height} × {width} into a grid of features; "
+            f"create_backbone: {name} must return a spatial feature map for images of {height} × {width}; "
             f"{reason_of(error)}"
         ) from None
     try:
@@ -126,7 +126,7 @@ def create_backbone(
         if not pretrained:
             raise
         raise OSError(
-            f"create_backbone: timm must have the pretrained weights of {name}, or fetch them; {reason_of(error)} "
+            f"create_backbone: timm must have or download the pretrained weights of {name}; {reason_of(error)} "
             f"(`weights` reads them from a file)"
         ) from None
     if weights is None:
@@ -147,7 +147,7 @@ def create_backbone(
 
 
 def as_grid(model: nn.Module, specific_stems: bool) -> nn.Module:
-    """A timm model as a backbone; of a residual network, without its last stride."""
+    """A timm model as a backbone; a ResNet loses its last stride."""
     if not isinstance(model, ResNet):
         return FeatureGrid(model)
     remove_stride(model.get_submodule("layer4"))
@@ -156,7 +156,7 @@ def as_grid(model: nn.Module, specific_stems: bool) -> nn.Module:
 
 
 def options_of(name: str) -> Collection[str]:
-    """The options that timm's model of a name takes; found without allocating its weights."""
+    """The options of timm's model of a name, found without allocating its weights."""
     with torch.device("meta"):
         kind = type(timm.create_model(name, num_classes=0))
     inits = [vars(one)["__init__"] for one in kind.__mro__ if "__init__" in vars(one)]

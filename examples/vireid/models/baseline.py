@@ -1,4 +1,4 @@
-"""The baseline that CAL is compared with: one global feature, trained by identity and triplet losses."""
+"""The baseline for CAL: one global feature, trained by identity and triplet losses."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ class GlobalOutput(NamedTuple):
     features: Tensor
     """[n c]: the mean of the tokens."""
     logits: Tensor
-    """[n k]."""
+    """[n k]: identity logits of the global feature."""
 
 
 class GlobalBaseline(nn.Module):
-    """The global branch of `CAL` alone: backbone → mean of the tokens → batch norm → identity classifier.
+    """The global branch of `CAL`: backbone → mean of the tokens → batch norm → identity classifier.
 
     forward(images, labels, modality) -> GlobalOutput; embed(images, modality) -> embeddings [n c] of norm 1.
     """

@@ -1,4 +1,4 @@
-"""From settings to a model: the only place that makes one."""
+"""Building a model from settings; no other module builds models."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Miner = PartMiner | LearnableParts | HorizontalParts
 
 
 class BuiltCAL(CAL):
-    """CAL as its settings describe it, which it remembers as `config`; on the CPU."""
+    """CAL built from its settings, which it keeps as `config`; on the CPU."""
 
     def __init__(self, config: ModelConfig) -> None:
         if config.method != "cal":
@@ -53,12 +53,12 @@ class BuiltCAL(CAL):
         return CALObjective(settings)
 
     def statistics(self, output: CALOutput) -> dict[str, Tensor]:
-        """How its attention is, step by step."""
+        """Entropy and overlap of the attention in a step."""
         return attention_statistics(output.own.attention)._asdict()
 
 
 class BuiltBaseline(GlobalBaseline):
-    """The baseline as its settings describe it, which it remembers as `config`; on the CPU. It has no parts."""
+    """The baseline built from its settings, which it keeps as `config`; on the CPU. It has no parts."""
 
     def __init__(self, config: ModelConfig) -> None:
         backbone, channels = _backbone(config)
@@ -82,7 +82,7 @@ Built = BuiltCAL | BuiltBaseline
 
 
 def build_model(config: ModelConfig) -> Built:
-    """The model that the settings describe. Here alone it is asked which method that is."""
+    """The model of the settings. No other function depends on the method."""
     return BuiltCAL(config) if config.method == "cal" else BuiltBaseline(config)
 
 

@@ -1,4 +1,4 @@
-"""The way from images to embeddings as a graph of its own, for programs without this library: torch.export and ONNX."""
+"""Export of the function from images to embeddings, for programs without this library: torch.export and ONNX."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from vireid.models.weights import as_json
 
 MODALITIES = {"visible": VISIBLE, "infrared": INFRARED}
 TOLERANCE = 1e-4
-"""How far an exported embedding (of norm 1) may be from PyTorch's, in any entry."""
+"""Largest allowed difference between an exported embedding (of norm 1) and PyTorch's, in any entry."""
 BATCHES = (1, 2, 5)
-"""Numbers of images on which the two are compared."""
+"""Batch sizes for comparing the export with PyTorch."""
 MOST = 1 << 30
-"""Images in a batch: torch 2.6 needs a bound."""
+"""Upper bound for the batch size, which torch 2.6 needs."""
 PACKAGES = ("onnx", "onnxruntime", "onnxscript")
 
 
 class Embedder(nn.Module):
-    """One modality's way from images to embeddings: a copy of a model in evaluation mode, in float32 and on the CPU.
+    """The embedding of one modality's images: a copy of a model in evaluation mode, in float32 and on the CPU.
 
-    M̂ is taken as it is now: counting matchings is no part of a graph.
+    M̂ is a constant of the graph, as counted so far.
 
     forward(images [n 3 h w]) -> embeddings [n e]
     """
@@ -48,7 +48,7 @@ class Embedder(nn.Module):
 
 
 class _Order(nn.Module):
-    """A correspondence that stays as it is."""
+    """A constant correspondence."""
 
     order: Tensor
 
@@ -61,7 +61,7 @@ class _Order(nn.Module):
 
 
 def _stable_sort(values: Any, stable: bool | None = None, dim: int = -1, descending: bool = False) -> Any:
-    """ONNX knows no sort; its TopK of all values is one, and takes the earlier of equal values first as it must."""
+    """ONNX has no sort. TopK of all values sorts, and puts the earlier of equal values first, as required."""
     from onnxscript import opset18 as op
 
     size: Any = op.Constant(value_ints=[values.shape[dim]])
@@ -69,29 +69,29 @@ def _stable_sort(values: Any, stable: bool | None = None, dim: int = -1, descend
 
 
 TRANSLATIONS: dict[Callable[..., Any], Callable[..., Any]] = {torch.ops.aten.sort.stable: _stable_sort}
-"""What torch.onnx has no translation of."""
+"""Translations that torch.onnx lacks."""
 
 
 def export_program(model: CAL, modality: int, *, height: int, width: int) -> ExportedProgram:
     """The embedding of one modality's images [n 3 height width] as a graph of torch's operators, for any n ≥ 1."""
-    example = torch.zeros(2, 3, height, width)  # with one image, n would be taken for the constant 1
+    example = torch.zeros(2, 3, height, width)  # with one image, n would become the constant 1
     dynamic = {0: Dim("n", min=1, max=MOST)}
     return torch.export.export(Embedder(model, modality), (example,), dynamic_shapes=(dynamic,))
 
 
 def export_onnx(model: BuiltCAL, out: Path | str) -> dict[str, float]:
-    """Write visible.onnx, infrared.onnx, and embedding.json: what a program must know to use them.
+    """Write visible.onnx, infrared.onnx, and embedding.json, which describes their input and output.
 
-    Each file takes `images` [n 3 h w] and gives `embeddings` [n e], for any n ≥ 1. It is compared with PyTorch before
-    it gets its name.
+    Each file maps `images` [n 3 h w] to `embeddings` [n e], for any n ≥ 1. It is compared with PyTorch before it gets
+    its name.
 
-    Returns the largest difference of each.
+    Returns the largest difference of each file.
 
-    Raises: ValueError for packages that are missing, or a difference above `TOLERANCE`.
+    Raises: ValueError for missing packages, or a difference above `TOLERANCE`.
     """
     if missing := [name for name in PACKAGES if find_spec(name) is None]:
         raise ValueError(
-            f"export_onnx: needs {', '.join(PACKAGES)} (the extra `examples`); missing: {', '.join(missing)}"
+            f"export_onnx: {', '.join(PACKAGES)} must be installed (extra `examples`); missing: {', '.join(missing)}"
         )
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
@@ -123,7 +123,7 @@ def _export_one(model: BuiltCAL, modality: int, path: Path) -> float:
         program,
         input_names=["images"],
         output_names=["embeddings"],
-        dynamic_shapes=({0: "n"},),  # its name; that it varies, the program says
+        dynamic_shapes=({0: "n"},),  # only a name; the program makes it dynamic
         dynamo=True,
         verbose=False,
         custom_translation_table=TRANSLATIONS,
@@ -142,7 +142,7 @@ def _export_one(model: BuiltCAL, modality: int, path: Path) -> float:
 
 @torch.no_grad()
 def largest_difference(model: BuiltCAL, modality: int, path: Path | str) -> float:
-    """How far the embeddings of an ONNX file are from the model's, over random images in batches of several sizes."""
+    """The largest difference between embeddings of an ONNX file and the model, on random images of several batches."""
     from onnxruntime import InferenceSession
 
     session, generator = InferenceSession(path, providers=["CPUExecutionProvider"]), torch.Generator().manual_seed(0)
@@ -151,4 +151,4 @@ def largest_difference(model: BuiltCAL, modality: int, path: Path | str) -> floa
         images = torch.randn(n, 3, model.config.height, model.config.width, generator=generator)
         (embeddings,) = session.run(["embeddings"], {"images": images.numpy()})
         differences.append((torch.from_numpy(embeddings) - eager.embed(images, modality)).abs().max())
-    return float(torch.stack(differences).max())  # not a number, if any of them is
+    return float(torch.stack(differences).max())  # NaN if any difference is NaN

@@ -1,4 +1,4 @@
-"""A model in a directory or on the Hugging Face hub: its weights, and the settings that build it again."""
+"""A model in a directory or on the Hugging Face hub: its weights, and the settings to build it."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from vireid.runs import RECORD
 
 
 class HubCAL(BuiltCAL, ModelHubMixin, library_name="concordant", tags=["person-re-identification"]):
-    """CAL as its settings describe it, that `save_pretrained`, `push_to_hub` and `from_pretrained` save and load.
+    """CAL built from its settings, with `save_pretrained`, `push_to_hub` and `from_pretrained`.
 
     A directory or a repository holds config.json and model.safetensors; pickles are neither written nor read.
-    (Of the hub's two mixins this is the plain one: the other reads a pickle where there is no safetensors file, and
-    lets weights pass that do not fit the model.)
+    (The hub has two mixins. The other one reads a pickle if there is no safetensors file, and accepts weights that do
+    not fit the model.)
     """
 
     @classmethod
-    def from_pretrained(  # type: ignore[override]  # without options that a saved model does not leave open
+    def from_pretrained(  # type: ignore[override]  # no options that a saved model fixes
         cls,
         source: Path | str,
         *,
@@ -33,12 +33,12 @@ class HubCAL(BuiltCAL, ModelHubMixin, library_name="concordant", tags=["person-r
         """The model that `save_pretrained` wrote to a directory, or `push_to_hub` to a repository; in evaluation mode.
 
         Args:
-            source: the directory, or the repository's name on the hub.
-            revision, token, cache_dir, local_files_only: how `huggingface_hub.snapshot_download` gets a repository.
+            source: the directory, or the name of the repository on the hub.
+            revision, token, cache_dir, local_files_only: arguments for `huggingface_hub.snapshot_download`.
 
         Raises:
             FileNotFoundError: there is no such directory or repository, or a file of it is missing.
-            ValueError: `source` is a file (a pickle, say), or the files are damaged or do not fit each other.
+            ValueError: `source` is a file (such as a pickle), or the files are damaged or do not fit each other.
         """
         if Path(source).is_file():
             rule = f"`source` must be a directory or a repository that holds {CONFIG} and {WEIGHTS}, never a pickle"
@@ -66,7 +66,7 @@ class HubCAL(BuiltCAL, ModelHubMixin, library_name="concordant", tags=["person-r
 
     @classmethod
     def from_run(cls, run: Path | str) -> HubCAL:
-        """The model that a run of `train_*.py --method cal` left in its directory, in evaluation mode.
+        """The model of a run of `train_*.py --method cal`, in evaluation mode.
 
         Raises:
             FileNotFoundError: there is no such run, or it has not finished.

@@ -1,7 +1,7 @@
-"""What the study puts in the place of L_pcl: losses of own- and cross-refined parts, called as `PartCenterLoss` is.
+"""Losses that replace L_pcl in the study: on own- and cross-refined parts, with the call of `PartCenterLoss`.
 
-Each reads both as rows of one batch, with features of norm 1. A cross-refined part was read on an image of the other
-modality, and counts as one of it.
+Each loss reads both as rows of one batch, with features of norm 1. A cross-refined part was read on an image of the
+other modality, and has that modality.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class CenterLoss(nn.Module):
 
 
 class HeteroCenters(nn.Module):
-    """`HeteroCenterLoss` of the library on both kinds of parts.
+    """The library's `HeteroCenterLoss` on own- and cross-refined parts.
 
     forward(own [n p c], cross [n p c], labels [n], modality [n]) -> ()
     """

@@ -1,4 +1,4 @@
-"""The loss of either method from its settings, with each term by name."""
+"""The loss of each method, built from settings, with each term by name."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ WEIGHTS = ("part_id", "pcl", "triplet", "part_triplet", "kd1", "kd2", "dis", "di
 
 
 class CALObjective(CALLoss):
-    """`CALLoss` as the settings compose it."""
+    """`CALLoss` built from the settings."""
 
     def __init__(self, settings: LossSettings) -> None:
         weights, reduction = {name: getattr(settings, name) for name in WEIGHTS}, settings.reduction
         self.direct = settings.metric == "direct"
-        if self.direct:  # attention maps of two images are nothing to be made alike
+        if self.direct:  # attention maps of two images are not to be made alike
             weights |= {"kd1": 0.0, "kd2": 0.0}
         others = {"triplet": HardTripletLoss, "center": CenterLoss, "hetero-center": HeteroCenters}
         centers = PartCenterLoss(margin=settings.margin, l2_normalize=settings.l2_normalize, reduction=reduction)
@@ -45,11 +45,11 @@ class CALObjective(CALLoss):
         )
 
     def forward(self, output: CALOutput, labels: Tensor, modality: Tensor) -> LossTerms:
-        # What is not finite ends the step, by the names of its files; the matching would end it before, without them.
+        # The training loop reports values that are not finite with their files; the matching would raise before.
         own, cross = (x._replace(attention=x.attention.nan_to_num()) for x in (output.own, output.cross))
         if not self.direct:
             return super().forward(output._replace(own=own, cross=cross), labels, modality)
-        # Without target awareness: a row's counterpart is its partner as it is, and equal parts have equal numbers.
+        # Without target awareness: a row is compared with its partner's own parts, and equal parts have equal indices.
         cross = own._replace(features=own.features[output.partner])
         output = output._replace(own=own, cross=cross, cross_logits=output.own_logits)
         terms = super().forward(output, labels, modality)
@@ -58,7 +58,7 @@ class CALObjective(CALLoss):
 
 
 class BaselineTerms(NamedTuple):
-    """The total, and its terms before their weights."""
+    """The total, and its terms before weighting."""
 
     total: Tensor
     id: Tensor

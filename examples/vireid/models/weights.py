@@ -1,4 +1,4 @@
-"""A model's weights as a safetensors file, never a pickle; and the model again, from the settings beside them."""
+"""Saving weights as a safetensors file, never a pickle; and loading a model, built from the settings beside them."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from vireid.runs import RECORD
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 BACKBONE = "backbone."
-"""What the names of a backbone's tensors begin with in a whole model."""
+"""Start of the names of a backbone's tensors in a complete model."""
 START: dict[str, Any] = {"pretrained": False, "weights": None}
-"""Where training started: not needed to build a trained model."""
+"""Settings of the initial weights, which a trained model does not need."""
 Model = TypeVar("Model", bound=nn.Module)
 
 
 def save_weights(model: nn.Module, path: Path | str, *, metadata: dict[str, str] | None = None) -> None:
-    """Write a model's parameters and buffers, and words about them, under a temporary name first."""
+    """Write a model's parameters and buffers, with metadata, under a temporary name first."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     replace_file(Path(path), lambda temporary: save_file(tensors, temporary, metadata))
 
 
 def read_metadata(path: Path | str) -> dict[str, str]:
-    """The words that `save_weights` wrote beside the weights; none if it was given none."""
+    """The metadata that `save_weights` wrote with the weights; empty if there is none."""
     with safe_open(path, "pt") as file:
         return file.metadata() or {}
 
@@ -43,7 +43,7 @@ def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
 
 
 def is_whole(path: Path) -> bool:
-    """Whether a file has a whole model's weights, and not those of timm's model that would be its backbone."""
+    """Whether a file has the weights of a complete model, not of timm's model for a backbone."""
     try:
         return any(name.startswith(BACKBONE) for name in read_shapes(path))
     except (OSError, SafetensorError):
@@ -51,14 +51,14 @@ def is_whole(path: Path) -> bool:
 
 
 def load_weights(model: nn.Module, path: Path | str) -> None:
-    """Read what `save_weights` wrote; every tensor must fit."""
+    """Load weights that `save_weights` wrote; all tensors must fit."""
     if not Path(path).is_file():
         raise FileNotFoundError(f"load_weights: no weights at {path}")
     model.load_state_dict(load_file(path))
 
 
 def as_json(config: ModelConfig) -> dict[str, Any]:
-    """What a trained model is built from, as config.json and run.json have it."""
+    """The configuration of a trained model, for config.json and run.json."""
     content = plain(config)
     for name in START:
         del content["model"][name]
@@ -66,12 +66,12 @@ def as_json(config: ModelConfig) -> dict[str, Any]:
 
 
 def read_config(path: Path) -> ModelConfig:
-    """The config of a trained model, from the run.json of its run or the config.json that was saved with it.
+    """The configuration of a trained model, from the run.json of its run or the config.json that was saved with it.
 
     Settings that are newer than the file have their defaults.
 
     Raises:
-        ValueError: a field is missing, unknown, or of a type or range that it cannot have.
+        ValueError: a field is missing or unknown, or its type or range is wrong.
     """
     content = read_json(path)
     try:
@@ -85,12 +85,12 @@ def read_config(path: Path) -> ModelConfig:
 
 
 def load_model(weights: Path | str, build: Callable[[ModelConfig], Model]) -> Model:
-    """The model whose weights these are, as `build` makes it, in evaluation mode, on the CPU.
+    """The model of these weights, built by `build`, in evaluation mode, on the CPU.
 
-    Its settings are in run.json or config.json beside them, or in the run.json of the run whose checkpoint they are.
+    Its settings are in run.json or config.json beside the weights, or, for a checkpoint, in the run.json of its run.
 
     Raises:
-        FileNotFoundError: there are no such weights, or no settings.
+        FileNotFoundError: the weights or the settings are missing.
         ValueError: the files are damaged or do not fit each other.
     """
     weights = Path(weights)
@@ -99,10 +99,10 @@ def load_model(weights: Path | str, build: Callable[[ModelConfig], Model]) -> Mo
     if not weights.is_file():
         raise FileNotFoundError(f"load_model: no weights at {weights.absolute()}")
     if (path := next((file for file in described if file.is_file()), None)) is None:
-        raise FileNotFoundError(f"load_model: {weights} must have {RECORD} or {CONFIG} of its model beside it")
+        raise FileNotFoundError(f"load_model: {weights} must have the {RECORD} or {CONFIG} of its model beside it")
     try:
         config, held = read_config(path), read_shapes(weights)
-        with torch.device("meta"):  # so that no size that is not the weights' is ever allocated
+        with torch.device("meta"):  # allocates nothing before the sizes are known to fit
             fitting = {name: tuple(tensor.shape) for name, tensor in build(config).state_dict().items()}
         if different := sorted(name for name, _ in fitting.items() ^ held.items()):
             name = different[0]

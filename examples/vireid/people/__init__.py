@@ -1,4 +1,4 @@
-"""Rendered people: a visible-infrared data set with no data at hand."""
+"""Rendered people: a visible-infrared data set that needs no real data."""
 
 from vireid.people.attributes import ATTRIBUTES, NOT_APPLICABLE, attribute_targets
 from vireid.people.camera import CAMERAS, INFRARED_CAMERAS, VISIBLE_CAMERAS, Camera

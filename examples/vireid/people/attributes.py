@@ -1,4 +1,4 @@
-"""A person's attributes as class indices: what a backbone can learn before it ever meets an identity."""
+"""A person's attributes as class indices, for pretraining a backbone without identities."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def pattern_targets(prefix: str, garment: Garment) -> dict[str, int]:
 
 
 def attribute_targets(person: Person) -> dict[str, int]:
-    """Every attribute's class, in the order of ATTRIBUTES; NOT_APPLICABLE (-1) where a person has no such attribute.
+    """The class of each attribute, in the order of ATTRIBUTES; NOT_APPLICABLE (-1) if a person does not have it.
 
     None concerns colour or reflectance, and none tells left from right: all can be told in both modalities, and hold
     in a mirrored picture.

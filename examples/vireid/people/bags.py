@@ -1,4 +1,4 @@
-"""Bags: what a figure carries, in each view."""
+"""Bags that people carry, in each view."""
 
 from __future__ import annotations
 

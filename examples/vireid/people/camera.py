@@ -1,4 +1,4 @@
-"""The six cameras: how each crops people, and what its sensor makes of the light.
+"""The six cameras: how each crops people, and how its sensor records light.
 
 As in SYSU-MM01, cameras 1, 2, 4, 5 are visible and 3, 6 infrared; 1, 2, 3 are indoors and 4, 5, 6 outdoors.
 """
@@ -69,7 +69,7 @@ class Camera:
         return 1 if self.infrared else 3
 
     def place(self, rng: np.random.Generator) -> Placement:
-        """Draw where a person stands: 0.8 to 1.2 of the camera's usual scale, within 15 % of its usual place."""
+        """Sample the place of a person: 0.8 to 1.2 of the camera's usual scale, within 15 % of its usual place."""
         return Placement(
             scale=self.scale * min(max(math.exp(rng.normal(0, 0.09)), 0.8), 1.2),
             x=0.5 + rng.uniform(-0.15, 0.15),
@@ -79,7 +79,7 @@ class Camera:
         )
 
     def expose(self, radiance: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """What the sensor records of the light [h w channels]: uint8 [h w 3], of equal channels if infrared."""
+        """The sensor's image of the light [h w channels]: uint8 [h w 3], with equal channels if infrared."""
         h, w, channels = radiance.shape
         y, x = np.linspace(-0.5, 0.5, h, dtype=np.float32)[:, None], np.linspace(-0.5, 0.5, w, dtype=np.float32)[None]
         light = self.gain * math.exp(rng.normal(0, 0.15))

@@ -1,11 +1,15 @@
-"""Which people and pictures a rendered data set has."""
+"""Settings of the renderer: a data set of people, and pretraining on their attributes."""
 
 from __future__ import annotations
 
+import math
+import os
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
 
+from vireid.checks import check, check_counts, check_numbers
 from vireid.people.camera import CAMERAS
 from vireid.people.person import FAMILY, Person, draw_family
 
@@ -18,30 +22,30 @@ LISTED = {1: 333, 2: 333, 3: 533, 4: 533, 5: 533, 6: 333}
 
 @dataclass(frozen=True)
 class RenderConfig:
-    """What is rendered: the same configuration gives the same bytes."""
+    """A rendered data set: the same configuration gives the same bytes."""
 
     train_identities: int = 280
-    """Identities to train on."""
+    """Number of training identities."""
     val_identities: int = 40
-    """Identities of the protocol's validation split; they are trained on, too, as is usual on SYSU-MM01."""
+    """Number of validation identities; they are trained on, too, as is usual on SYSU-MM01."""
     test_identities: int = 76
-    """Identities of queries and gallery. In every split they come in families of four look-alikes."""
+    """Number of test identities (queries and gallery). All splits consist of families of four look-alikes."""
     train_visible: int = 2
-    """Pictures of a train or val identity in each of the four visible cameras."""
+    """Pictures of each training or validation identity in each of the four visible cameras."""
     train_infrared: int = 4
-    """Pictures of a train or val identity in each of the two infrared cameras."""
+    """Pictures of each training or validation identity in each of the two infrared cameras."""
     test_visible: int = 10
-    """Gallery pictures of a test identity in each visible camera (multi-shot draws ten)."""
+    """Gallery pictures of each test identity in each visible camera (multi-shot search samples ten)."""
     test_infrared: int = 6
-    """Query pictures of a test identity in each infrared camera."""
+    """Query pictures of each test identity in each infrared camera."""
     height: int = 96
     """Height of the pictures, in pixels."""
     width: int = 48
     """Width of the pictures, in pixels."""
     quality: int = 95
-    """JPEG quality."""
+    """JPEG quality, 1 to 100."""
     seed: int = 0
-    """Another seed draws other people, poses and scenes."""
+    """Seed of the people, poses and scenes."""
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
@@ -69,15 +73,49 @@ class RenderConfig:
         return range(starts[number], starts[number + 1])
 
     def count(self, identity: int, camera: int) -> int:
-        """How many pictures a camera has of an identity."""
+        """Number of pictures of an identity in a camera."""
         split = "test" if identity in self.split("test") else "train"
         count: int = getattr(self, f"{split}_{'infrared' if CAMERAS[camera].infrared else 'visible'}")
         return count
 
     def person(self, identity: int) -> Person:
-        """Who an identity is. Families lie within one split."""
+        """The person of an identity. Each family lies within one split."""
         for number, name in enumerate(SPLITS):
             if identity in self.split(name):
                 family, member = divmod(identity - self.split(name).start, FAMILY)
                 return draw_family(np.random.default_rng([self.seed, PEOPLE_STREAM, number, family]))[member]
         raise ValueError(f"RenderConfig.person: `identity` must be in 1..{self.identities}; got {identity}")
+
+
+@dataclass(frozen=True)
+class PretrainSettings:
+    """Pretraining of the demo's backbone on rendered attributes."""
+
+    output: Path = Path("examples/weights/concordant_small.safetensors")
+    """File for the weights; a model card README.md is written to the same directory."""
+    cache: Path = Path("data/pretraining")
+    """Directory for the rendered people, which later runs use again."""
+    people: int = 8_000
+    """People to train on, each in two visible and two infrared pictures."""
+    held_out: int = 1_000
+    """Other people, for measuring the accuracies."""
+    epochs: int = 5
+    """Passes over the training pictures."""
+    batch_size: int = 96
+    """Pictures per step, of both modalities."""
+    lr: float = 4e-3
+    """Highest learning rate of the one-cycle schedule."""
+    weight_decay: float = 0.02
+    """Weight decay of AdamW."""
+    compile: bool = True
+    """Compile the network with torch.compile (needs a C++ compiler): 1.7 times as fast."""
+    threads: int = os.cpu_count() or 1
+    """CPU threads for training, and processes for rendering."""
+    seed: int = 0
+    """Seed of the people, the initial weights, the order of the pictures and the augmentation."""
+
+    def __post_init__(self) -> None:
+        check_counts(self, "people", "held_out", "epochs", "batch_size", "threads")
+        check_numbers(self, "weight_decay", "seed")
+        check(self, "lr", 0 < self.lr < math.inf, "be a number above 0")
+        check(self, "batch_size", self.batch_size <= 4 * self.people, "be at most 4 · `people`, as many as pictures")

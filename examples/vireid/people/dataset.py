@@ -1,4 +1,4 @@
-"""The rendered data set, written as SYSU-MM01 lies on disk: the loader of the real set reads it."""
+"""The rendered data set, with the files of SYSU-MM01: the loader of the real data set reads it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from vireid.people.config import LISTED, SPLITS, RenderConfig
 from vireid.people.picture import render
 
 VERSION = 1
-"""Of the renderer: raise it whenever the same configuration would give other bytes."""
+"""Version of the renderer: increase it whenever the same configuration would give other bytes."""
 
 RECORD = "render.json"
 PICTURE_STREAM, GALLERY_STREAM = 2, 3  # those of random numbers; another draws the people
@@ -30,7 +30,7 @@ DRAWS = 10
 
 
 def render_identity(root: Path, config: RenderConfig, identity: int, with_parts: bool) -> int:
-    """Write all pictures of one identity, each from a random stream of its own; return how many they are."""
+    """Write all pictures of one identity, each from separate random numbers; return their number."""
     person, written = config.person(identity), 0
     for number, camera in CAMERAS.items():
         folder = Path(f"cam{number}", f"{identity:04d}")
@@ -65,7 +65,7 @@ def gallery_draws(config: RenderConfig) -> np.ndarray:
 
 
 def write_protocol(root: Path, config: RenderConfig) -> None:
-    """Write the folder exp: who is in which split, and the official gallery draws."""
+    """Write the folder exp: the identities of each split, and the official gallery draws."""
     folder = root / "exp"
     folder.mkdir()
     for name in SPLITS:
@@ -78,7 +78,7 @@ def write_protocol(root: Path, config: RenderConfig) -> None:
 
 
 def render_all(root: Path, config: RenderConfig, workers: int, with_parts: bool) -> Iterator[int]:
-    """Write every identity's pictures, yielding how many each has as it is done."""
+    """Write the pictures of all identities, yielding their number after each identity."""
     identities = range(1, config.identities + 1)
     if workers == 1:
         yield from (render_identity(root, config, identity, with_parts) for identity in identities)
@@ -93,7 +93,7 @@ def render_all(root: Path, config: RenderConfig, workers: int, with_parts: bool)
 
 
 def is_rendered(root: Path, config: RenderConfig, with_parts: bool) -> bool:
-    """Whether `root` holds this very data set. False if there is nothing; an error if there is something else."""
+    """Whether `root` holds this data set. False if `root` does not exist; an error if it holds other data."""
     if not root.exists() or (root.is_dir() and not any(root.iterdir())):
         return False
     try:
@@ -125,13 +125,13 @@ def render_dataset(
 ) -> Path:
     """Render a data set into `root`, in the layout of SYSU-MM01, and return `root`.
 
-    A picture depends on the seed, identity, camera and index alone, so that the bytes are the same however many
-    `workers` (default: one a core) render it. A set that is there already is left as it is. The set is built beside
-    `root` and renamed when whole. `with_parts` adds the semantic part of every pixel: PNG files under `root/parts`,
-    whose values are indices into `PARTS`.
+    A picture depends only on the seed, identity, camera and index, so that the bytes are the same with any number of
+    `workers` (default: one per core). An existing data set is not changed. The set is built beside `root` and renamed
+    when it is complete. `with_parts` adds the semantic part of each pixel: PNG files under `root/parts`, whose values
+    are indices into `PARTS`.
 
     Raises:
-        ValueError: `root` holds something else.
+        ValueError: `root` holds other data.
         OSError: it cannot be written.
     """
     root, config = Path(root), config or RenderConfig()

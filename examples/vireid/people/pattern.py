@@ -1,4 +1,4 @@
-"""Patterns of garments: where a print lies on its cloth.
+"""Patterns of garments: the places of a print on its cloth.
 
 Each function takes the garment and the coordinates of n points on it, in body heights: `across` and `along` the
 garment's axis, from its origin, and the half width and length of the cloth. It returns where the print is [n].

@@ -1,4 +1,4 @@
-"""People: lasting attributes of their parts, and the materials that those parts are made of."""
+"""People: lasting attributes of their parts, and the materials of these parts."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ class Build:
 
 @dataclass(frozen=True, eq=False)
 class Person:
-    """Everything about a person that no camera, pose or light changes.
+    """The attributes of a person that do not depend on camera, pose or light.
 
     `colour` is [m 3] and `reflectance` [m], both in [0, 1], with m = len(Material) materials. The reflectance is what
     an infrared camera sees; it is drawn independently of the colour, as dyes are in life.
@@ -113,7 +113,7 @@ class Person:
 
 
 def draw_colours(rng: np.random.Generator, n: int) -> np.ndarray:
-    """n colours [n 3] of any hue, seldom garish, never black."""
+    """n colours [n 3] of any hue, rarely saturated, never black."""
     hue, saturation, value = rng.uniform(size=(3, n))
     return np.array([colorsys.hsv_to_rgb(*hsv) for hsv in zip(hue, 0.8 * saturation, 0.12 + 0.83 * value, strict=True)])
 
@@ -148,7 +148,7 @@ def draw_garment(rng: np.random.Generator, kinds: tuple[str, ...], patterns: dic
 
 
 def draw_person(rng: np.random.Generator) -> Person:
-    """A person of whom every attribute and every material is drawn afresh."""
+    """A person with sampled attributes and materials."""
     colour, reflectance = draw_materials(rng)
     return Person(
         hair=str(rng.choice(HAIRS)),
@@ -165,7 +165,7 @@ def draw_person(rng: np.random.Generator) -> Person:
 
 
 def form(person: Person, group: str) -> tuple[str, ...]:
-    """What of a group is seen in both modalities: its kinds and patterns, without its materials."""
+    """The attributes of a group that both modalities show: its kinds and patterns, without its materials."""
     if group == "hair":
         return (person.hair,)
     if group == "accessories":
@@ -175,7 +175,7 @@ def form(person: Person, group: str) -> tuple[str, ...]:
 
 
 def redraw(person: Person, group: str, rng: np.random.Generator) -> Person:
-    """The same person with one group drawn afresh. Its form changes: another colour could not be told in infrared."""
+    """The same person with one group sampled again. Its form changes, as infrared does not show another colour."""
     other = draw_person(rng)
     while form(other, group) == form(person, group):
         other = draw_person(rng)
@@ -188,7 +188,7 @@ def redraw(person: Person, group: str, rng: np.random.Generator) -> Person:
 
 
 def draw_family(rng: np.random.Generator, size: int = FAMILY) -> list[Person]:
-    """`size` look-alikes: each redraws two of four groups of a common ancestor, and keeps its build and the rest.
+    """`size` look-alikes: each has two of the four groups of a common ancestor sampled again, and keeps the rest.
 
     A global impression then does not tell them apart: a matcher must look at the parts.
     """

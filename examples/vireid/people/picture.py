@@ -1,4 +1,4 @@
-"""One picture of one person by one camera, with the semantic part of every pixel."""
+"""One picture of one person by one camera, with the semantic part of each pixel."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Picture:
 
 
 def draw_shapes(shapes: list[Shape], placement: Placement, size: tuple[int, int]) -> np.ndarray:
-    """Which shape is seen at each pixel [h w]: its place in the list plus one, 0 where there is none."""
+    """The visible shape at each pixel [h w]: its index in the list plus one; 0 without a shape."""
     canvas = Image.new("L", (size[1], size[0]))
     draw = ImageDraw.Draw(canvas)
     ends = np.cumsum([len(shape.outline) for shape in shapes])
@@ -53,14 +53,14 @@ def find_materials(shapes: list[Shape], labels: np.ndarray, x: np.ndarray, y: np
 
 
 def draw_palette(person: Person, camera: Camera, rng: np.random.Generator) -> np.ndarray:
-    """What each material sends to this camera in this light [m channels]."""
+    """The light from each material to this camera [m channels]."""
     if camera.infrared:
         return (person.reflectance + rng.normal(0, 0.04, len(Material)))[:, None]
     return person.colour * (1 + rng.normal(0, 0.06, (len(Material), 1)))
 
 
 def render(person: Person, camera: Camera, rng: np.random.Generator, size: tuple[int, int] = (96, 48)) -> Picture:
-    """Draw a pose, a place, a scene and a light, and take the picture, of size (height, width)."""
+    """Sample a pose, a place, a scene and a light, and render the picture, of size (height, width)."""
     h, w = SUPERSAMPLING * size[0], SUPERSAMPLING * size[1]
     shapes = body_shapes(person, draw_pose(rng))
     placement = camera.place(rng)

@@ -1,4 +1,4 @@
-"""Poses: how a person stands before the camera, and where that puts the joints.
+"""Poses: how a person stands before the camera, and the places of the joints.
 
 Body units: y runs down from 0 at the top of the head to 1 at the soles, x to the picture's right from 0 at the middle
 of the body; both count body heights.
@@ -91,7 +91,7 @@ class Skeleton:
 
     @cached_property
     def stride(self) -> float:
-        """The largest angle of a leg: seen from the front, a step hardly shows."""
+        """The largest angle of a leg, which is small from the front."""
         return 0.30 if self.sideways else 0.10
 
     @cached_property

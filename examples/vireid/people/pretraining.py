@@ -1,4 +1,4 @@
-"""Pretraining on attributes: pictures of people whom no data set knows, and linear readings of what they wear."""
+"""Pretraining on attributes: pictures of people in no data set, and linear classifiers of their attributes."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ SEEN_PIXELS = 12
 
 
 def group_of(attribute: str) -> str:
-    """Where of SEEN_IN an attribute belongs: a pattern's quantities where the pattern does, else the whole body."""
+    """The entry of SEEN_IN for an attribute: that of the pattern for its quantities, or the complete body."""
     if attribute.endswith(("_period", "_duty", "_offset")):
         return attribute.split("_")[0] + "_pattern"
     return attribute if attribute in SEEN_IN else "body"
@@ -99,7 +99,7 @@ def render_block(config: PeopleConfig, start: int) -> tuple[np.ndarray, ...]:
 
 
 def render_people(folder: Path, config: PeopleConfig, *, workers: int, progress: bool = True) -> AttributeSet:
-    """Render people once, in parallel, into memory-mapped files in `folder`; the same ones are found again there."""
+    """Render people once, in parallel, into memory-mapped files in `folder`; later calls open these."""
     n, h, w = len(config), config.height, config.width
     layout = {
         "images": (np.uint8, (n, h, w, 3)),
@@ -137,7 +137,7 @@ def render_people(folder: Path, config: PeopleConfig, *, workers: int, progress:
 
 
 class AttributeReader(nn.Module):
-    """Linear readings of a feature map [n c h w], each with logits of all attributes side by side [n k].
+    """Linear classifiers of a feature map [n c h w], each with concatenated logits of all attributes [n k].
 
     The first is of the mean over the grid, which is what a global feature keeps of a picture. The second is of the mean
     over those tokens in which the attribute's own part lies: it keeps tokens local, and learns much faster, since a
@@ -154,7 +154,7 @@ class AttributeReader(nn.Module):
         )
 
     def forward(self, feature_map: Tensor, cover: Tensor) -> tuple[Tensor, Tensor]:
-        """`cover` [n h w s] is each part's share of a token's pixels."""
+        """`cover` [n h w s] is the share of each part in the pixels of a token."""
         tokens, shares = to_tokens(feature_map), cover.flatten(1, 2)
         weights = torch.stack([shares[..., list(parts)].sum(2) for parts in SEEN_IN.values()], dim=1)  # [n groups t]
         pooled = (weights / weights.sum(2, keepdim=True).clamp(min=1e-6)) @ tokens
@@ -164,13 +164,13 @@ class AttributeReader(nn.Module):
 
 
 def part_cover(parts: Tensor, stride: int) -> Tensor:
-    """Each part's share of the pixels of each token: indices [n H W] -> [n h w s]."""
+    """The share of each part in the pixels of each token: indices [n H W] -> [n h w s]."""
     planes = torch.stack([(parts == part).float() for part in range(len(PARTS))], dim=1)
     return F.avg_pool2d(planes, stride).permute(0, 2, 3, 1)
 
 
 def visible_targets(targets: Tensor, parts: Tensor) -> Tensor:
-    """The targets [n a] with those taken out whose parts a picture [n h w] hardly shows."""
+    """The targets [n a], without those whose parts are hardly visible in the picture [n h w]."""
     targets = targets.clone()
     counts = torch.stack([(parts == part).sum((1, 2)) for part in range(len(PARTS))], dim=1)
     for column, name in enumerate(ATTRIBUTES):
@@ -180,8 +180,8 @@ def visible_targets(targets: Tensor, parts: Tensor) -> Tensor:
 
 
 def attribute_loss(logits: Tensor, targets: Tensor) -> Tensor:
-    """The mean over attributes of cross entropy as a share of a blind guess's: logits [n k], targets [n a]. An
-    attribute that a person does not have, or a picture does not show, counts nothing."""
+    """The mean cross-entropy over attributes, as a share of that of a uniform guess: logits [n k], targets [n a].
+    Attributes that a person does not have, or a picture does not show, do not count."""
     losses = []
     for column, part in enumerate(logits.split(list(ATTRIBUTES.values()), dim=1)):
         summed = F.cross_entropy(part, targets[:, column], ignore_index=NOT_APPLICABLE, reduction="sum")
@@ -191,7 +191,7 @@ def attribute_loss(logits: Tensor, targets: Tensor) -> Tensor:
 
 
 def accuracies(logits: Tensor, targets: Tensor) -> dict[str, float]:
-    """The share of right guesses of each attribute, among those that have it: logits [n k], targets [n a]."""
+    """The accuracy of each attribute, over people who have it: logits [n k], targets [n a]."""
     result = {}
     for column, (name, part) in enumerate(zip(ATTRIBUTES, logits.split(list(ATTRIBUTES.values()), dim=1), strict=True)):
         known = targets[:, column] != NOT_APPLICABLE

@@ -1,4 +1,4 @@
-"""Scenes: what stands behind a person, and what stands before one."""
+"""Scenes: the background behind a person, and the occluder in front."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from vireid.people.camera import Camera
 Colour = tuple[int, ...]
 Box = tuple[float, float, float, float]
 OCCLUDED = 0.28
-"""The share of pictures in which something stands before the person."""
+"""The share of pictures with an occluder in front of the person."""
 
 
 class Canvas:
@@ -26,13 +26,13 @@ class Canvas:
         self.camera, self.rng = camera, rng
 
     def colour(self, spread: float = 0.10) -> Colour | int:
-        """Some shade near the camera's usual background."""
+        """A shade near the camera's usual background."""
         shade = self.camera.level + self.rng.normal(0, 0.22) + self.rng.normal(0, spread, self.camera.channels)
         levels = tuple(int(255 * level) for level in shade.clip(0, 1))
         return levels if len(levels) == 3 else levels[0]
 
     def box(self) -> Box:
-        """A random box (x0, y0, x1, y1) in pixels, partly outside at times."""
+        """A random box (x0, y0, x1, y1) in pixels, which may be partly outside."""
         x, y = self.rng.uniform(-0.2, 1, 2)
         dx, dy = self.rng.uniform(0.05, 0.5, 2)
         return x * self.w, y * self.h, (x + dx) * self.w, (y + dy) * self.h
@@ -92,7 +92,7 @@ OUTDOORS: tuple[Callable[[Canvas], None], ...] = (panel, beam, blob, fence, fenc
 
 
 def draw_background(camera: Camera, size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
-    """A wall and a floor under uneven light, with three to eight things about: [h w channels] in [0, 1]."""
+    """A wall and a floor under uneven light, with three to eight objects: [h w channels] in [0, 1]."""
     h, w = size
     y, x = np.linspace(0, 1, h)[:, None], np.linspace(0, 1, w)[None]
     horizon = rng.uniform(0.35, 0.7)

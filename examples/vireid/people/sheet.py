@@ -1,4 +1,4 @@
-"""A contact sheet of a data set in the layout of SYSU-MM01: people down, cameras across."""
+"""A contact sheet of a data set in the layout of SYSU-MM01: people in rows, cameras in columns."""
 
 from __future__ import annotations
 

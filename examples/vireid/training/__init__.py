@@ -1,1 +1,1 @@
-"""One training run: the loop, its objective, and all that it writes down."""
+"""One training run: the loop, its checkpoints, and its records."""

@@ -1,4 +1,4 @@
-"""A run's figures for TensorBoard, written at once: torch's writer has a thread, whose errors come late and bare."""
+"""TensorBoard values, written immediately: torch's writer uses a thread, whose errors come late and without details."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 
 
 class Board:
-    """A file of events; of former files, those of later steps are hidden."""
+    """A file of events; events of later steps in earlier files are hidden."""
 
     def __init__(self, folder: Path, *, step: int) -> None:
         folder.mkdir(exist_ok=True)

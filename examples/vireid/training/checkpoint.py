@@ -1,4 +1,4 @@
-"""Checkpoints: model weights as safetensors, the optimiser's state as plain tensors; never a pickle of code."""
+"""Checkpoints: the model's weights as safetensors, the state of the optimiser as tensors; no code is unpickled."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ STATE = "state.pt"
 
 
 class Stateful(Protocol):
-    """What a checkpoint keeps beside the model: an optimiser, a schedule, an average of weights."""
+    """State in a checkpoint beside the model: an optimiser, a schedule, an average of weights."""
 
     def state_dict(self) -> dict[str, Any]: ...
 
@@ -34,7 +34,7 @@ def save_checkpoint(
     *,
     metadata: dict[str, str] | None = None,
 ) -> None:
-    """Write the run's whole state after `step` steps; older checkpoints go once this one is on the disk."""
+    """Write the complete state after `step` steps; older checkpoints are deleted once this one is on the disk."""
     folder = out / "checkpoints"
     temporary = folder / f".step-{step:08d}"
     temporary.mkdir(parents=True)
@@ -52,7 +52,7 @@ def save_checkpoint(
 
 
 def tidy(out: Path, step: int) -> None:
-    """Delete every checkpoint but that of a step, and what a run left that was ended while it wrote or deleted one."""
+    """Delete all checkpoints except that of a step, and incomplete ones of interrupted runs."""
     others = [path for found, path in checkpoints(out) if found != step]
     for path in [*(out / "checkpoints").glob(".step-*"), *others]:
         remove(path)
@@ -61,12 +61,12 @@ def tidy(out: Path, step: int) -> None:
 def load_checkpoint(
     out: Path, model: nn.Module, others: Mapping[str, Stateful], note: Callable[[str], object] = print
 ) -> int:
-    """Put the newest checkpoint that is whole into the model and the others; `note` is told of those that are not.
+    """Load the newest complete checkpoint into the model and the others; `note` reports damaged checkpoints.
 
-    Returns its step; without any it is 0.
+    Returns its step, or 0 if there are no checkpoints.
 
     Raises:
-        ValueError: there are some, and none is whole.
+        ValueError: there are checkpoints, and all are damaged.
     """
     damaged = []
     for step, path in reversed(checkpoints(out)):
@@ -77,12 +77,12 @@ def load_checkpoint(
             state = torch.load(file, weights_only=True, map_location="cpu")
             for name, other in others.items():
                 other.load_state_dict(state[name])
-        except Exception as error:  # torch has many for a damaged file
+        except Exception as error:  # a damaged file can give many kinds
             damaged.append(f"{file} ({type(error).__name__}: {reason_of(error)})")
             continue
         for one in damaged:
-            note(f"a damaged checkpoint is passed over: {one}; the run goes on after step {step}")
+            note(f"a damaged checkpoint is ignored: {one}; the run continues after step {step}")
         return step
     if damaged:
-        raise ValueError(f"load_checkpoint: a checkpoint must be whole to go on from; none is: {'; '.join(damaged)}")
+        raise ValueError(f"load_checkpoint: one checkpoint must be complete to resume; none is: {'; '.join(damaged)}")
     return 0

@@ -1,4 +1,4 @@
-"""A run's directory before training: made, gone on in, or emptied; never written over unasked, nor by two at once."""
+"""The directory of a run before training: new, resumed, or emptied; used by one run at a time."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from vireid.training.progress import print_note
 from vireid.training.record import check_data, compare_records
 
 FREE = (*ERRANDS, "save_every", "test", "out", "root", "data.cache", "model.weights")
-"""Settings that a run may go on with others of. Paths: the record knows the data and initial weights by content."""
+"""Settings that may change when a run is resumed. The record identifies data and initial weights by content."""
 
 
 @contextmanager
 def alone(out: Path) -> Iterator[None]:
-    """Make a run's directory, and keep other runs out of it; of several processes of one run, by the main one.
+    """Create a run's directory and lock it against other runs; with several processes, the main process does both.
 
     Raises:
-        ValueError: another run is at work in it.
+        ValueError: another run is using it.
         OSError: it cannot be written.
     """
     with ExitStack() as held:
@@ -39,14 +39,14 @@ def alone(out: Path) -> Iterator[None]:
             try:
                 held.enter_context(locked(out / LOCK, wait=False))
             except BlockingIOError:
-                raise ValueError(f"train: {out} must be one run's at a time; another is at work in it") from None
+                raise ValueError(f"train: {out} must be used by one run at a time; another run is using it") from None
 
         together(hold)
         yield
 
 
 def make(out: Path) -> None:
-    """Make a directory, and see that it can be written."""
+    """Create a directory, and check that it can be written."""
     try:
         out.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=out).close()
@@ -55,7 +55,7 @@ def make(out: Path) -> None:
 
 
 def check_start(settings: Settings, data: dict[str, Any]) -> None:
-    """See that the directory is empty, this run's, or another run's to --overwrite, and the data those of `--from`."""
+    """Check that the directory is empty, this run's to resume, or a former run's to overwrite, and `--from`'s data."""
     out = settings.out
     record = out / RECORD
     if settings.resume:
@@ -65,36 +65,37 @@ def check_start(settings: Settings, data: dict[str, Any]) -> None:
             raise FileNotFoundError(f"train: {out} holds a finished run; its checkpoint, to resume from, was deleted")
         if changed := list(differences(read_settings(record, type(settings)), settings)):
             raise ValueError(
-                f"train: --resume goes on with the settings of {record}; these differ: {', '.join(changed)}"
+                f"train: --resume continues with the settings of {record}; these differ: {', '.join(changed)}"
             )
-        read_log(out)  # refuses a damaged one while all processes listen
+        read_log(out)  # rejects a damaged log while all processes can still fail together
     elif out.is_dir() and others_of(out):
         if not record.exists():
             raise ValueError(f"train: `out` must be empty, or the directory of a run; {out} has no {RECORD}")
         if not settings.overwrite:
-            raise ValueError(f"train: {out} holds a run already: --resume goes on with it, --overwrite deletes it")
+            raise ValueError(f"train: {out} holds a run already: --resume continues it, --overwrite deletes it")
     if settings.from_ and not settings.resume:
         check_data(settings.from_, data)
+    make(out)
 
 
 def clear(out: Path) -> list[str]:
-    """Delete what a run has written, but for its record, by which it is a run. Returns what is to be said of it."""
+    """Delete the files of a run, except its record, which marks the directory of a run. Returns notes to print."""
     for path in [path for pattern in WRITTEN for path in out.glob(pattern)]:
         remove(path)
     for folder in ("checkpoints", "tensorboard"):
-        with suppress(OSError):  # somebody's own files are in it
+        with suppress(OSError):  # it holds other files, of the user
             (out / folder).rmdir()
     left = [path.name for path in others_of(out) if path.name != RECORD]
-    return [f"--overwrite leaves what no run has written in {out}: {', '.join(left)}"] if left else []
+    return [f"--overwrite keeps other files in {out}: {', '.join(left)}"] if left else []
 
 
 def others_of(out: Path) -> list[Path]:
-    """What is in a directory, but for its lock, what was never finished, and what systems leave."""
+    """The content of a directory without its lock, temporary files, and files that systems create."""
     return sorted(path for path in out.iterdir() if not is_litter(path.name))
 
 
 def differences(former: Any, now: Any, group: str = "") -> Iterator[str]:
-    """The settings that a run may not go on with, as flags, with both values."""
+    """The changed settings that a resumed run must keep, as flags, with both values."""
     for field in fields(now):
         name, one, other = f"{group}{field.name}", getattr(former, field.name), getattr(now, field.name)
         if name not in FREE and is_dataclass(other):
@@ -104,17 +105,16 @@ def differences(former: Any, now: Any, group: str = "") -> Iterator[str]:
 
 
 def check_finished(settings: Settings, data: dict[str, Any]) -> None:
-    """Refuse what is left of a finished run, if it had other settings or other data."""
+    """Reject the files of a finished run, if it had other settings or other data."""
     check_start(replace(settings, resume=True), data)
     check_data(settings.out / RECORD, data)
 
 
 def begin(settings: Settings, record: dict[str, Any], console: Console) -> None:
-    """Take the directory, and say how this run's surroundings differ from its record's or its model's."""
-    check_start(settings, record["data"])
-    make(settings.out)
-    notes = [] if settings.resume else clear(settings.out)
-    if source := settings.out / RECORD if settings.resume else settings.from_:
-        notes += compare_records(source, record)
+    """Empty the directory of a new run, and print how versions and machine differ from those in the record."""
+    source = settings.out / RECORD if settings.resume else settings.from_
+    notes = compare_records(source, record) if source else []
+    if not settings.resume:
+        notes += clear(settings.out)
     for note in notes:
         print_note(console, note)

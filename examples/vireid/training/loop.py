@@ -1,4 +1,4 @@
-"""One training run from start to end: `train` is what every `train_*.py` shares; a step is `train_step`."""
+"""One training run from start to end: all `train_*.py` call `train`; one step is `train_step`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from vireid.models.build import Built, build_model
 from vireid.models.weights import WEIGHTS, save_weights
 from vireid.runs import RECORD
 from vireid.training.checkpoint import Stateful, load_checkpoint, save_checkpoint, tidy
-from vireid.training.directory import begin
+from vireid.training.directory import begin, check_start
 from vireid.training.processes import make_accelerator, mean, together
 from vireid.training.progress import print_note, progress_bar
 from vireid.training.record import RunLog, describe_run
@@ -39,7 +39,7 @@ from vireid.training.schedule import learning_rate, parameter_groups
 
 @dataclass
 class State:
-    """Everything that a step reads and changes."""
+    """The data that a step reads and changes."""
 
     settings: Settings
     accelerator: Accelerator
@@ -47,16 +47,16 @@ class State:
     batches: Batches
     model: Built
     wrapped: nn.Module
-    """The model as several processes call it."""
+    """The model, wrapped for several processes."""
     objective: nn.Module
     optimizer: torch.optim.Optimizer
     schedule: LambdaLR
     average: AveragedModel | None
-    """Of the weights over the steps, if that is what comes out."""
+    """Moving average of the weights, if `optim.ema` is on."""
 
     @property
     def kept(self) -> dict[str, Stateful]:
-        """What a checkpoint has beside the model."""
+        """The state in a checkpoint beside the model."""
         every = {
             "optimizer": self.optimizer,
             "schedule": self.schedule,
@@ -77,22 +77,23 @@ def train(
 ) -> tuple[Built, Accelerator, float]:
     """Train on `items`, whose decoded images [n h w 3] are `images`; `data` describes them for the run's record.
 
-    `split` is kept with the weights: the data sets that they were trained on, and which split of each.
+    `split` is stored with the weights: the data sets that they were trained on, and the split of each.
 
-    A step is a function of the settings, its number and the weights before it: a run that was ended at any moment
-    and resumed goes on as if nothing had been. Of several processes each takes whole identities of every batch; losses,
-    gradients and M̂ are those of one process on the whole batch, as far as
-    - batch norms go: on GPUs their statistics are those of the whole batch; on CPUs, where torch cannot do that, each
-      process uses its own rows', and the running ones are the main process';
-    - partners go: each process draws them among its own rows, by numbers of its own.
+    A step depends only on the settings, its number and the weights before it: an interrupted and resumed run gives the
+    same result as one without interruption. With several processes, each process trains on complete identities of a
+    batch. Losses, gradients and M̂ are those of one process on the complete batch, with two exceptions:
+    - batch norms: on GPUs, their statistics are those of the complete batch. On CPUs, where torch cannot do this, each
+      process uses its rows, and the running statistics are those of the main process.
+    - partners: each process samples them among its rows, with its own random numbers.
 
-    Returns the model in evaluation mode, the accelerator it is on, and the seconds that the loop took.
+    Returns the model in evaluation mode, its accelerator, and the seconds of the loop.
     """
     accelerator = make_accelerator(settings)
     config = settings.model_config(len(items.identities))
     record = describe_run(settings, config, data=data, accelerator=accelerator)
-    together(lambda: begin(settings, record, console))
+    together(lambda: check_start(settings, data))
     state = setup(settings, config, items, images, accelerator)
+    together(lambda: begin(settings, record, console))  # last: --overwrite deletes nothing for a model that cannot be
     seconds = fit(state, record, console, split)
     final = state.model if state.average is None else cast(Built, state.average.module)
     if accelerator.is_main_process:
@@ -108,7 +109,7 @@ def setup(settings: Settings, config: ModelConfig, items: Items, images: Images,
     model = build_model(config).to(memory_format=torch.channels_last)
     if accelerator.num_processes > 1 and device.type == "cuda":
         model = convert_sync_batchnorm(model)
-    if settings.compile:  # not the stems: a compiled graph would show each all rows, and its batch norm with them
+    if settings.compile:  # not the stems: a compiled graph would give each stem, and its batch norm, all rows
         getattr(model.backbone, "trunk", model.backbone).compile()
     optimizer = torch.optim.AdamW(parameter_groups(model, settings), weight_decay=optim.weight_decay)
     schedule = LambdaLR(optimizer, lambda step: learning_rate(step, settings))
@@ -119,7 +120,7 @@ def setup(settings: Settings, config: ModelConfig, items: Items, images: Images,
 
 
 def fit(state: State, record: dict[str, Any], console: Console, split: dict[str, str] | None) -> float:
-    """Every step that is left, each in the log, and checkpoints. Returns the seconds since the run's first step."""
+    """Train the remaining steps, with a log and checkpoints. Returns the seconds since the first step of the run."""
     settings, main = state.settings, state.accelerator.is_main_process
     steps, rows = settings.optim.steps, state.batches.size * settings.optim.accumulate
     note = partial(print_note, console)
@@ -146,7 +147,7 @@ def fit(state: State, record: dict[str, Any], console: Console, split: dict[str,
 
 
 def train_step(state: State, step: int) -> dict[str, float]:
-    """One step of the optimiser. Returns every term of the loss, the gradient's norm and the learning rate.
+    """One step of the optimiser. Returns the terms of the loss, the norm of the gradient and the learning rate.
 
     Raises:
         FloatingPointError: see `check_finite`.
@@ -178,12 +179,12 @@ def train_step(state: State, step: int) -> dict[str, float]:
 
 
 def check_finite(figures: dict[str, float], step: int, state: State, rows: NDArray[np.int64]) -> None:
-    """Stop at an output, a loss or a gradient that is not finite, naming the step, the terms and the batch's files.
+    """Reject an output, a loss or a gradient that is not finite, naming the step, the terms and the files of the batch.
 
-    The figures are those of all processes, so that all stop here or none.
+    The values are means over all processes, so that either all processes stop here, or none.
     """
     looked_at = {"output": "output", "loss": "total", "gradient": "gradient"}
-    if state.accelerator.scaler is not None:  # it looks for such gradients itself, and passes over the step
+    if state.accelerator.scaler is not None:  # the scaler checks the gradient itself, and skips the step
         del looked_at["gradient"]
     for what, name in looked_at.items():
         if not math.isfinite(figures[name]):

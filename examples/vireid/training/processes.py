@@ -1,4 +1,4 @@
-"""Several processes that train one model: how they meet, agree, and stop together."""
+"""Several processes that train one model: connecting them, averaging over them, and stopping them together."""
 
 from __future__ import annotations
 
@@ -21,43 +21,43 @@ ASKED = [
     "ACCELERATE_USE_PARALLELISM_CONFIG",
     "ACCELERATE_USE_SAGEMAKER",
 ]
-"""Variables that ask accelerate for a way to train that the loop has not."""
+"""Environment variables that switch on ways of training that the loop does not support."""
 OFF = ("", "0", "f", "false", "n", "no", "off")
 
 
 def join_processes() -> PartialState:
-    """Meet the other processes that a launcher has started, over gloo where they are on CPUs.
+    """Connect to the other processes that a launcher has started, over gloo if they are on CPUs.
 
     Raises:
-        ValueError: the launcher has started others, but this process cannot meet them: each would train alone. Or the
-            environment asks accelerate for a way to train that the loop has not.
+        ValueError: the launcher has started other processes, but this one is not connected: each would train alone. Or
+            the environment asks accelerate for a way of training that the loop does not support.
     """
     for name in ASKED:
         if (value := os.environ.get(name, "")).lower() not in OFF:
-            raise ValueError(f"train: the environment must not ask accelerate for other ways; got {name}={value}")
+            raise ValueError(f"train: the environment must not set {name}: it is not supported; got {value}")
     with _environment():
-        # Left to itself, accelerate takes processes on CPUs for single ones.
+        # Without `cpu`, accelerate treats processes on CPUs as independent.
         state = PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU") or not torch.accelerator.is_available())
     if (started := int(os.environ.get("WORLD_SIZE", "1"))) != state.num_processes:
-        raise ValueError(f"train: {started} processes were started, but {state.num_processes} found each other")
+        raise ValueError(f"train: {started} processes were started, but {state.num_processes} are connected")
     return state
 
 
 def make_accelerator(settings: Settings) -> Accelerator:
-    """The accelerator that a run's settings ask for, whatever the environment says.
+    """The accelerator for a run's settings; variables of the environment do not change it.
 
     Raises:
-        ValueError: as `join_processes`; or this device has no such precision.
+        ValueError: as `join_processes`; or the device does not support the precision.
     """
     device, precision = join_processes().device, settings.precision
     if precision == "auto":
         precision = "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "no"
-    if precision == "fp16" and device.type == "cpu":  # accelerate would train without it, and say that it does
-        raise ValueError("train: `precision` must be one that a CPU has, bf16 or no; got fp16")
+    if precision == "fp16" and device.type == "cpu":  # accelerate would silently train without it
+        raise ValueError("train: `precision` must be bf16 or no on a CPU; got fp16")
     with _environment():
         return Accelerator(
             mixed_precision=precision,
-            # By a plugin: the number alone gives way to ACCELERATE_GRADIENT_ACCUMULATION_STEPS.
+            # As a plugin: ACCELERATE_GRADIENT_ACCUMULATION_STEPS would replace a plain number.
             gradient_accumulation_plugin=GradientAccumulationPlugin(num_steps=settings.optim.accumulate),
             dynamo_backend="no",
             kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
@@ -66,16 +66,16 @@ def make_accelerator(settings: Settings) -> Accelerator:
 
 @contextmanager
 def _environment() -> Iterator[None]:
-    """Name the variables that accelerate has read where it only says what is wrong with one."""
+    """Name the environment variables in an error of accelerate, which names only the value."""
     try:
         yield
     except ValueError as error:
         names = ", ".join(sorted(name for name in os.environ if name.startswith("ACCELERATE_"))) or "variables"
-        raise ValueError(f"train: accelerate must be able to use the environment's {names}; {error}") from None
+        raise ValueError(f"train: {names} must have valid values; {error}") from None
 
 
 def together(do: Callable[[], object]) -> None:
-    """Do something on the main process; what it raises, all raise, so that none waits for one that has ended."""
+    """Run a function on the main process; all processes raise its error, so that none waits for an ended one."""
     failed: list[Exception | None] = [None]
     if join_processes().is_main_process:
         try:
@@ -88,7 +88,7 @@ def together(do: Callable[[], object]) -> None:
 
 
 def mean(accelerator: Accelerator, figures: Sequence[Mapping[str, torch.Tensor | float]]) -> dict[str, float]:
-    """The mean of each figure over batches and processes: the same on all of them, and not finite where one is not."""
+    """The mean of each value over batches and processes: equal on all processes; not finite if any value is not."""
     device = accelerator.device
     values = [[torch.as_tensor(value, device=device).detach().float() for value in one.values()] for one in figures]
     batches = torch.stack([torch.stack(one) for one in values])

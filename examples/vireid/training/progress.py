@@ -1,4 +1,4 @@
-"""What one sees of a run while it goes on."""
+"""Console output of a run during training."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 
 def print_note(console: Console, text: str) -> None:
-    """Something to know, on a line of its own."""
+    """Print a note on a separate line."""
     console.print(f"note: {text}", soft_wrap=True, highlight=False, markup=False)
 
 
 @contextmanager
 def progress_bar(console: Console, steps: int, first: int, *, enabled: bool) -> Iterator[Any]:
-    """A bar with the loss terms by name; where no terminal is, ten lines in all."""
+    """A progress bar with the loss terms by name; without a terminal, ten lines in total."""
     columns = (
         TextColumn("training"),
         BarColumn(20),

@@ -1,4 +1,4 @@
-"""What a run writes down: its settings and surroundings once, its numbers at each step."""
+"""Records of a run: its settings, versions and machine once, its losses at each step."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PACKAGES = ("torch", "torchvision", "timm", "numpy", "scipy", "einops", "acceler
 def describe_run(
     settings: Settings, config: ModelConfig, *, data: dict[str, Any], accelerator: Accelerator
 ) -> dict[str, Any]:
-    """Settings with the seed, the model, versions, data, machine and commit: what one needs to repeat a run."""
+    """The settings with the seed, model, versions, data, machine and commit, which are needed to repeat a run."""
     device = accelerator.device
     return {
         "settings": plain(settings),
@@ -48,8 +48,8 @@ def describe_run(
 
 
 def versions(packages: Iterable[str]) -> dict[str, str]:
-    """The library's own version, and those of other packages, as far as they say."""
-    found = {"concordant": concordant.__version__}  # not of its metadata: it may be on the path, and not installed
+    """The versions of the library and of other packages; "unknown" for a package that has none."""
+    found = {"concordant": concordant.__version__}  # the library may be on the path, but not installed
     for name in packages:
         try:
             found[name] = version(name) or "unknown"
@@ -65,10 +65,10 @@ def name_of(device: torch.device) -> str:
 
 
 def compare_records(path: Path, now: dict[str, Any]) -> list[str]:
-    """What differs from the record at `path` and may change what comes out, a line each.
+    """Differences from the record at `path` that may change the results, a line each.
 
     Raises:
-        ValueError: the data are not the same, or that is no record of a run.
+        ValueError: the data are not the same, or the file is not the record of a run.
     """
     former = read_record(path, {name: type(value) for name, value in now.items()})
     check_data(path, now["data"])
@@ -86,29 +86,29 @@ def compare_records(path: Path, now: dict[str, Any]) -> list[str]:
         notes.append(f"the commit was {former['commit']} in {path}, and is {now['commit']} now")
     for record, when in ((former, f"in {path}"), (now, "now")):
         if record.get("uncommitted_changes"):
-            notes.append(f"there are changes that were not committed {when}")
+            notes.append(f"there are uncommitted changes {when}")
     return notes
 
 
 def check_data(path: Path, data: dict[str, Any]) -> None:
-    """Refuse data that are not those of the record at `path`."""
+    """Reject data that are not those of the record at `path`."""
     mark, now = read_record(path, {"data": dict})["data"].get("fingerprint"), data.get("fingerprint")
     if mark != now and mark is not None:
         raise ValueError(f"train: the data set must be that of {path}, whose fingerprint is {mark}; got one with {now}")
 
 
 def digest_of(weights: Path | None) -> dict[str, str]:
-    """What initial weights are, wherever they lie."""
+    """A digest of the initial weights, which does not depend on their path."""
     if weights is None or not weights.is_file():
         return {}
     return {"initial weights": hashlib.sha256(weights.read_bytes()).hexdigest()[:32]}
 
 
 def fingerprint(root: Path, images: Iterable[Path]) -> str:
-    """A digest of the data below `root`: each image's path and size, and what the lists beside them say.
+    """A digest of the data below `root`: the path and size of each image, and the content of the lists.
 
-    The images themselves are not read, so it takes a moment only. Lists are text and MATLAB files in a folder of the
-    root, as SYSU-MM01's `exp/`.
+    The images are not read, so that it is fast. Lists are text and MATLAB files in a folder of the root, as `exp/` of
+    SYSU-MM01.
     """
     digest = hashlib.sha256()
     for path in sorted(images):
@@ -129,10 +129,10 @@ def _git(*arguments: str) -> str:
 
 
 class RunLog:
-    """Figures of every step as JSON lines and for TensorBoard."""
+    """Losses and other values of each step, as JSON lines and for TensorBoard."""
 
     def __init__(self, out: Path, *, step: int = 0) -> None:
-        """Go on at a step: lines of later steps, which a killed run may have left, are dropped."""
+        """Continue after a step: lines of later steps, which a killed run may have left, are dropped."""
         self.path = out / LOG
         self.rows = [row for row in read_log(out) if row["step"] <= step]
         write_text(self.path, "".join(json.dumps(row) + "\n" for row in self.rows))
@@ -148,11 +148,11 @@ class RunLog:
             self._board.write(step, figures)
 
     def sync(self) -> None:
-        """Bring all that was written to the disk: a checkpoint must not know of steps that the log has lost."""
+        """Flush the log to the disk: it must not lose steps that a checkpoint has."""
         to_disk(self.path)
 
     def close(self) -> None:
-        try:  # what had no room is still in a buffer, and has none now
+        try:  # on a full disk, closing writes the buffer, and fails
             with naming(self.path):
                 self._file.close()
         finally:
@@ -162,7 +162,7 @@ class RunLog:
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Name the file that cannot be written: a full disk does not."""
+    """Name the file that cannot be written: the error of a full disk does not."""
     try:
         yield
     except OSError as error:

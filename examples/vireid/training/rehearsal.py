@@ -1,4 +1,4 @@
-"""`--fast-dev-run`: the whole way of a long run in a few steps, to meet its errors before it begins."""
+"""`--fast-dev-run`: all stages of a long run in a few steps, to find its errors before it starts."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ TEST_PEOPLE = 4
 
 
 def rehearsal(settings: AnySettings) -> AnySettings:
-    """The settings with a few steps, a checkpoint after each, and a directory of their own beside `out`.
+    """The settings with a few steps, a checkpoint after each, and another directory beside `out`.
 
-    Batches keep their size, so that what does not fit into memory shows.
+    Batches keep their size, so that a lack of memory shows.
     """
     out = settings.out.with_name(f"{settings.out.name}-fast-dev-run")
     optim = replace(settings.optim, steps=STEPS)
@@ -29,12 +29,12 @@ def rehearsal(settings: AnySettings) -> AnySettings:
 
 
 def few(data: AnyData, people: int) -> AnyData:
-    """A data set of a few of its people, with all of their images: so many to train on, and four to test on."""
+    """A data set with few identities and all of their images: `people` for training, and four for the test."""
     return replace(data, train=some_people(data.train, people), test=some_people(data.test, TEST_PEOPLE))
 
 
 def some_people(items: Items, number: int) -> Items:
-    """The items of the identities that the most cameras saw: each protocol has images of theirs to compare."""
+    """The items of the identities with the most cameras, so that each protocol has images to compare."""
     cameras = [len(np.unique(items.camera[items.identity == identity])) for identity in items.identities]
     chosen = items.identities[np.argsort(-np.array(cameras), kind="stable")[:number]]
     return items.select(np.isin(items.identity, chosen))

@@ -1,4 +1,4 @@
-"""How fast each weight learns: groups of parameters, and the learning rate's course."""
+"""Learning rates: groups of parameters, and the schedule over the steps."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from vireid.config import Settings
 
 
 def parameter_groups(model: nn.Module, settings: Settings) -> list[dict[str, Any]]:
-    """Backbone and head, each with and without weight decay (none for biases and norms)."""
+    """Backbone and head, each with and without weight decay (biases and normalisation layers have none)."""
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         groups.setdefault((name.startswith("backbone."), parameter.dim() > 1), []).append(parameter)
@@ -24,7 +24,7 @@ def parameter_groups(model: nn.Module, settings: Settings) -> list[dict[str, Any
 
 
 def learning_rate(step: int, settings: Settings) -> float:
-    """The share of the highest learning rate at a step, from 0: a linear warm-up, then half a cosine."""
+    """The learning rate at a step (from 0), as a share of the highest: a linear warm-up, then half a cosine."""
     steps, warmup = settings.optim.steps, max(round(settings.optim.steps * settings.optim.warmup), 1)
     if step < warmup:
         return (step + 1) / warmup

@@ -119,8 +119,8 @@ def test_a_narrow_range_of_wide_pixels_is_noted(tmp_path: Path, capsys: pytest.C
     for _ in range(2):
         cache_images(paths, (4, 4), root=tmp_path, progress=False)
     assert capsys.readouterr().out.strip() == (
-        f"note: cache_images: pixels of 16 bits are divided by 257; of {paths[0]}, of values 20000 … 21500, "
-        "that leaves 7 of 1501 greys; 1 more files are like it"
+        f"note: cache_images: pixels of 16 bits are divided by 257; {paths[0]}, with values 20000 … 21500, "
+        "keeps 7 of 1501 greys; 1 more files are similar"
     )
 
 
@@ -151,12 +151,12 @@ def test_damaged_words_about_an_image_do_not_hide_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["EPS", "PDF", "GIF", "ICO", "PPM"])
-def test_other_kinds_of_files_are_refused_whatever_they_are_called(tmp_path: Path, kind: str) -> None:
+def test_other_kinds_of_files_are_rejected_whatever_they_are_called(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "link.jpg"
     Image.new("RGB", (20, 40)).save(path, format=kind)
-    with pytest.raises(ValueError, match=rf"one of JPEG, .*; 1 of 1 cannot be decoded: {path} \(cannot identify"):
+    with pytest.raises(ValueError, match=rf"complete and JPEG, .*; 1 of 1 cannot be decoded: {path} \(cannot identify"):
         cache_images([path], (4, 4), root=tmp_path, progress=False)
-    with pytest.raises(ValueError, match=rf"open_picture: {path} must be a whole image \(JPEG, .*\); ") as caught:
+    with pytest.raises(ValueError, match=rf"open_picture: {path} must be a complete image \(JPEG, .*\); ") as caught:
         open_picture(path)
     assert "\n" not in str(caught.value)
 

@@ -87,17 +87,17 @@ def test_lists_and_folders_are_read(make_llcm: MakeLLCM, tmp_path: Path) -> None
     (root / "test_nir" / "cam3").mkdir()
     assert len(read_llcm(root).test) == len(data.test)  # near-infrared has no camera 3
     shutil.copytree(root / "test_nir" / "cam4" / "0003", root / "test_nir" / "cam3" / "0003")
-    with pytest.raises(ValueError, match=r"test_nir must be in cam1, .*; cam3/0003/\S+jpg.* would be passed over$"):
+    with pytest.raises(ValueError, match=r"test_nir must be in cam1, .*; cam3/0003/\S+jpg.* would be ignored$"):
         read_llcm(root)
     shutil.rmtree(root / "test_nir" / "cam3")
     (root / "test_vis" / "cam1" / "0004" / "0.jfif").touch()
-    with pytest.raises(ValueError, match=r"cam1 must be person/picture.jpg; 0004/0.jfif would be passed over$"):
+    with pytest.raises(ValueError, match=r"cam1 must be identity/image.jpg; 0004/0.jfif would be ignored$"):
         read_llcm(root)
 
 
 @pytest.mark.parametrize("reading", ["paper", "swapped", "camera-strict"])
 @pytest.mark.parametrize("levels", [None, 3])
-def test_every_figure_is_that_of_the_literal_loop(
+def test_every_result_is_that_of_the_literal_loop(
     make_llcm: MakeLLCM, tmp_path: Path, reading: str, levels: int | None
 ) -> None:
     root = make_llcm(tmp_path, counts=ODD)
@@ -154,14 +154,14 @@ def test_bad_trees_are_named(make_llcm: MakeLLCM, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"test_id.txt must hold positive integers .*'x'"):
         read_llcm(root)
     (root / "idx" / "test_id.txt").write_text("2,3,77")
-    with pytest.raises(ValueError, match=r"at once: 2; 1 identities .*: 0077"):
+    with pytest.raises(ValueError, match=r"both training and test: 2; 1 identities .*: 0077"):
         read_llcm(root)
     (root / "idx" / "test_id.txt").write_text("3")
     (root / "idx" / "train_nir.txt").write_text("nir/0001/gone.jpg 0\n")
-    with pytest.raises(ValueError, match=r"1 files of zero bytes, or not there: nir/0001/gone.jpg"):
+    with pytest.raises(ValueError, match=r"1 empty or missing files: nir/0001/gone.jpg"):
         read_llcm(root)
     (root / "idx" / "train_nir.txt").write_text("nir/0001/gone.jpg 1\n")
-    with pytest.raises(ValueError, match=r"label 1 is of person 2 and of person 1"):
+    with pytest.raises(ValueError, match=r"label 1 is of identity 2 and of identity 1"):
         read_llcm(root)
     (root / "idx" / "train_nir.txt").write_text("nir/0001/gone.jpg one\n")
     with pytest.raises(ValueError, match=r"train_nir.txt must hold lines `path label`; line 1 is"):

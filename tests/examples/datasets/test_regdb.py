@@ -102,15 +102,15 @@ def test_bad_lists_are_named(make_regdb: MakeRegDB, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"train_visible_1.txt must list at least one image; it is blank"):
         read_regdb(changed("c", "train_visible_1.txt", lambda _: "\n"), 1)
     shared = changed("d", "train_thermal_1.txt", lambda text: text.replace(" 1\n", " 0\n"))
-    with pytest.raises(ValueError, match=r"train_visible_1.txt and .*train_thermal_1.txt; label 0 is of person"):
+    with pytest.raises(ValueError, match=r"train_visible_1.txt and .*train_thermal_1.txt; label 0 is of identity"):
         read_regdb(shared, 1)
-    with pytest.raises(ValueError, match=r"person \d has label 0 and label 9"):
+    with pytest.raises(ValueError, match=r"identity \d has label 0 and label 9"):
         read_regdb(changed("e", "train_thermal_1.txt", lambda text: text.replace(" 0\n", " 9\n")), 1)
-    with pytest.raises(ValueError, match=r"folders with a person's number for a name; got 'Visible/x.bmp'"):
+    with pytest.raises(ValueError, match=r"folders named by the number of an identity; got 'Visible/x.bmp'"):
         read_regdb(changed("f", "train_visible_1.txt", lambda _: "Visible/x.bmp 0\n"), 1)
     root = make_regdb(tmp_path / "g")
     read_regdb(root, 1).test.paths[0].unlink()
-    with pytest.raises(ValueError, match="1 files of zero bytes, or not there: Visible/"):
+    with pytest.raises(ValueError, match="1 empty or missing files: Visible/"):
         read_regdb(root, 1)
     with pytest.raises(ValueError, match="1 files listed more than once: Visible/"):
         read_regdb(changed("h", "test_visible_1.txt", lambda text: text + text.splitlines()[0] + "\n"), 1)
@@ -124,7 +124,7 @@ def test_bad_lists_are_named(make_regdb: MakeRegDB, tmp_path: Path) -> None:
     root = make_regdb(tmp_path / "i")
     for modality in ("visible", "thermal"):
         shutil.copy(root / "idx" / f"train_{modality}_1.txt", root / "idx" / f"test_{modality}_1.txt")
-    with pytest.raises(ValueError, match="identities for training and for test at once"):
+    with pytest.raises(ValueError, match="identities in both training and test"):
         read_regdb(root, 1)
     root = make_regdb(tmp_path / "j")
     (root / "idx" / "test_thermal_1.txt").write_bytes(b"\xff\xfe")
@@ -147,7 +147,7 @@ def test_counts_are_compared_with_the_published_ones(
     console = Console(width=140, record=True, file=io.StringIO())
     console.print(counts_table(data))
     text = console.export_text()
-    assert "RegDB in RegDB: 4 + 4 identities" in text
+    assert "RegDB in RegDB: 4 train + 4 test identities" in text
     assert "counts: as published" in text
     # A person with a picture too many and another with one too few have the published total.
     lines = (data.root / "idx" / "test_visible_1.txt").read_text().splitlines()

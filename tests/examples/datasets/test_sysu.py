@@ -60,32 +60,32 @@ def rename(camera: Path, suffix: str) -> None:
     picture.rename(picture.with_suffix(suffix))
 
 
-def test_what_would_be_passed_over_is_refused(make_tree: MakeTree, tmp_path: Path) -> None:
+def test_files_that_would_be_ignored_are_rejected(make_tree: MakeTree, tmp_path: Path) -> None:
     scattered = tmp_path / "scattered"
     (scattered / "a").mkdir(parents=True)
     for name in ("a/b.png", "c.bmp", "d.jpg"):
         (scattered / name).touch()
 
-    def refused(name: str, rule: str, change: Callable[[Path], object]) -> None:
+    def rejected(name: str, rule: str, change: Callable[[Path], object]) -> None:
         root = make_tree(name, pictures=1)
         change(root / "cam4")
         with pytest.raises(ValueError, match=rule):
             read_sysu(root)
 
-    refused("a", r"one folder; .*cam4/3 is also 0003$", lambda cam: shutil.copytree(cam / "0003", cam / "3"))
+    rejected("a", r"one folder; .*cam4/3 is also 0003$", lambda cam: shutil.copytree(cam / "0003", cam / "3"))
 
-    def passed_over(name: str, found: str, change: Callable[[Path], object]) -> None:
-        refused(name, rf"cam4 must be person/picture\.jpg; {found} would be passed over$", change)
+    def ignored(name: str, found: str, change: Callable[[Path], object]) -> None:
+        rejected(name, rf"cam4 must be identity/image\.jpg; {found} would be ignored$", change)
 
-    passed_over("b", "0099", lambda cam: (cam / "0099").touch())
-    passed_over("c", "p3/0001.jpg", lambda cam: (cam / "0003").rename(cam / "p3"))
-    passed_over("d", "0003/0003/0001.jpg", lambda cam: shutil.copytree(cam / "0003", cam / "0003/0003"))
-    passed_over("e", "id0003/a/b.png and 2 more", lambda cam: shutil.copytree(scattered, cam / "id0003"))
-    passed_over("f", "0001.jpg", lambda cam: (cam / "0003/0001.jpg").rename(cam / "0001.jpg"))
-    passed_over("g", "0003/again.jpg/0001.jpg", lambda cam: shutil.copytree(cam / "0003", cam / "0003/again.jpg"))
+    ignored("b", "0099", lambda cam: (cam / "0099").touch())
+    ignored("c", "p3/0001.jpg", lambda cam: (cam / "0003").rename(cam / "p3"))
+    ignored("d", "0003/0003/0001.jpg", lambda cam: shutil.copytree(cam / "0003", cam / "0003/0003"))
+    ignored("e", "id0003/a/b.png and 2 more", lambda cam: shutil.copytree(scattered, cam / "id0003"))
+    ignored("f", "0001.jpg", lambda cam: (cam / "0003/0001.jpg").rename(cam / "0001.jpg"))
+    ignored("g", "0003/again.jpg/0001.jpg", lambda cam: shutil.copytree(cam / "0003", cam / "0003/again.jpg"))
     for suffix in (".PNG", ".jpeg", ".jfif", ".heic", ""):
         renamed = partial(rename, suffix=suffix)
-        passed_over(f"h{suffix}", f"0003/0001{re.escape(suffix)}", renamed)
+        ignored(f"h{suffix}", f"0003/0001{re.escape(suffix)}", renamed)
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_everything_missing_is_in_one_message(make_tree: MakeTree, tmp_path: Pat
         read_sysu(root.parent)
 
 
-def test_half_copied_trees_are_refused(make_tree: MakeTree) -> None:
+def test_half_copied_trees_are_rejected(make_tree: MakeTree) -> None:
     nobody = {(camera, identity): 0 for camera in range(1, 7) for identity in (5, 40)}
     with pytest.raises(ValueError, match=r"2 identities .* 0005, 0040"):
         read_sysu(make_tree("a", pictures=1, counts=nobody))
@@ -157,11 +157,11 @@ def test_half_copied_trees_are_refused(make_tree: MakeTree) -> None:
     (root / "cam4" / "0012" / "0001.jpg").write_bytes(b"")
     (root / "cam3" / "0001" / "0001.jpg").write_bytes(b"")
     (root / "cam5" / "0003" / "0002.jpg").symlink_to(root / "nowhere.jpg")
-    with pytest.raises(ValueError, match=r"3 files of .*: cam3/0001/0001.jpg, cam4/0012/0001.jpg, cam5/0003/0002.jpg"):
+    with pytest.raises(ValueError, match=r"3 .* files: cam3/0001/0001.jpg, cam4/0012/0001.jpg, cam5/0003/0002.jpg"):
         read_sysu(root)
     root = make_tree("e", pictures=1)
     (root / "exp" / "test_id.txt").write_text("2,3,6")
-    with pytest.raises(ValueError, match=r"training and for test at once: 2$"):
+    with pytest.raises(ValueError, match=r"both training and test: 2$"):
         read_sysu(root)
 
 

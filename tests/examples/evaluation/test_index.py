@@ -1,4 +1,4 @@
-"""The index against matrix products, on disk, and what it refuses."""
+"""The index against matrix products, on disk, and its errors."""
 
 from __future__ import annotations
 
@@ -106,10 +106,10 @@ def test_a_saved_index_is_loaded_as_it_was(kind: Kind, tmp_path: Path) -> None:
     assert loaded.megabytes == pytest.approx((tmp_path / "index" / "index.faiss").stat().st_size / 1e6)
 
 
-def test_what_is_no_saved_index_is_refused_in_one_line(tmp_path: Path) -> None:
+def test_what_is_no_saved_index_is_rejected_in_one_line(tmp_path: Path) -> None:
     folder = tmp_path / "index"
 
-    def refused(error: type[Exception], rule: str) -> None:
+    def rejected(error: type[Exception], rule: str) -> None:
         with pytest.raises(error, match=rule) as caught:
             EmbeddingIndex.load(folder)
         assert "\n" not in str(caught.value)
@@ -117,32 +117,32 @@ def test_what_is_no_saved_index_is_refused_in_one_line(tmp_path: Path) -> None:
     def change(**changes: Any) -> None:
         (folder / "index.json").write_text(json.dumps(record | changes))
 
-    refused(FileNotFoundError, "must hold index.json and index.faiss; there is no index.json")
+    rejected(FileNotFoundError, "must hold index.json and index.faiss; there is no index.json")
     EmbeddingIndex.build(clusters(20)).save(folder)
     record, whole = json.loads((folder / "index.json").read_text()), (folder / "index.faiss").read_bytes()
     for name, value in {"dimension": 16, "size": 21, "kind": "ivfpq", "lists": 1, "nprobe": 1}.items():
         change(**{name: value})
-        refused(ValueError, rf"must be as index.json says, IndexSettings\(.*{name}={value!r}.*; got IndexSettings\(")
+        rejected(ValueError, rf"must be as index.json says, IndexSettings\(.*{name}={value!r}.*; got IndexSettings\(")
     for name, value in {"dimension": "32", "size": 20.0, "kind": "fast", "lists": True}.items():
         change(**{name: value})
-        refused(ValueError, f"must be what `save` wrote; .*`{name}`: {value!r} is no")
+        rejected(ValueError, f"must be what `save` wrote; .*`{name}`: {value!r} is no")
     for content in ("[]", "{", '{"crc32": "0", "colour": "red"}', "{}"):
         (folder / "index.json").write_text(content)
-        refused(ValueError, "must be what `save` wrote")
+        rejected(ValueError, "must be what `save` wrote")
     change()
     flipped = bytes([*whole[:-300], whole[-300] ^ 1, *whole[-299:]])  # FAISS reads it
     for damaged in (whole[:-10], flipped, b"0" * len(whole)):
         (folder / "index.faiss").write_bytes(damaged)
-        refused(ValueError, f"must be as `save` wrote it, of CRC-32 {record['crc32']} by index.json; got")
+        rejected(ValueError, f"must be as `save` wrote it, of CRC-32 {record['crc32']} by index.json; got")
     change(crc32=f"{zlib.crc32(damaged):08x}")
-    refused(ValueError, "must be an index of FAISS")
+    rejected(ValueError, "must be an index of FAISS")
     (folder / "index.faiss").unlink()
-    refused(FileNotFoundError, "there is no index.faiss")
+    rejected(FileNotFoundError, "there is no index.faiss")
 
 
 @pytest.mark.parametrize("factory", ["Flat", "IVFPQ", "HNSW4"])
 @pytest.mark.parametrize("metric", [faiss.METRIC_L2, faiss.METRIC_INNER_PRODUCT])
-def test_an_index_of_another_metric_is_refused(tmp_path: Path, factory: str, metric: int) -> None:
+def test_an_index_of_another_metric_is_rejected(tmp_path: Path, factory: str, metric: int) -> None:
     gallery = clusters(300)
     coded: dict[str, Any] = {"kind": "ivfpq", "lists": 4, "subquantisers": 4} if factory == "IVFPQ" else {}
     EmbeddingIndex.build(gallery, **coded).save(tmp_path)
@@ -197,7 +197,7 @@ def test_bad_settings() -> None:
         ("`queries` must be a tensor; got list", lambda: exact.search(cast(Any, gallery.tolist()), 3)),
         ("`ids` must be a tensor; got ndarray", lambda: EmbeddingIndex.build(gallery, cast(Any, np.arange(300)))),
         ("`kind` must be", lambda: EmbeddingIndex.build(gallery, kind=cast(Any, "fast"))),
-        ("are of kind 'ivfpq'", lambda: EmbeddingIndex.build(gallery, nprobe=2)),
+        ("must be None with kind 'exact'", lambda: EmbeddingIndex.build(gallery, nprobe=2)),
         ("must have 256 embeddings .* got 255", lambda: EmbeddingIndex.build(gallery[:255], kind="ivfpq")),
         (
             "`subquantisers` must divide e = 32; got 5",

@@ -1,4 +1,4 @@
-"""Which tokens parts were made of, by the source of parts."""
+"""The tokens that parts select, by the kind of part queries."""
 
 from __future__ import annotations
 

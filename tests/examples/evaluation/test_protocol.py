@@ -1,4 +1,4 @@
-"""SYSU-MM01's evaluation against loops that spell the protocol out query by query."""
+"""SYSU-MM01's evaluation against loops over the queries, written as the protocol says."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def test_the_seeded_draw_leaves_the_global_generator_alone(make_tree: MakeTree) 
 
 @pytest.mark.parametrize("draw", ["official", "seeded"])
 @pytest.mark.parametrize("levels", [None, 3])
-def test_every_figure_is_that_of_the_literal_loop(make_tree: MakeTree, draw: Draw, levels: int | None) -> None:
+def test_every_result_is_that_of_the_literal_loop(make_tree: MakeTree, draw: Draw, levels: int | None) -> None:
     root = make_tree(pictures=4, counts=ODD)
     sysu = read_sysu(root, draw=draw)
     row_of = {str(item.path): row for row, item in enumerate(sysu.test)}
@@ -234,7 +234,7 @@ def test_a_missing_or_unfit_permutation_file_is_named(make_tree: MakeTree) -> No
     whole = make_tree("whole", pictures=2)
     (whole / "cam4" / "0012" / "0001.jpg").unlink()
     sysu = read_sysu(whole)
-    with pytest.raises(ValueError, match="picture 0001 of identity 0012 and camera 4"):
+    with pytest.raises(ValueError, match="image 0001 of identity 0012 and camera 4"):
         gallery_draw(sysu, 0, shots=10)
 
 
@@ -252,22 +252,22 @@ def test_a_row_that_is_no_permutation_is_named(make_tree: MakeTree, row: list[fl
         gallery_draw(sysu, 4)
 
 
-def test_two_pictures_of_one_number_are_refused(make_tree: MakeTree) -> None:
+def test_two_pictures_of_one_number_are_rejected(make_tree: MakeTree) -> None:
     root = make_tree(pictures=2)
     shutil.copy(root / "cam1" / "0003" / "0001.jpg", root / "cam1" / "0003" / "1.jpg")
-    with pytest.raises(ValueError, match=r"one picture a number; two of .*cam1/0003 have the same"):
+    with pytest.raises(ValueError, match=r"one image per number; two in .*cam1/0003 have the same"):
         gallery_draw(read_sysu(root), 0)
 
 
 def test_tasks_are_checked_before_training(make_tree: MakeTree) -> None:
-    """Every trial is drawn: what is wrong with the last is found, too."""
+    """All trials are sampled: an error in the last one is found, too."""
     check_tasks(read_sysu(make_tree("whole", pictures=2)))
     with pytest.raises(FileNotFoundError, match=r"`--gallery seeded`\) needs no such file"):
         check_tasks(read_sysu(make_tree("none", pictures=2, mat=False)))
     nobody = {(camera, who): 0 for camera in (1, 2) for who in (3, 6, 12, 40)}
-    with pytest.raises(ValueError, match=r"true match for a query of indoor_single; trial 0 of 16 queries and 0 "):
+    with pytest.raises(ValueError, match=r"true match for a query of indoor_single; trial 0 \(16 queries, 0 "):
         check_tasks(read_sysu(make_tree("outdoor", pictures=2, counts=nobody)))
-    # The only visible images of the people whom camera 3 saw are camera 2's, which it is not shown.
+    # The only visible images of camera 3's identities are of camera 2, and hidden from it.
     unseen = {(c, who): 0 for c in (1, 4, 5, 6) for who in (3, 6)} | {(c, who): 0 for c in (3, 6) for who in (12, 40)}
     with pytest.raises(ValueError, match=r"true match for a query of all_single"):
         check_tasks(read_sysu(make_tree("apart", pictures=2, counts=unseen)))

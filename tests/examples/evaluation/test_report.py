@@ -1,4 +1,4 @@
-"""What figures are made of: embeddings, with test-time options or without."""
+"""The input of the figures: embeddings, with test-time options or without."""
 
 from __future__ import annotations
 

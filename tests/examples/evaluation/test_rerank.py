@@ -1,4 +1,4 @@
-"""Re-ranking of test images: the library's, of the rows asked for."""
+"""Re-ranking of test images: that of the library, for the given rows."""
 
 from __future__ import annotations
 

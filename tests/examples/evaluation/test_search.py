@@ -137,7 +137,7 @@ def test_similarities_for_the_protocol(case: tuple[Any, ...], monkeypatch: pytes
 
 @pytest.fixture
 def run(make_tree: Callable[..., Path], tmp_path: Path) -> Path:
-    """What a run leaves behind that the example reads, without the training."""
+    """The files of a run that the example reads, without training."""
     settings = SysuSettings(
         root=make_tree(pictures=2),
         data=DataSettings(height=32, width=16),
@@ -170,15 +170,15 @@ def test_the_example_compares_and_scales(run: Path, tmp_path: Path, capsys: pyte
     assert "rank-1" in capsys.readouterr().out
 
 
-def test_the_example_refuses_what_it_cannot_search_with(run: Path, tmp_path: Path) -> None:
+def test_the_example_rejects_what_it_cannot_search_with(run: Path, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="no record of a run"):
         example.main(example.Options(run=tmp_path / "gone", out=tmp_path / "out"))
-    refused: dict[str, Any] = {"lists": (20, 0), "probes": (), "queries": 0, "scale": -1}
-    for name, number in refused.items():
-        with pytest.raises(ValueError, match=f"search: `--{name}` must be one number or more, each at least 1"):
-            example.main(replace(example.Options(run=run, out=tmp_path / "refused"), **{name: number}))
-    with pytest.raises(ValueError, match=r"search: `--scale` must have 256 embeddings .* got 200"):
-        example.main(example.Options(run=run, out=tmp_path / "refused", scale=200))
+    rejected: dict[str, Any] = {"lists": (20, 0), "probes": (), "queries": 0, "scale": -1}
+    for name, number in rejected.items():
+        with pytest.raises(ValueError, match=f"search: `--{name}` must be numbers of at least 1"):
+            example.main(replace(example.Options(run=run, out=tmp_path / "rejected"), **{name: number}))
+    with pytest.raises(ValueError, match=r"search: `--scale` must be at least 256, .* got 200"):
+        example.main(example.Options(run=run, out=tmp_path / "rejected", scale=200))
     record = json.loads((run / "run.json").read_text())
     record["model"]["method"] = "global"
     (run / "run.json").write_text(json.dumps(record))

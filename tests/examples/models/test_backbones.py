@@ -74,7 +74,7 @@ def test_weights_of_the_plain_model_go_into_every_stem(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["concordant_small", "vit_tiny_patch16_224"])
 @pytest.mark.parametrize("method", ["cal", "global"])
-def test_the_backbone_of_a_whole_model_is_taken(tmp_path: Path, name: str, method: Method) -> None:
+def test_the_backbone_of_a_complete_model_is_taken(tmp_path: Path, name: str, method: Method) -> None:
     whole = build_model(ModelConfig(ModelSettings(name, weights=None), *SIZE, 2, method))
     with torch.no_grad():
         for parameter in whole.parameters():
@@ -105,17 +105,17 @@ def test_a_feature_map_is_not_turned_about() -> None:
     ("name", "reason"),
     [
         ("resnet5000", "must be a model of timm; got 'resnet5000'"),
-        ("mixer_s32_224", "mixer_s32_224 must turn images of 96 × 48 into a grid of features"),
-        ("inception_v3", "inception_v3 must turn images of 96 × 48 into a grid of features; .*size"),
+        ("mixer_s32_224", "mixer_s32_224 must return a spatial feature map for images of 96 × 48"),
+        ("inception_v3", "inception_v3 must return a spatial feature map for images of 96 × 48; .*size"),
     ],
 )
-def test_models_without_a_grid_are_refused_by_name(name: str, reason: str) -> None:
+def test_models_without_a_grid_are_rejected_by_name(name: str, reason: str) -> None:
     with pytest.raises(ValueError, match=reason) as caught:
         create_backbone(name, image_size=SIZE)
     assert "\n" not in str(caught.value)
 
 
-def test_weights_of_another_model_are_refused(tmp_path: Path) -> None:
+def test_weights_of_another_model_are_rejected(tmp_path: Path) -> None:
     save_file({"conv1.weight": torch.zeros(1)}, tmp_path / "w.safetensors")
     with pytest.raises(ValueError, match=r"w\.safetensors must hold the weights of resnet18; .*Missing key"):
         create_backbone("resnet18", image_size=SIZE, weights=tmp_path / "w.safetensors")
@@ -132,7 +132,7 @@ def test_pretrained_weights_that_cannot_be_had_are_named(monkeypatch: pytest.Mon
 
     create_model = timm.create_model
     monkeypatch.setattr(timm, "create_model", offline)
-    with pytest.raises(OSError, match=r"the pretrained weights of resnet18, or fetch them; no network at all"):
+    with pytest.raises(OSError, match=r"must have or download the pretrained weights of resnet18; no network at all"):
         create_backbone("resnet18", image_size=SIZE, pretrained=True)
 
 

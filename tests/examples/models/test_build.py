@@ -107,15 +107,15 @@ def test_the_baseline_comes_back_too(tmp_path: Path) -> None:
     assert isinstance(load_model(checkpoint / "model.safetensors", build_model), BuiltBaseline)
 
 
-def test_weights_without_settings_are_refused(tmp_path: Path) -> None:
+def test_weights_without_settings_are_rejected(tmp_path: Path) -> None:
     save_weights(build_model(ModelConfig(PLAIN, **SIZE, num_classes=5)), tmp_path / "model.safetensors")
-    with pytest.raises(FileNotFoundError, match=r"must have run.json or config.json of its model beside it"):
+    with pytest.raises(FileNotFoundError, match=r"must have the run.json or config.json of its model beside it"):
         load_model(tmp_path / "model.safetensors", build_model)
     with pytest.raises(FileNotFoundError, match=r"no weights at .*gone.safetensors"):
         load_model(tmp_path / "gone.safetensors", build_model)
 
 
 @pytest.mark.parametrize(("name", "value"), [("parts", 0), ("alpha", 0.0), ("dim", 0)])
-def test_settings_out_of_range_are_refused(name: str, value: float) -> None:
+def test_settings_out_of_range_are_rejected(name: str, value: float) -> None:
     with pytest.raises(ValueError, match=f"ModelSettings: `{name}` must be .*; got {value}"):
         replace(PLAIN, **cast(Any, {name: value}))

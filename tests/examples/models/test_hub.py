@@ -83,7 +83,7 @@ def test_paths_may_be_text(model: HubCAL, run: Path, saved: Path, tmp_path: Path
 
 
 @pytest.mark.parametrize("name", ["model.pt", "model.pth", "pytorch_model.bin"])
-def test_a_pickle_is_refused(model: HubCAL, saved: Path, name: str) -> None:
+def test_a_pickle_is_rejected(model: HubCAL, saved: Path, name: str) -> None:
     torch.save(model.state_dict(), saved / name)
     with pytest.raises(ValueError, match=f"never a pickle; got the file .*{name}") as caught:
         HubCAL.from_pretrained(saved / name)
@@ -196,7 +196,7 @@ def changed_model(**values: object) -> Callable[[Path], None]:
         (lambda folder: (folder / "config.json").write_text('{"model": '), "Expecting value"),
     ],
 )
-def test_files_that_do_not_fit_are_refused_in_one_line(saved: Path, spoil: Callable[[Path], None], reason: str) -> None:
+def test_files_that_do_not_fit_end_in_one_line(saved: Path, spoil: Callable[[Path], None], reason: str) -> None:
     spoil(saved)
     rule = "load_model: .*config.json must describe the model of model.safetensors; .*"
     with pytest.raises(ValueError, match=f"{rule}({reason})") as caught:
@@ -204,7 +204,7 @@ def test_files_that_do_not_fit_are_refused_in_one_line(saved: Path, spoil: Calla
     assert "\n" not in str(caught.value)
 
 
-def test_unknown_options_are_refused_by_name(saved: Path) -> None:
+def test_unknown_options_are_rejected_by_name(saved: Path) -> None:
     for option in ("num_classes", "force_download", "strict", "revison"):
         with pytest.raises(TypeError, match=f"unexpected keyword argument '{option}'"):
             HubCAL.from_pretrained(saved, **cast(Any, {option: 9}))
@@ -215,7 +215,7 @@ def test_a_model_that_is_older_than_a_setting_has_its_default(saved: Path) -> No
     assert HubCAL.from_pretrained(saved).config.model.queries == "mined"
 
 
-def test_a_run_of_another_method_is_refused(run: Path, tmp_path: Path) -> None:
+def test_a_run_of_another_method_is_rejected(run: Path, tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").write_bytes((run / "model.safetensors").read_bytes())
     config = Settings(method="global").model_config(5)
     write_json(tmp_path / "run.json", {"model": as_json(config)})

@@ -92,7 +92,7 @@ def test_a_second_call_does_nothing(tiny: Path) -> None:
     assert {path: path.stat().st_mtime_ns for path in tiny.rglob("*")} == before
 
 
-def test_a_foreign_directory_is_refused(tiny: Path, tmp_path: Path) -> None:
+def test_a_foreign_directory_is_rejected(tiny: Path, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(ValueError, match=r"render_dataset: `root` must be a data set rendered before.*got"):
         render_dataset(tmp_path, TINY, progress=False)

@@ -1,4 +1,4 @@
-"""A run's directory: whose it is, what may be deleted in it, and what may change when a run goes on."""
+"""The directory of a run: its owner, the files that may be deleted, and the settings that may change on resuming."""
 
 from __future__ import annotations
 
@@ -59,8 +59,8 @@ def test_a_directory_is_one_runs_at_a_time(tmp_path: Path) -> None:
     pytest.importorskip("fcntl")
     run, another = tmp_path / "run", tmp_path / "another"
     with alone(run), alone(another):
-        refusal = pytest.raises(ValueError, match=r"run must be one run's at a time; another is at work in it")
-        with refusal, alone(run):
+        rejection = pytest.raises(ValueError, match=r"run must be used by one run at a time; another run is using it")
+        with rejection, alone(run):
             pass
     with alone(run):
         pass

@@ -1,4 +1,4 @@
-"""The loop: accumulation, the average of weights, what stops it, and what is refused before it begins."""
+"""The loop: accumulation, the average of weights, errors during training, and errors before it starts."""
 
 from __future__ import annotations
 
@@ -22,7 +22,6 @@ from vireid.config import (
     LossSettings,
     ModelSettings,
     OptimSettings,
-    PretrainSettings,
     Settings,
 )
 from vireid.datasets.items import Item, Items
@@ -30,6 +29,7 @@ from vireid.evaluation.inference import extract
 from vireid.models import build
 from vireid.models.build import Built
 from vireid.models.objective import CALObjective
+from vireid.people.config import PretrainSettings
 from vireid.runs import read_log
 from vireid.training import loop as engine
 from vireid.training.checkpoint import save_checkpoint
@@ -128,7 +128,7 @@ def test_what_an_unfinished_write_or_a_system_left_is_no_run(tmp_path: Path) -> 
     check_start(replace(SMALL, out=tmp_path), {})
 
 
-def test_bad_settings_are_refused() -> None:
+def test_bad_settings_are_rejected() -> None:
     with pytest.raises(ValueError, match="`accumulate` must be at least 1; got 0"):
         OptimSettings(accumulate=0)
     for name in ("steps", "lr", "backbone_lr", "weight_decay"):
@@ -197,7 +197,7 @@ def test_families_of_timm_are_trained_and_embed(backbone: str, tmp_path: Path) -
 
 
 def test_an_output_that_is_not_finite_names_the_batch(tmp_path: Path) -> None:
-    """Weights that a step has driven out of range show in the next one's output, before any loss."""
+    """Weights that are not finite after a step show in the output of the next step, before the losses."""
     with pytest.raises(
         FloatingPointError,
         match=r"the output of step 2 is not finite: total = .*, output = (nan|inf).*\. Its batch:\n  \d+\.jpg",

@@ -1,4 +1,4 @@
-"""The trainer in two processes, started by accelerate, against the trainer alone."""
+"""The trainer in two processes, started by accelerate, against the trainer in one process."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def done(folder: Path) -> tuple[str, int]:
-    """What two processes say and end with, started once for all tests; they leave in `folder` what they found."""
+    """The output and the exit status of two processes, started once for all tests; they write results into `folder`."""
     if not torch.distributed.is_available() or not torch.distributed.is_gloo_available():
         pytest.skip("torch was built without gloo")
     # "--multi_gpu" means several processes; without a GPU they meet on CPUs. Port 0: one that is free.
@@ -85,16 +85,16 @@ def test_what_one_finds_wrong_stops_all(both: list[dict[str, Any]]) -> None:
 
 
 def test_a_process_that_ends_ends_the_others(done: tuple[str, int]) -> None:
-    """The first waits for the second, which has ended: the launcher sees to it."""
+    """The first process waits for the second, which has ended: the launcher ends it."""
     assert done[1] == 1
     assert "out of memory, say" in done[0]
 
 
 @pytest.mark.parametrize("name", ASKED)
-def test_ways_that_the_loop_has_not_are_refused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ways_that_the_loop_has_not_are_rejected(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     join_processes()
     monkeypatch.setenv(name, "true")
-    with pytest.raises(ValueError, match=f"must not ask accelerate for other ways; got {name}=true"):
+    with pytest.raises(ValueError, match=f"must not set {name}: it is not supported; got true"):
         join_processes()
     monkeypatch.setenv(name, "False")  # as launchers say it
     join_processes()
@@ -116,15 +116,15 @@ def test_the_settings_are_not_the_environments(monkeypatch: pytest.MonkeyPatch) 
     for syncs in (False, True, False, True):
         with accelerator.accumulate(model):
             assert accelerator.sync_gradients == syncs
-    with pytest.raises(ValueError, match="`precision` must be one that a CPU has, bf16 or no; got fp16"):
+    with pytest.raises(ValueError, match="`precision` must be bf16 or no on a CPU; got fp16"):
         make_accelerator(Settings(precision="fp16"))
     monkeypatch.setenv("ACCELERATE_DYNAMO_USE_FULLGRAPH", "perhaps")
-    with pytest.raises(ValueError, match=r"use the environment's .*ACCELERATE_DYNAMO_USE_FULLGRAPH, .*; .* perhaps"):
+    with pytest.raises(ValueError, match=r"ACCELERATE_DYNAMO_USE_FULLGRAPH.* must have valid values; .* perhaps"):
         make_accelerator(Settings())
 
 
 def test_processes_that_do_not_meet_do_not_train_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     join_processes()
     monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(ValueError, match="2 processes were started, but 1 found each other"):
+    with pytest.raises(ValueError, match="2 processes were started, but 1 are connected"):
         join_processes()

@@ -1,4 +1,4 @@
-"""What a run writes down is enough to start it again, and only on the same data."""
+"""The record of a run is enough to repeat the run, and only on the same data."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ NO_ERRAND: dict[str, Any] = {"from_": None, "resume": False, "overwrite": False,
 
 
 def differing(one: Any, other: Any) -> int:
-    """How many fields differ, those of fields counted; every one must."""
+    """The number of fields, including nested ones; all of them must differ."""
     count = 0
     for field in fields(one):
         a, b = getattr(one, field.name), getattr(other, field.name)
@@ -132,7 +132,7 @@ def test_a_record_gives_settings_but_not_what_to_do(tmp_path: Path) -> None:
     write_json(path, older)
     assert read_settings(path, SysuSettings).optim == replace(OTHER.optim, ema=0.0)
     write_json(path, {"settings": {"trial": 3}})
-    with pytest.raises(ValueError, match="must be the record of such a run: SysuSettings has no trial"):
+    with pytest.raises(ValueError, match="must be the record of a run of this trainer: SysuSettings has no trial"):
         read_settings(path, SysuSettings)
     with pytest.raises(FileNotFoundError, match=r"no record of a run at .*gone"):
         read_settings(tmp_path / "gone", SysuSettings)

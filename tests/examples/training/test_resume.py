@@ -1,4 +1,4 @@
-"""A run that was ended at any moment and resumed is one that was never ended."""
+"""A run that is interrupted at any moment and resumed gives the result of an uninterrupted run."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def _one_thread() -> Any:
-    """Sums in the same order as in the processes that are started: the comparison is to the bit."""
+    """Sums in the same order as in the started processes: the comparison is bitwise."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -87,7 +87,7 @@ def test_train_sysu_killed_again_and_again(root: Path, tmp_path: Path, monkeypat
     out, dice = tmp_path / "killed", random.Random(0)
 
     def start(*more: str, until: int | None, signal_: int = signal.SIGKILL) -> tuple[int, str]:
-        """Train in another process until its log has so many rows and a random while more."""
+        """Train in another process until its log has a number of rows, and for a random time after."""
         command = [sys.executable, train_sysu.__file__, *arguments(root, out, *more)]
         # In the background of a script, which the tests may be, an interruption would be ignored.
         listen: Callable[[], object] = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
@@ -105,7 +105,7 @@ def test_train_sysu_killed_again_and_again(root: Path, tmp_path: Path, monkeypat
     assert start(until=1)[0] == -signal.SIGKILL
     status, said = start("--resume", until=4, signal_=signal.SIGINT)
     assert status == 130
-    assert said.strip().startswith(f"train_sysu: stopped; the same command with --resume goes on in {out} after step")
+    assert said.strip().startswith(f"train_sysu: stopped; the same command with --resume continues in {out} after step")
     assert len(said.strip().splitlines()) == 1
     train_sysu.main(settings(root, out, "--resume"))
     assert (out / "metrics.json").exists()
@@ -130,7 +130,7 @@ def test_a_run_goes_on_where_it_and_its_data_have_moved_to(
     there = settings(tmp_path / "elsewhere" / "set", tmp_path / "elsewhere" / "run", "--resume", "--data.cache=cache")
     train_sysu.main(there)
     assert (there.out / "model.safetensors").read_bytes() == before
-    with alone(there.out), pytest.raises(ValueError, match=r"run must be one run's at a time"):
+    with alone(there.out), pytest.raises(ValueError, match=r"run must be used by one run at a time"):
         train_sysu.main(there)
     image = next((tmp_path / "elsewhere" / "set" / "cam1").rglob("*.jpg"))
     image.write_bytes(image.read_bytes() + b"more")
@@ -211,7 +211,7 @@ def test_a_damaged_checkpoint_is_passed_over(
     said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("note: a damaged")]
     assert len(said) == 1
     assert str(newer) in said[0]
-    assert said[0].endswith("the run goes on after step 2")
+    assert said[0].endswith("the run continues after step 2")
     assert killed_worker.state(out) == killed_worker.state(trained)
 
 

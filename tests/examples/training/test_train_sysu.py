@@ -1,4 +1,4 @@
-"""The whole way on a small rendered set: train, evaluate, draw, resume; and what is refused."""
+"""All stages on a small rendered set: train, evaluate, plot, resume; and errors."""
 
 import itertools
 import json
@@ -78,6 +78,16 @@ def test_another_run_is_never_written_over_unasked(root: Path, tmp_path: Path) -
     assert (tmp_path / "run" / "thesis.txt").exists()
     with pytest.raises(FileNotFoundError, match="nothing to resume"):
         train(settings(root, tmp_path / "new", resume=True), sysu.train, images, data={}, console=QUIET)
+
+
+def test_overwrite_keeps_the_former_run_until_the_model_is_built(root: Path, tmp_path: Path) -> None:
+    sysu, images = read_sysu(root), np.zeros((1, 96, 48, 3), np.uint8)
+    for name in ("run.json", "model.safetensors"):
+        (tmp_path / name).write_text("{}")
+    broken = ModelSettings(weights=tmp_path / "mistyped.safetensors")
+    with pytest.raises((ValueError, OSError), match=r"mistyped\.safetensors"):
+        train(settings(root, tmp_path, overwrite=True, model=broken), sysu.train, images, data={}, console=QUIET)
+    assert {path.name for path in tmp_path.iterdir()} == {"run.json", "model.safetensors"}
 
 
 def test_a_loss_that_is_not_finite_names_the_batch(root: Path) -> None:

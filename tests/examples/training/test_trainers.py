@@ -1,4 +1,4 @@
-"""The three trainers and the evaluation: short runs on small trees, and what is refused."""
+"""The three trainers and the evaluation: short runs on small data sets, and their errors."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def test_results_are_saved_before_they_are_printed(
     assert metrics_of(tmp_path / "all")["trial"] == "all"
 
 
-def test_another_trial_is_refused(third: RegdbSettings, tmp_path: Path) -> None:
+def test_another_trial_is_rejected(third: RegdbSettings, tmp_path: Path) -> None:
     options = of_run(third, tmp_path / "out")
     (checkpoint,) = third.out.glob("checkpoints/*/model.safetensors")
     for weights in (options.weights, checkpoint):
@@ -135,7 +135,7 @@ def test_another_trial_is_refused(third: RegdbSettings, tmp_path: Path) -> None:
         assert not options.out.exists()
     save_file(load_file(checkpoint), tmp_path / "nameless.safetensors")
     shutil.copy(third.out / "run.json", tmp_path)
-    with pytest.raises(ValueError, match="it was trained on people whom it does not name"):
+    with pytest.raises(ValueError, match="it was trained on identities that it does not name"):
         evaluated(options, weights=tmp_path / "nameless.safetensors")
     with pytest.raises(ValueError, match=r"these differ: --trial \(3 there, 4 here\)"):
         train_regdb.main(replace(third, trial=4, resume=True))
@@ -147,7 +147,7 @@ def test_a_model_of_another_data_set_is_evaluated(
     options = of_run(third, tmp_path / "out")
     metrics = evaluated(options, data=LlcmSource(llcm))
     assert metrics["visible_to_nir"].keys() == FIGURES
-    assert f"{options.weights}: trained on RegDB; its identity classifiers are left aside\n" in capsys.readouterr().out
+    assert f"{options.weights}: trained on RegDB; its identity classifiers are not used\n" in capsys.readouterr().out
     assert options.weights is not None
     shutil.copy(third.out / "run.json", tmp_path)
     save_file(load_file(options.weights), tmp_path / "other.safetensors", {"LLCM": ""})
@@ -162,11 +162,12 @@ def test_training_starts_from_a_model_of_another_data_set(
     model = replace(third.model, weights=start)
     steps = {"optim": OptimSettings(steps=0), "model": model}
     train_llcm.main(LlcmSettings(root=llcm, out=out, **(SMALL | steps)))
-    assert f"{start}: its backbone is the start; its parts and classifiers are left aside\n" in capsys.readouterr().out
+    note = f"{start}: training starts from its backbone; its parts and classifiers are not used\n"
+    assert note in capsys.readouterr().out
     assert read_metadata(out / "model.safetensors") == {"RegDB": "trial 3", "LLCM": ""}
     before, after = load_file(start), load_file(out / "model.safetensors")
     assert all(torch.equal(after[name], before[name]) for name in before if name.startswith("backbone."))
-    # Not of the same data set where it knows the people of the test, though another lies between.
+    # Not on the same data set, whose test identities it may have seen, even with another training between.
     for weights in (start, out / "model.safetensors"):
         changes: dict[str, Any] = {"trial": 4, "out": tmp_path / "4", "model": replace(third.model, weights=weights)}
         with pytest.raises(ValueError, match=r"must be trained on trial 4 .* it was trained on trial 3"):
@@ -174,20 +175,20 @@ def test_training_starts_from_a_model_of_another_data_set(
         assert not (tmp_path / "4").exists()
 
 
-def test_missing_or_other_weights_are_refused_in_one_line(third: RegdbSettings, tmp_path: Path) -> None:
+def test_missing_or_other_weights_are_rejected_in_one_line(third: RegdbSettings, tmp_path: Path) -> None:
     options = of_run(third, tmp_path / "out")
 
-    def refused(error: type[Exception], rule: str, **changes: Any) -> None:
+    def rejected(error: type[Exception], rule: str, **changes: Any) -> None:
         with pytest.raises(error, match=rule) as caught:
             evaluated(options, **changes)
         assert "\n" not in str(caught.value)
 
     shutil.copy(third.out / "run.json", tmp_path)
     (tmp_path / "cut.safetensors").write_bytes((third.out / "model.safetensors").read_bytes()[:1000])
-    refused(FileNotFoundError, "no weights at .*/gone.safetensors", weights=tmp_path / "gone.safetensors")
-    refused(ValueError, r"run.json must describe the model of cut.safetensors", weights=tmp_path / "cut.safetensors")
-    refused(ValueError, "`--weights` must name the weights", weights=None)
-    refused(ValueError, "`--root` must name", data=RegdbSource())
+    rejected(FileNotFoundError, "no weights at .*/gone.safetensors", weights=tmp_path / "gone.safetensors")
+    rejected(ValueError, r"run.json must describe the model of cut.safetensors", weights=tmp_path / "cut.safetensors")
+    rejected(ValueError, "`--weights` must name the weights", weights=None)
+    rejected(ValueError, "`--root` must name", data=RegdbSource())
 
 
 def test_all_trials_are_averaged_and_finished_ones_are_kept(
@@ -227,7 +228,7 @@ def test_all_trials_are_averaged_and_finished_ones_are_kept(
     assert metrics["trials"]["3"]["visible_to_thermal"] == every[2]["visible_to_thermal"]
     with pytest.raises(ValueError, match="all holds a run already"):
         train_regdb.main(settings)
-    with alone(settings.out), pytest.raises(ValueError, match=r"all must be one run's at a time"):
+    with alone(settings.out), pytest.raises(ValueError, match=r"all must be used by one run at a time"):
         train_regdb.main(replace(settings, overwrite=True))
     assert metrics_of(settings.out) == metrics
     (tmp_path / "all" / "trial-02" / "metrics.json").write_text('{"visible_to_thermal": 5}')
@@ -284,7 +285,7 @@ def test_bad_data_end_the_run_before_it_trains(
         assert "\n" not in str(caught.value)
         image.write_bytes(whole)
     (settings.root / "exp" / "rand_perm_cam.mat").unlink()  # type: ignore[operator]
-    with pytest.raises(FileNotFoundError, match=r"reads .*rand_perm_cam.mat, which is not there"):
+    with pytest.raises(FileNotFoundError, match=r"reads .*rand_perm_cam.mat, which is missing"):
         train_sysu.main(settings)
 
 
@@ -295,7 +296,7 @@ def test_verify_prints_the_counts_and_evaluates_nothing(
     with pytest.raises(ValueError, match="is not RegDB as published: train identities: 2, not 206") as caught:
         evaluate.main(cli(Evaluation, words))
     assert "\n" not in str(caught.value)
-    assert "2 + 2 identities" in capsys.readouterr().out
+    assert "2 train + 2 test identities" in capsys.readouterr().out
     assert not (tmp_path / "out").exists()
 
 
