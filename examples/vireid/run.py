@@ -62,9 +62,9 @@ def run(settings: Settings, data: DataSet, console: Console) -> None:
     described = identify(data)
     if settings.fast_dev_run:
         settings, data = rehearsal(settings), few(data, settings.data.identities)
+    known = start_of(settings.model, data, console)
     check_start(settings, described)
     # The test images, too: a broken image must be found before training.
-    known = start_of(settings.model, data, console)
     images, test = (decode(settings.data, data, *some) for some in ((data.train, "train"), (data.test, "test")))
     out, split = settings.out, known | {data.name: data.split}
     with alone(out):
