@@ -53,7 +53,7 @@ docs-serve: $(VENV)/.docs  ## serve it while you write
 
 bench: $(VENV)/.examples $(VENV)/.dev  ## the benchmarks: docs/benchmarks.md
 	$(RUN) -m pytest benchmarks --benchmark-only --benchmark-json=runs/bench.json -p no:cacheprovider
-	$(RUN) docs/tools/benchmarks.py runs/bench.json docs/benchmarks.md
+	$(RUN) docs/tools/benchmark_table.py runs/bench.json docs/benchmarks.md
 
 weights: $(VENV)/.examples  ## pretrain the demo's backbone again (20 minutes)
 	$(RUN) examples/pretrain.py

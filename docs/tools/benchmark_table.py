@@ -1,7 +1,7 @@
 """Turn a run of the benchmarks into the table of the documentation.
 
     pytest benchmarks --benchmark-only --benchmark-json=runs/bench.json
-    python docs/tools/benchmarks.py runs/bench.json docs/benchmarks.md
+    python docs/tools/benchmark_table.py runs/bench.json docs/benchmarks.md
 
 A row: what, at which shape, our median time, that of the way it is compared with, their ratio, and how many times the
 floor (the matrix products alone) ours takes, where there is one.
