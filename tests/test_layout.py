@@ -14,3 +14,9 @@ def test_no_file_is_too_long() -> None:
     )
     lengths = {path.relative_to(ROOT).as_posix(): len(path.read_text().splitlines()) for path in files}
     assert {name for name, length in lengths.items() if length > LONGEST} == set()
+
+
+def test_no_module_on_the_path_hides_a_folder() -> None:
+    """A process that a benchmark starts imports it as `benchmarks.…`, from the root."""
+    on_path = {path.stem for folder in ("src", "examples", "tests", "docs/tools") for path in (ROOT / folder).iterdir()}
+    assert not on_path & {"benchmarks", "docs", "examples", "tests"}
