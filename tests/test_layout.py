@@ -1,4 +1,4 @@
-"""The size of files: no file is too long to read at once."""
+"""The layout: no file is too long to read at once, and no module hides another."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def test_no_file_is_too_long() -> None:
     assert {name for name, length in lengths.items() if length > LONGEST} == set()
 
 
-def test_no_module_on_the_path_hides_a_folder() -> None:
+def test_no_module_on_the_path_hides_the_benchmarks() -> None:
     """A process that a benchmark starts imports it as `benchmarks.…`, from the root."""
-    on_path = {path.stem for folder in ("src", "examples", "tests", "docs/tools") for path in (ROOT / folder).iterdir()}
-    assert not on_path & {"benchmarks", "docs", "examples", "tests"}
+    on_path = [path.stem for folder in ("src", "examples", "tests", "docs/tools") for path in (ROOT / folder).iterdir()]
+    assert "benchmarks" not in on_path
