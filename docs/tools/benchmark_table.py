@@ -18,8 +18,8 @@ from typing import Any
 HEAD = """# Benchmarks
 
 Made by `make bench` on {machine}, {date}, torch {torch}. Medians of one run, ours and the compared implementation
-on the same inputs; the ratios matter. *× floor* is our time over that of the least work that any implementation must do,
-the matrix products alone. *Memory* is what a process and its workers hold, ours first.
+on the same inputs; the ratios matter. *× floor* is our time over that of the matrix products alone, the least work of
+any implementation. *Memory* is what a process and its workers hold, ours first.
 
 | what | shape | threads | ours | compared with | its time | ratio | × floor | memory |
 |---|---|---|---|---|---|---|---|---|
