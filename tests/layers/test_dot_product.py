@@ -6,8 +6,10 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import Tensor
 
 from concordant import DotProductAttention, functional
+from concordant.layers.attention import PartAttention
 from support import oracles
 from support.models import close
 from support.strategies import KINDS, SEEDS, Sizes, permutation, sizes, values
@@ -62,3 +64,12 @@ def test_half_precision_does_not_overflow(autocast: bool) -> None:
         dtype = torch.float32 if autocast else torch.float16
         attention = functional.spatial_similarity(queries.to(dtype), keys.to(dtype))
     assert attention.tolist() == [[[1.0, 0.0]]]
+
+
+def test_an_attention_must_encode_tokens_and_parts() -> None:
+    class Half(PartAttention):
+        def encode_tokens(self, tokens: Tensor) -> Tensor:
+            return tokens
+
+    with pytest.raises(TypeError, match="encode_parts"):
+        Half()  # type: ignore[abstract]

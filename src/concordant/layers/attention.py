@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from typing import NamedTuple
 
 import torch
@@ -80,7 +81,7 @@ def refine(
     return (attention.to(tokens.dtype) @ tokens) * gates.to(tokens.dtype)
 
 
-class PartAttention(Module[Refined]):
+class PartAttention(Module[Refined], ABC):
     """What `TSAA` and `DotProductAttention` share, and any attention for `CAL(attention=)`.
 
     Equation: `A(T; P) = softmax(P̂ T̂ᵀ / √d) T ⊗ M(P)`, over tokens; ⊗ channel by channel.
@@ -113,15 +114,15 @@ class PartAttention(Module[Refined]):
     ) -> Refined:
         return self.attend(tokens, self.encode_tokens(tokens), self.encode_parts(parts, norm_source))
 
+    @abstractmethod
     def encode_tokens(self, tokens: Float[Tensor, "b t c"]) -> Float[Tensor, "b t d"]:
         """Keys T̂."""
-        raise NotImplementedError
 
+    @abstractmethod
     def encode_parts(
         self, parts: Float[Tensor, "b p c"], norm_source: Float[Tensor, "b s c"] | None = None
     ) -> PartQueries:
         """Queries P̂ and gates M(P)."""
-        raise NotImplementedError
 
     @staticmethod
     def attend(tokens: Float[Tensor, "b t c"], keys: Float[Tensor, "b t d"], part_queries: PartQueries) -> Refined:
