@@ -1,0 +1,161 @@
+"""The loops that numpy is too slow for, compiled by numba."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import numba
+import numpy as np
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def compiled(function: F) -> F:
+    """Compiled at its first call, kept on the disk; without fast mathematics, so that the bytes are always the same."""
+    return cast(F, numba.njit(cache=True, fastmath=False)(function))
+
+
+@compiled
+def skin(rest: np.ndarray, index: np.ndarray, weight: np.ndarray, matrices: np.ndarray) -> np.ndarray:
+    """Linear blend skinning: rest [n 3], four bones [n 4] and weights [n 4] a vertex, matrices [bones 3 4]."""
+    posed = np.empty_like(rest)
+    for i in range(rest.shape[0]):
+        x, y, z = rest[i, 0], rest[i, 1], rest[i, 2]
+        for r in range(3):
+            total = np.float32(0)
+            for k in range(4):
+                m = matrices[index[i, k], r]
+                total += weight[i, k] * (m[0] * x + m[1] * y + m[2] * z + m[3])
+            posed[i, r] = total
+    return posed
+
+
+@compiled
+def normals(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
+    """The normals of vertices [n 3]: those of their triangles [m 3], weighted by area."""
+    out = np.zeros_like(vertices)
+    for t in range(triangles.shape[0]):
+        a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
+        ux, uy, uz = vertices[b, 0] - vertices[a, 0], vertices[b, 1] - vertices[a, 1], vertices[b, 2] - vertices[a, 2]
+        vx, vy, vz = vertices[c, 0] - vertices[a, 0], vertices[c, 1] - vertices[a, 1], vertices[c, 2] - vertices[a, 2]
+        nx, ny, nz = uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx
+        for k in range(3):
+            i = triangles[t, k]
+            out[i, 0] += nx
+            out[i, 1] += ny
+            out[i, 2] += nz
+    for i in range(out.shape[0]):
+        length = np.sqrt(out[i, 0] ** 2 + out[i, 1] ** 2 + out[i, 2] ** 2) + np.float32(1e-12)
+        for k in range(3):
+            out[i, k] /= length
+    return out
+
+
+@compiled
+def smooth(vertices: np.ndarray, triangles: np.ndarray, weight: np.ndarray, rounds: int) -> np.ndarray:
+    """Each vertex moved by its weight toward the mean of its neighbours, a number of rounds."""
+    current = vertices.copy()
+    for _ in range(rounds):
+        total = np.zeros_like(current)
+        count = np.zeros(current.shape[0], np.float32)
+        for t in range(triangles.shape[0]):
+            for k in range(3):
+                a, b = triangles[t, k], triangles[t, (k + 1) % 3]
+                for r in range(3):
+                    total[a, r] += current[b, r]
+                    total[b, r] += current[a, r]
+                count[a] += 1
+                count[b] += 1
+        for i in range(current.shape[0]):
+            if count[i] > 0:
+                for r in range(3):
+                    current[i, r] += weight[i] * (total[i, r] / count[i] - current[i, r])
+    return current
+
+
+@compiled
+def rasterise(
+    x: np.ndarray,
+    y: np.ndarray,
+    inverse_depth: np.ndarray,
+    triangles: np.ndarray,
+    edge: np.ndarray,
+    height: int,
+    width: int,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Z-buffer of triangles [m 3] over vertices at pixels x, y [n] with 1 / depth [n].
+
+    Where `edge` [n], the distance to a hem, is below 0 on a triangle there is no cloth. Gives the triangle that is seen
+    at each pixel (-1: none), the weights of its last two vertices, and 1 / depth (0: none).
+    """
+    seen = np.full((height, width), -1, np.int32)
+    share = np.zeros((height, width, 2), np.float32)
+    nearest = np.zeros((height, width), np.float32)
+    for t in range(triangles.shape[0]):
+        a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
+        if inverse_depth[a] <= 0 or inverse_depth[b] <= 0 or inverse_depth[c] <= 0:
+            continue
+        if edge[a] < 0 and edge[b] < 0 and edge[c] < 0:
+            continue
+        ax, ay, bx, by, cx, cy = x[a], y[a], x[b], y[b], x[c], y[c]
+        left = max(0, int(np.ceil(min(ax, bx, cx) - 0.5)))
+        right = min(width - 1, int(np.floor(max(ax, bx, cx) - 0.5)))
+        top = max(0, int(np.ceil(min(ay, by, cy) - 0.5)))
+        bottom = min(height - 1, int(np.floor(max(ay, by, cy) - 0.5)))
+        if left > right or top > bottom:
+            continue
+        area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
+        if abs(area) < 1e-9:
+            continue
+        cut = edge[a] < 0 or edge[b] < 0 or edge[c] < 0
+        for row in range(top, bottom + 1):
+            py = row + 0.5
+            for col in range(left, right + 1):
+                px = col + 0.5
+                wb = ((px - ax) * (cy - ay) - (py - ay) * (cx - ax)) / area
+                wc = ((bx - ax) * (py - ay) - (by - ay) * (px - ax)) / area
+                wa = 1.0 - wb - wc
+                if wa < 0 or wb < 0 or wc < 0:
+                    continue
+                iz = wa * inverse_depth[a] + wb * inverse_depth[b] + wc * inverse_depth[c]
+                if iz <= nearest[row, col]:
+                    continue
+                pb = wb * inverse_depth[b] / iz
+                pc = wc * inverse_depth[c] / iz
+                if cut and (1.0 - pb - pc) * edge[a] + pb * edge[b] + pc * edge[c] < 0:
+                    continue
+                nearest[row, col] = iz
+                seen[row, col] = t
+                share[row, col, 0] = pb
+                share[row, col, 1] = pc
+    return seen, share, nearest
+
+
+@compiled
+def interpolate(triangle: np.ndarray, share: np.ndarray, triangles: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Values of vertices [n k] at the points of triangles [p] with shares [p 2]: [p k]."""
+    out = np.empty((triangle.shape[0], values.shape[1]), np.float32)
+    for p in range(triangle.shape[0]):
+        a, b, c = triangles[triangle[p], 0], triangles[triangle[p], 1], triangles[triangle[p], 2]
+        wb, wc = share[p, 0], share[p, 1]
+        wa = np.float32(1) - wb - wc
+        for k in range(values.shape[1]):
+            out[p, k] = wa * values[a, k] + wb * values[b, k] + wc * values[c, k]
+    return out
+
+
+@compiled
+def majority(labels: np.ndarray, over: int, kinds: int) -> np.ndarray:
+    """The most frequent label of each block of over x over pixels; of equals, the smallest."""
+    h, w = labels.shape[0] // over, labels.shape[1] // over
+    out = np.zeros((h, w), np.uint8)
+    count = np.zeros(kinds, np.int32)
+    for i in range(h):
+        for j in range(w):
+            count[:] = 0
+            for a in range(over):
+                for b in range(over):
+                    count[labels[i * over + a, j * over + b]] += 1
+            out[i, j] = np.argmax(count)
+    return out
