@@ -15,7 +15,7 @@ import numpy as np
 from vireid.people3d.body import Body, source, template
 from vireid.people3d.kernels import normals, smooth
 from vireid.people3d.mesh import FAR, Piece, Surface, bones_of, dense_skin, fine_surface
-from vireid.people3d.unroll import along_arm, unroll
+from vireid.people3d.unroll import along_arm, beyond_armhole, unroll
 
 Inside = Callable[[np.ndarray], np.ndarray]
 """A garment's cut: the signed distance [n] of places on the template [n 3] to its hems, above 0 inside."""
@@ -244,9 +244,9 @@ class _Top:
         line = bottom + self.vee * np.maximum(side - 0.0, 0) ** 1.2
         neckline = np.where(side < 0.16, np.maximum(line - z, (side - self.width)), FAR)
         neckline = np.where(z < 1.30, np.where(front, line - z, FAR), neckline)
-        sleeve = -0.03 if self.sleeve is None else self.sleeve
-        end = np.where((side > 0.11) & (arm > -0.10) & (z > 0.9), sleeve - arm, FAR)
-        hem = np.where((side > 0.2) & (arm > 0.02) & (z > 0.9), FAR, z - self.hem)
+        beyond = beyond_armhole(place)
+        end = -beyond if self.sleeve is None else np.where(beyond > -0.02, self.sleeve - arm, FAR)
+        hem = np.where(beyond > 0, FAR, z - self.hem)
         inside = np.minimum(np.minimum(neckline, end), hem)
         if self.opening >= 0:
             half = self.opening + 0.10 * np.clip(1.38 - z, 0, 1)

@@ -28,10 +28,11 @@ def along_arm(place: np.ndarray) -> np.ndarray:
     return along
 
 
-def on_arm(place: np.ndarray) -> np.ndarray:
-    """Which places [n 3] belong to sleeves: beyond the armhole."""
-    side = np.abs(place[:, 0])
-    return (side > 0.165) & (along_arm(place) > -0.02) & (place[:, 2] > 0.9)
+def beyond_armhole(place: np.ndarray) -> np.ndarray:
+    """How far places [n 3] lie beyond the armhole, to the outside, in metres; negative on the trunk and the legs."""
+    x, _, z = place.T
+    beyond = np.abs(x) - 0.172 - 0.28 * np.maximum(1.27 - z, 0)
+    return np.where(z > 0.9, beyond, -1.0).astype(np.float32)
 
 
 @compiled
@@ -72,6 +73,6 @@ def unroll(place: np.ndarray) -> np.ndarray:
     leg = z < 0.80
     middle = np.sign(x) * np.interp(z, (0.07, 0.49, 0.9), (0.181, 0.141, 0.106)).astype(np.float32)
     uv[leg, 0] = LEG_RADIUS * np.arctan2(x - middle, -(y + 0.01))[leg]
-    sleeve = on_arm(place)
+    sleeve = beyond_armhole(place) > 0
     uv[sleeve] = np.stack([ARM_RADIUS * arm[:, 0], SHOULDER - arm[:, 1]], 1)[sleeve]
     return uv.astype(np.float32)
