@@ -79,6 +79,9 @@ class Soup:
     owner: np.ndarray
     """[m] the number of each triangle's material."""
     materials: tuple[Material, ...]
+    """Of each surface."""
+    unrolled: np.ndarray
+    """[surfaces] whether uv is to be unrolled from `place`, not read."""
 
 
 def without(piece: Piece, hidden: np.ndarray) -> Piece:
@@ -182,10 +185,11 @@ def pose_figure(figure: Figure, action: Action, seed: float) -> Soup:
         np.concatenate([mesh[1] for mesh in meshes]).astype(np.float32),
         np.concatenate([mesh[2] + sizes[i] for i, mesh in enumerate(meshes)]).astype(np.int32),
         np.concatenate([mesh[3] for mesh in meshes]).astype(np.float32),
-        np.concatenate([mesh[4] for mesh in meshes]).astype(np.float32),
+        np.concatenate([np.zeros((len(m[1]), 2)) if m[4] is None else m[4] for m in meshes]).astype(np.float32),
         np.concatenate([mesh[5] for mesh in meshes]).astype(np.float32),
         np.concatenate([np.full(len(mesh[2]), i, np.int32) for i, mesh in enumerate(meshes)]),
         tuple(mesh[0] for mesh in meshes),
+        np.array([mesh[4] is None for mesh in meshes]),
     )
 
 

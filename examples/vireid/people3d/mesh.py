@@ -27,8 +27,8 @@ class Piece:
     """The four bones that move each vertex [n 4], and their weights [n 4]."""
     place: np.ndarray
     """[n 3] the same points on the template body."""
-    uv: np.ndarray
-    """[n 2] metres on the cloth: around (0 at the front), and up."""
+    uv: np.ndarray | None
+    """[n 2] metres on the cloth: around (0 at the front), and up. None: unrolled from `place` at each pixel."""
     edge: np.ndarray
     """[n] metres to the nearest hem; below 0 there is no cloth."""
 

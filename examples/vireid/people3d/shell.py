@@ -15,7 +15,7 @@ import numpy as np
 from vireid.people3d.body import Body, source, template
 from vireid.people3d.kernels import normals, smooth
 from vireid.people3d.mesh import FAR, Piece, Surface, bones_of, dense_skin, fine_surface
-from vireid.people3d.unroll import along_arm, beyond_armhole, unroll
+from vireid.people3d.unroll import along_arm, beyond_armhole
 
 Inside = Callable[[np.ndarray], np.ndarray]
 """A garment's cut: the signed distance [n] of places on the template [n 3] to its hems, above 0 inside."""
@@ -209,7 +209,7 @@ def make_shell(body: Body, inside: Inside, fit: Fit) -> Piece:
     moved = smooth(moved.astype(np.float32), surface.triangles, inner, fit.smoothing)
     short = np.float32(0.6 * fit.ease) - ((moved - tight) * outward).sum(1)  # smoothing may have sunk it into the body
     moved = moved + np.maximum(short, 0)[:, None] * outward
-    return Piece(moved.astype(np.float32), surface.triangles, bones, place, unroll(place), edge)
+    return Piece(moved.astype(np.float32), surface.triangles, bones, place, None, edge)
 
 
 def top_cut(hem: float, sleeve: float | None, neck: float, width: float = 0.07, opening: float = -1.0, vee: float = 0.8) -> Inside:

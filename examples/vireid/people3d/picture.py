@@ -1,0 +1,210 @@
+"""One picture: a person in a pose, before a place, in a camera's light, as its sensor sees it; and its label map."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.ndimage import gaussian_filter
+
+from vireid.people3d.camera import Camera
+from vireid.people3d.fabric import appearance
+from vireid.people3d.figure import Figure, Material, Soup, pose_figure
+from vireid.people3d.folds import fold_heights
+from vireid.people3d.fragments import Fragments, bumps, find_fragments, occlusion
+from vireid.people3d.kernels import majority
+from vireid.people3d.labels import Part
+from vireid.people3d.light import Light, shade
+from vireid.people3d.place import Plate, crop
+from vireid.people3d.pose import Action, draw_action
+from vireid.people3d.sensor import develop
+from vireid.people3d.shadow import Shadow, cast
+from vireid.people3d.tone import hair_appearance
+from vireid.people3d.skin import eye_appearance, skin_appearance
+from vireid.people3d.unroll import beyond_armhole, unroll
+
+OVER = 2
+"""Rendered pixels to a side, for each of the picture."""
+
+Window = tuple[float, float, float, float]
+"""x0, y0, x1, y1 in pixels of the camera's frame."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    image: np.ndarray
+    """[h w 3] uint8, or [h w] in the infrared."""
+    labels: np.ndarray
+    """[h w] uint8: a `Part` of each pixel."""
+
+
+def detect(x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> Window:
+    """The window in which a detector finds a figure with these pixels: seldom exact, at times far off."""
+    left, right, top, bottom = float(x.min()), float(x.max()), float(y.min()), float(y.max())
+    height = bottom - top
+    tall = height * (1.06 + abs(float(rng.normal(0, 0.05))))
+    wide = max(0.42 * tall, 1.04 * (right - left))
+    wide += 0.5 * max(0.5 * tall - wide, 0) + abs(float(rng.normal(0, 0.03))) * tall
+    across = (left + right) / 2 + float(rng.normal(0, 0.03)) * wide
+    down = (top + bottom) / 2 + float(rng.normal(0, 0.012)) * tall
+    fault = rng.random()
+    if fault < 0.06:  # too large
+        grow = float(rng.uniform(1.15, 1.45))
+        tall, wide = tall * grow, wide * grow
+        across, down = across + float(rng.uniform(-0.15, 0.15)) * wide, down + float(rng.uniform(-0.1, 0.1)) * tall
+    elif fault < 0.14:  # the legs are cut
+        cut = float(rng.uniform(0.08, 0.3)) * tall
+        tall, down = tall - cut, down - cut / 2
+    elif fault < 0.18:  # off-centre
+        across += float(rng.choice([-1, 1])) * float(rng.uniform(0.12, 0.25)) * wide
+    elif fault < 0.20:  # the head is cut
+        cut = float(rng.uniform(0.04, 0.10)) * tall
+        tall, down = tall - cut, down + cut / 2
+    return across - wide / 2, down - tall / 2, across + wide / 2, down + tall / 2
+
+
+@dataclass(frozen=True)
+class Surfaces:
+    """What the fragments of a figure are made of."""
+
+    colour: np.ndarray
+    infrared: np.ndarray
+    gloss: np.ndarray
+    relief: np.ndarray
+    part: np.ndarray
+
+
+def surfaces_of(figure: Figure, soup: Soup, seen: Fragments, bends: np.ndarray) -> Surfaces:
+    """Reflectance, relief and part of each fragment."""
+    count = len(seen.owner)
+    out = Surfaces(
+        np.zeros((count, 3), np.float32), *(np.zeros(count, np.float32) for _ in range(3)), np.zeros(count, np.uint8)
+    )
+    kinds: dict[int, tuple[Material, bool, list[int]]] = {}
+    for number, material in enumerate(soup.materials):
+        key = hash((id(material), bool(soup.unrolled[number])))
+        kinds.setdefault(key, (material, bool(soup.unrolled[number]), []))[2].append(number)
+    for material, unrolled, numbers in kinds.values():
+        mine = np.flatnonzero(np.isin(seen.owner, numbers))
+        if not len(mine):
+            continue
+        place, uv, edge = seen.place[mine], seen.uv[mine], seen.edge[mine]
+        part = np.full(len(mine), material.part, np.uint8)
+        if material.kind == "skin":
+            look = skin_appearance(figure.person.skin, figure.person.hair, place, uv)
+            part[place[:, 2] > 1.47] = Part.FACE
+        elif material.kind == "eye":
+            look = eye_appearance(place)
+        elif material.kind == "hair":
+            look = hair_appearance(figure.person.hair.tone, uv)
+        else:
+            assert material.fabric is not None
+            uv = unroll(place) if unrolled else uv
+            sleeve = beyond_armhole(place) > 0
+            look = appearance(material.fabric, uv, place, np.maximum(edge, 0), kind=material.kind, arm=sleeve)
+            start = np.array(material.fabric.phase, np.float32) * 40
+            relief = look.relief + fold_heights(material.kind, place, uv, sleeve, bends, start)
+            out.relief[mine] = relief
+        out.colour[mine], out.infrared[mine], out.gloss[mine], out.part[mine] = look.colour, look.infrared, look.gloss, part
+        if material.fabric is None:
+            out.relief[mine] = look.relief
+    return out
+
+
+def bends_of(action: Action) -> np.ndarray:
+    """How far the left and right elbow and the left and right knee are bent, 0 to 1."""
+    elbow = {"phone": 0.9, "call": 1.0, "hold": 0.8, "strap": 1.0, "pocket": 0.4}
+    arms = [elbow.get(mode, 0.2) for mode in action.arms]
+    if not action.walks:
+        return np.array([*arms, 0.1, 0.1], np.float32)
+    phase = 2 * np.pi * action.phase
+    return np.array([*arms, 0.5 + 0.4 * np.cos(phase - 4.6), 0.5 + 0.4 * np.cos(phase - 1.5)], np.float32)
+
+
+def stand(soup: Soup, heading: float, spot: np.ndarray) -> np.ndarray:
+    """The figure's vertices [n 3] in the world, turned about the upright axis, on a spot [2] of the ground."""
+    cos, sin = np.cos(heading), np.sin(heading)
+    turned = soup.vertices @ np.array([[cos, sin, 0], [-sin, cos, 0], [0, 0, 1]], np.float32)
+    used = np.unique(soup.triangles)
+    turned[:, 2] -= turned[used, 2].min()
+    turned[:, :2] += spot.astype(np.float32) - 0.5 * (turned[used, :2].min(0) + turned[used, :2].max(0))
+    return turned
+
+
+def light_figure(
+    seen: Fragments, surfaces: Surfaces, camera: Camera, light: Light, shadow: Shadow | None, pixels_per_metre: float
+) -> np.ndarray:
+    """The radiance of the fragments [n channels]."""
+    metres = seen.depth / np.float32(pixels_per_metre)
+    slope = bumps(seen.number, seen.rows, seen.columns, seen.owner, surfaces.relief, metres)
+    sin, cos = np.sin(camera.pitch), np.cos(camera.pitch)
+    down = np.array([0, -sin, -cos], np.float32)
+    normal = seen.normal - slope[:, 1:] * down
+    normal[:, 0] -= slope[:, 0]
+    normal /= np.linalg.norm(normal, axis=1, keepdims=True)
+    view = camera.position.astype(np.float32) - seen.position
+    view /= np.linalg.norm(view, axis=1, keepdims=True)
+    sunlit = np.ones(len(metres), np.float32) if shadow is None else shadow.lit(seen.position)
+    open_share = occlusion(seen.number, seen.rows, seen.columns, seen.depth, np.float32(0.1) / metres)
+    reflectance = surfaces.infrared if camera.infrared else surfaces.colour
+    radiance = shade(light, reflectance, normal, seen.position, sunlit, open_share, surfaces.gloss, view)
+    return radiance[:, None] if camera.infrared else radiance
+
+
+def background(
+    plate: Plate, camera: Camera, light: Light, window: Window, size: tuple[int, int], shadow: Shadow | None, spot: np.ndarray
+) -> np.ndarray:
+    """The radiance of the place [h w channels] in a window, with the figure's shadow."""
+    h, w = size
+    view = crop(plate, window, size)
+    channels = view.sun.shape[2]
+    sun = np.asarray(light.sun, np.float32) / np.asarray(camera.light.sun, np.float32)
+    sky = np.asarray(light.sky, np.float32) / np.asarray(camera.light.sky, np.float32)
+    x0, y0, x1, y1 = window
+    x = x0 + (np.arange(w) + 0.5) * (x1 - x0) / w
+    y = y0 + (np.arange(h) + 0.5) * (y1 - y0) / h
+    gx, gy = np.meshgrid(x, y)
+    lit, open_share = np.ones((h, w), np.float32), np.ones((h, w), np.float32)
+    rows, columns = np.nonzero(view.ground > 0.5)
+    if len(rows):
+        rays = camera.rays(gx[rows, columns], gy[rows, columns])
+        points = camera.position + rays * view.depth[rows, columns, None]
+        if shadow is not None:
+            lit[rows, columns] = shadow.lit(points)
+            soft = 0.6 + 25 * camera.light.softness * h / 288
+            lit = gaussian_filter(lit, min(soft, 5.0), truncate=2)
+        far = ((points[:, :2] - spot) ** 2).sum(1)
+        open_share[rows, columns] = 1 - 0.45 * np.exp(-far / 0.06)
+    return view.sun[..., :channels] * sun[:channels] * lit[..., None] + view.sky * sky[:channels] * open_share[..., None]
+
+
+def render(figure: Figure, camera: Camera, plate: Plate, rng: np.random.Generator, size: tuple[int, int]) -> Picture:
+    """Draw what a person does and where, and render the picture, of size (height, width)."""
+    action = draw_action(rng, figure.person.bag.kind if figure.person.bag else "")
+    soup = pose_figure(figure, action, float(rng.random()))
+    spot = camera.area.draw(rng)
+    vertices = stand(soup, float(rng.uniform(0, 2 * np.pi)), spot)
+    x, y, depth = camera.project(vertices)
+    drawn = np.unique(soup.triangles)
+    drawn = drawn[soup.edge[drawn] >= 0]
+    window = detect(x[drawn], y[drawn], rng)
+    light = camera.light.at(rng)
+    shadow = None
+    if not camera.infrared:
+        towards = light.toward(np.array([*spot, 1.0]))
+        shadow = cast(vertices, soup.triangles, soup.edge, towards, light.softness)
+    h, w = OVER * size[0], OVER * size[1]
+    x0, y0, x1, y1 = window
+    across, down = w / (x1 - x0), h / (y1 - y0)
+    pixels = (x - x0) * across, (y - y0) * down, depth
+    seen = find_fragments(soup, vertices, pixels, camera.position, (h, w))
+    surfaces = surfaces_of(figure, soup, seen, bends_of(action))
+    radiance = background(plate, camera, light, window, size, shadow, spot)
+    fine = radiance.repeat(OVER, 0).repeat(OVER, 1)
+    fine[seen.rows, seen.columns] = light_figure(seen, surfaces, camera, light, shadow, camera.focal * down)
+    labels = np.zeros((h, w), np.uint8)
+    labels[seen.rows, seen.columns] = surfaces.part
+    channels = fine.shape[2]
+    coarse = fine.reshape(size[0], OVER, size[1], OVER, channels).mean((1, 3), dtype=np.float32)
+    image = develop(coarse, camera, rng, round(y1 - y0))
+    return Picture(image, majority(labels, OVER, len(Part)))
