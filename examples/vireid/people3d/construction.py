@@ -21,7 +21,7 @@ POCKETS = ("none", "patch", "kangaroo", "welt", "jeans", "slanted", "cargo")
 WAISTS = ("none", "band", "belt", "drawstring", "elastic", "sash")
 SURFACES = ("smooth", "rib", "cable", "twill", "cord", "rows", "diamonds", "grain", "pleats")
 
-OWN, THREAD, TRIM, METAL, LEATHER, RETROREFLECTOR = range(6)
+OWN, THREAD, TRIM, METAL, LEATHER, INNER, RETROREFLECTOR = range(7)
 """The other materials of a garment."""
 
 
@@ -86,8 +86,8 @@ def surface_of(surface: int, u: float, v: float, table: np.ndarray) -> tuple[flo
         return 0.003 * plait + 0.0006 * rib, 0.86 + 0.13 * plait + 0.03 * rib
     if surface == 3:
         # Twill is finer than a sample: what remains of it is an uneven yarn along the diagonal.
-        grain = at(table, (u + v) * 160, (u - v) * 30)
-        return 0.0, 1.0 + 0.07 * grain
+        grain = at(table, (u + v) * 190, (u - v) * 60)
+        return 0.0, 1.0 + 0.045 * grain
     if surface == 4:
         rib = 0.5 + 0.5 * np.cos(u * (2 * np.pi / 0.010))
         return 0.0012 * rib, 0.84 + 0.18 * rib
@@ -96,12 +96,12 @@ def surface_of(surface: int, u: float, v: float, table: np.ndarray) -> tuple[flo
         t = v / 0.085 - np.floor(v / 0.085)
         full = 4 * t * (1 - t)
         pucker = at(table, u * 45, np.floor(v / 0.085) * 7.3) * (1 - full)
-        return 0.014 * np.sqrt(full) + 0.0016 * pucker, 0.80 + 0.21 * min(1.0, 3.0 * full)
+        return 0.012 * np.sqrt(full) + 0.0016 * pucker, 0.80 + 0.21 * min(1.0, 3.0 * full)
     if surface == 6:
         a, b = (u + v) / 0.11, (u - v) / 0.11
         a, b = a - np.floor(a), b - np.floor(b)
         full = min(4 * a * (1 - a), 4 * b * (1 - b))
-        return 0.006 * np.sqrt(full), 0.82 + 0.19 * min(1.0, 4.0 * full)
+        return 0.005 * np.sqrt(full), 0.84 + 0.17 * min(1.0, 4.0 * full)
     if surface == 7:
         grain = at(table, u * 120, v * 120) + 0.7 * at(table, u * 37, v * 37)
         return 0.0003 * grain, 1.0 + 0.04 * grain
@@ -223,7 +223,10 @@ def make_up(
                     shade *= 1 - 0.38 * line(near - edge_at - 0.002, 0.003) + 0.05 * inside
                     if t > 0.62:
                         shade *= 1 - 0.3 * line(z - 1.31 - 0.4 * (near - 0.06), 0.0025) * step(outer * t - near)
-                    shade *= 1 - 0.30 * step(0.52 * edge_at - near)
+                    # The shirt below shows where the garment itself is not cut open.
+                    below = step(0.52 * edge_at - near)
+                    if below > 0:
+                        other, cover = INNER, below
                 else:
                     shade *= 1 - 0.34 * line(u - 0.014, 0.003)
                 across = near - 0.055 if closure == 6 else u
@@ -238,7 +241,7 @@ def make_up(
         if region == TRUNK and not on_arm and pockets > 0:
             near = abs(u)
             if pockets == 1 and front:
-                inside = min(box(u, z, 0.04, 0.125, 1.195, 1.30), 0.7 * (z - 1.175) + 0.3 * (0.05 - abs(u - 0.0825)))
+                inside = min(box(u, z, 0.04, 0.125, 1.1, 1.30), 0.95 * (z - 1.185 - 0.35 * abs(u - 0.0825)))
                 height += 0.0009 * step(inside)
                 shade *= 1 - 0.26 * line(inside, 0.002) - 0.10 * line(inside - 0.022, 0.002) * step(z - 1.27)
             elif pockets == 2 and front:
@@ -258,7 +261,7 @@ def make_up(
                     away = np.sqrt((side - 0.165) ** 2 + (z - 1.0) ** 2) - 0.085
                     stitched = line(away, 0.0025) if z > 0.90 else np.float32(0)
                 else:
-                    inside = min(box(side, z, 0.03, 0.135, 0.795, 0.925), 0.80 * (z - 0.78) + 0.6 * (0.05 - abs(side - 0.0825)))
+                    inside = min(box(side, z, 0.03, 0.135, 0.7, 0.925), 0.9 * (z - 0.775 - 0.5 * abs(side - 0.0825)))
                     stitched = max(line(inside, 0.0025), line(z - 0.955 + 0.35 * (side - 0.08) * -1, 0.0025))
                     height += 0.0012 * step(inside)
                     shade *= 1 + 0.05 * step(inside)
@@ -323,9 +326,9 @@ def make_up(
             if cord > 0:
                 other, cover = THREAD, cord
         if region == LEGS and crease:
-            fold = bell(inner, 0.006) * (1.0 if z < 0.85 else 0.0)
-            height += 0.0022 * fold
-            shade *= 1 + 0.10 * fold
+            fold = bell(inner, 0.008) * min(max((0.88 - z) / 0.15, 0.0), 1.0)
+            height += 0.0010 * fold
+            shade *= 1 + 0.07 * fold
         if region == LEGS and wear > 0:
             rubbed = 0.0
             if front:

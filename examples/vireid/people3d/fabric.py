@@ -85,6 +85,8 @@ class Fabric:
     thread: Trim
     buttons: Trim
     leather: Trim
+    inner: Trim
+    """What is worn below, where a jacket is open at the neck."""
 
     def words(self) -> str:
         """The material in words, as in "navy and white striped cotton"."""
@@ -123,12 +125,12 @@ def appearance(
     gloss = np.full(len(uv), fabric.gloss, np.float32)
     covered = np.flatnonzero(material)
     if len(covered):
-        trims = (fabric.thread, fabric.buttons, Trim(METAL, METAL_INFRARED), fabric.leather)
+        trims = (fabric.thread, fabric.buttons, Trim(METAL, METAL_INFRARED), fabric.leather, fabric.inner)
         trims += (Trim(RETROREFLECTOR, RETROREFLECTOR_INFRARED),)
         table = np.array([[*trim.colour, trim.infrared] for trim in trims], np.float32)
         number, over = material[covered] - 1, amount[covered, None]
         mixed[covered] += over * (table[number] - mixed[covered])
-        shine = np.array([0.02, 0.25, 0.6, 0.3, 0.3], np.float32)[number]
+        shine = np.array([0.02, 0.25, 0.6, 0.3, 0.02, 0.3], np.float32)[number]
         gloss[covered] += over[:, 0] * (shine - gloss[covered])
     np.clip(mixed, 0, 1, out=mixed)
     return Appearance(np.ascontiguousarray(mixed[:, :3]), np.ascontiguousarray(mixed[:, 3]), gloss, height)

@@ -357,7 +357,8 @@ def draw_fabric(rng: np.random.Generator, kind: str, *, long_sleeves: bool = Fal
     elif pattern == "melange":
         share = float(rng.uniform(0.3, 0.6))
     low, high = PERIODS.get(pattern, (0.1, 0.1))
-    button = pick(rng, {"white": 2, "black": 2, "brown": 1, names[0]: 2})
+    zipped = made.closure in ("zip", "half zip")
+    button = pick(rng, {"black": 2.1, names[0]: 5, "white": 0.4} if zipped else {"white": 2, "black": 2, names[0]: 3})
     return Fabric(
         fibre=fibre,
         pattern=pattern,
@@ -374,6 +375,7 @@ def draw_fabric(rng: np.random.Generator, kind: str, *, long_sleeves: bool = Fal
         thread=draw_thread(rng, fibre, names[0]),
         buttons=draw_trim(rng, "rubber", button),
         leather=draw_trim(rng, "leather", pick(rng, {"black": 3, "brown": 2, "tan": 1})),
+        inner=draw_trim(rng, "cotton", pick(rng, {"white": 6, "light blue": 2, "black": 2, "grey": 1, "navy": 1})),
     )
 
 

@@ -131,7 +131,7 @@ def weights(
         first, second = np.float32(0), np.float32(0)
         if pattern == 1:
             fine = at(noise_table, s * 110, t * 260) + np.float32(0.6) * at(noise_table, s * 240, t * 500)
-            first = np.float32(share) * (np.float32(0.5) + np.float32(0.45) * fine)
+            first = np.float32(share) * (np.float32(0.5) + np.float32(0.3) * fine)
         elif pattern == 2:
             first = stripe(t, period, share)
             if design % 3 == 0:

@@ -73,18 +73,18 @@ DISPERSE = (("transparent", 0.94), ("vat", 0.06))
 
 FIBRES: dict[str, Fibre] = {
     "cotton": Fibre(
-        (0.62, 0.82), REACTIVE, (("transparent", 0.62), ("sulphur", 0.25), ("carbon", 0.13)), (0.01, 0.04), 0.4
+        (0.46, 0.80), REACTIVE, (("transparent", 0.62), ("sulphur", 0.25), ("carbon", 0.13)), (0.01, 0.04), 0.4
     ),
-    "linen": Fibre((0.55, 0.75), REACTIVE, (("transparent", 0.75), ("sulphur", 0.25)), (0.02, 0.05), 0.3),
-    "wool": Fibre((0.48, 0.70), DISPERSE, (("transparent", 0.75), ("carbon", 0.25)), (0.01, 0.03), 0.9),
+    "linen": Fibre((0.44, 0.72), REACTIVE, (("transparent", 0.75), ("sulphur", 0.25)), (0.02, 0.05), 0.3),
+    "wool": Fibre((0.38, 0.66), DISPERSE, (("transparent", 0.75), ("carbon", 0.25)), (0.01, 0.03), 0.9),
     "denim": Fibre(
-        (0.50, 0.72), (("indigo", 1.0),), (("sulphur", 0.7), ("transparent", 0.2), ("carbon", 0.1)), (0.01, 0.04), 0.3
+        (0.46, 0.70), (("indigo", 1.0),), (("sulphur", 0.7), ("transparent", 0.2), ("carbon", 0.1)), (0.01, 0.04), 0.3
     ),
-    "polyester": Fibre((0.52, 0.80), DISPERSE, (("transparent", 0.55), ("carbon", 0.45)), (0.04, 0.14), 0.1),
-    "nylon": Fibre((0.50, 0.76), DISPERSE, (("transparent", 0.5), ("carbon", 0.5)), (0.12, 0.35), 0.0),
-    "fleece": Fibre((0.55, 0.80), DISPERSE, (("transparent", 0.65), ("carbon", 0.35)), (0.0, 0.01), 1.0),
-    "corduroy": Fibre((0.55, 0.75), REACTIVE, (("transparent", 0.7), ("sulphur", 0.3)), (0.01, 0.04), 0.7),
-    "viscose": Fibre((0.58, 0.80), REACTIVE, (("transparent", 0.85), ("carbon", 0.15)), (0.05, 0.15), 0.1),
+    "polyester": Fibre((0.44, 0.78), DISPERSE, (("transparent", 0.55), ("carbon", 0.45)), (0.04, 0.14), 0.1),
+    "nylon": Fibre((0.40, 0.72), DISPERSE, (("transparent", 0.5), ("carbon", 0.5)), (0.12, 0.35), 0.0),
+    "fleece": Fibre((0.45, 0.76), DISPERSE, (("transparent", 0.65), ("carbon", 0.35)), (0.0, 0.01), 1.0),
+    "corduroy": Fibre((0.44, 0.70), REACTIVE, (("transparent", 0.7), ("sulphur", 0.3)), (0.01, 0.04), 0.7),
+    "viscose": Fibre((0.46, 0.78), REACTIVE, (("transparent", 0.85), ("carbon", 0.15)), (0.05, 0.15), 0.1),
     "leather": Fibre((0.42, 0.60), (("vat", 0.4), ("sulphur", 0.6)), (("carbon", 1.0),), (0.25, 0.55), 0.0),
     "rubber": Fibre((0.45, 0.70), (("transparent", 0.7), ("carbon", 0.3)), (("carbon", 1.0),), (0.03, 0.15), 0.0),
     "straw": Fibre((0.50, 0.65), (("transparent", 1.0),), (("transparent", 1.0),), (0.02, 0.06), 0.2),
