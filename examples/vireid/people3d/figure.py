@@ -33,7 +33,7 @@ class Material:
     """What a surface is made of: cloth, or the body itself."""
 
     kind: str
-    """The kind of its fabric; or skin, eye, hair."""
+    """The kind of its fabric; or skin, hair."""
     part: Part
     fabric: Fabric | None = None
 
@@ -82,6 +82,8 @@ class Soup:
     """Of each surface."""
     unrolled: np.ndarray
     """[surfaces] whether uv is to be unrolled from `place`, not read."""
+    drawn: np.ndarray
+    """The numbers of the vertices that are seen: of a triangle, and not beyond a hem."""
 
 
 def without(piece: Piece, hidden: np.ndarray) -> Piece:
@@ -151,7 +153,6 @@ def dress(person: Person) -> Figure:
         z = skin.place[:, 2]
         hidden |= (z > cloth.drape.hem + 2 * OVERLAP) & (z < cloth.drape.waist - OVERLAP) & (np.abs(skin.place[:, 0]) < 0.24)
     layers.append(Layer(Material("skin", Part.SKIN), without(skin, hidden)))
-    layers += [Layer(Material("eye", Part.FACE), base_piece(body, f"eye.{side}")) for side in "LR"]
     return Figure(person, body, tuple(layers), tuple(free), bag if bag is not None and bag.hangs else None, bag_material)
 
 
@@ -181,15 +182,20 @@ def pose_figure(figure: Figure, action: Action, seed: float) -> Soup:
         for vertices, piece in hang_bag(figure.bag, figure.body, matrices):
             meshes.append((figure.bag_material, vertices, piece.triangles, piece.place, piece.uv, piece.edge))
     sizes = np.cumsum([0] + [len(mesh[1]) for mesh in meshes])
+    triangles = np.concatenate([mesh[2] + sizes[i] for i, mesh in enumerate(meshes)]).astype(np.int32)
+    edge = np.concatenate([mesh[5] for mesh in meshes]).astype(np.float32)
+    used = np.zeros(len(edge), bool)
+    used[triangles.ravel()] = True
     return Soup(
         np.concatenate([mesh[1] for mesh in meshes]).astype(np.float32),
-        np.concatenate([mesh[2] + sizes[i] for i, mesh in enumerate(meshes)]).astype(np.int32),
+        triangles,
         np.concatenate([mesh[3] for mesh in meshes]).astype(np.float32),
         np.concatenate([np.zeros((len(m[1]), 2)) if m[4] is None else m[4] for m in meshes]).astype(np.float32),
-        np.concatenate([mesh[5] for mesh in meshes]).astype(np.float32),
+        edge,
         np.concatenate([np.full(len(mesh[2]), i, np.int32) for i, mesh in enumerate(meshes)]),
         tuple(mesh[0] for mesh in meshes),
         np.array([mesh[4] is None for mesh in meshes]),
+        np.flatnonzero(used & (edge >= 0)),
     )
 
 

@@ -41,16 +41,29 @@ def find_fragments(
     facing = normals(vertices, soup.triangles)
     values = np.concatenate([soup.place, soup.uv, soup.edge[:, None], facing, vertices], axis=1).astype(np.float32)
     found = interpolate(triangle, weights, soup.triangles, values)
-    normal, position = found[:, 6:9], found[:, 9:12]
-    normal /= np.linalg.norm(normal, axis=1, keepdims=True) + np.float32(1e-9)
-    away = ((eye.astype(np.float32) - position) * normal).sum(1) < 0  # the inside of a sleeve or a skirt
-    normal[away] *= -1
+    position = np.ascontiguousarray(found[:, 9:12])
+    normal = facing_eye(found[:, 6:9], position, eye.astype(np.float32))
     number = np.full(size, -1, np.int32)
     number[rows, columns] = np.arange(len(rows))
     return Fragments(
         rows, columns, soup.owner[triangle], found[:, :3], found[:, 3:5], found[:, 5], normal, position,
         1 / nearest[rows, columns], number,
     )  # fmt: skip
+
+
+@compiled
+def facing_eye(normal: np.ndarray, position: np.ndarray, eye: np.ndarray) -> np.ndarray:
+    """Normals [n 3] of unit length, turned to the eye: what is seen may be the inside of a sleeve or a skirt."""
+    out = np.empty((normal.shape[0], 3), np.float32)
+    for p in range(normal.shape[0]):
+        square, toward = np.float32(1e-12), np.float32(0)
+        for k in range(3):
+            square += normal[p, k] * normal[p, k]
+            toward += normal[p, k] * (eye[k] - position[p, k])
+        length = np.sqrt(square) if toward >= 0 else -np.sqrt(square)
+        for k in range(3):
+            out[p, k] = normal[p, k] / length
+    return out
 
 
 @compiled
@@ -80,24 +93,56 @@ def bumps(
 
 
 @compiled
-def occlusion(number: np.ndarray, rows: np.ndarray, columns: np.ndarray, depth: np.ndarray, reach: np.ndarray) -> np.ndarray:
+def tilted(
+    normal: np.ndarray, slope: np.ndarray, position: np.ndarray, eye: np.ndarray, down: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Normals [n 3] tilted by slopes [n 2] to the right and down, and directions [n 3] to the eye, of unit length."""
+    bent, view = np.empty_like(normal), np.empty_like(normal)
+    for p in range(normal.shape[0]):
+        square, far = np.float32(0), np.float32(0)
+        for k in range(3):
+            value = normal[p, k] - slope[p, 1] * down[k] - (slope[p, 0] if k == 0 else np.float32(0))
+            away = eye[k] - position[p, k]
+            bent[p, k], view[p, k] = value, away
+            square += value * value
+            far += away * away
+        for k in range(3):
+            bent[p, k] /= np.sqrt(square)
+            view[p, k] /= np.sqrt(far)
+    return bent, view
+
+
+@compiled
+def occlusion(number: np.ndarray, depth: np.ndarray, reach: float) -> np.ndarray:
     """The share [n] of its surroundings that each fragment sees, from the depths of pixels around it.
 
-    `reach` [n] is the number of pixels in 10 cm.
+    `reach` is the number of pixels of a metre at a depth of one metre. Found once for every 2 x 2 pixels.
     """
-    out = np.empty(rows.shape[0], np.float32)
-    for p in range(rows.shape[0]):
-        hidden, total = 0.0, 0
-        for k in range(12):
-            far = reach[p] * (0.25 + 0.15 * k)
-            angle = 2.4 * k + 0.7 * ((rows[p] + 2 * columns[p]) % 4)
-            r, c = rows[p] + int(far * np.sin(angle)), columns[p] + int(far * np.cos(angle))
-            total += 1
-            if 0 <= r < number.shape[0] and 0 <= c < number.shape[1]:
-                q = number[r, c]
+    h, w = number.shape
+    out = np.ones(depth.shape[0], np.float32)
+    for row in range(0, h - 1, 2):
+        for column in range(0, w - 1, 2):
+            first = -1
+            for k in range(4):
+                if number[row + k // 2, column + k % 2] >= 0:
+                    first = number[row + k // 2, column + k % 2]
+                    break
+            if first < 0:
+                continue
+            hidden = np.float32(0)
+            near = depth[first]
+            for k in range(8):
+                far = 0.1 * reach / near * (0.25 + 0.22 * k)
+                angle = 2.4 * k + 0.7 * ((row // 2 + column) % 4)
+                r, c = row + int(far * np.sin(angle)), column + int(far * np.cos(angle))
+                if 0 <= r < h and 0 <= c < w:
+                    q = number[r, c]
+                    if q >= 0:
+                        gap = near - depth[q]
+                        if 0.004 < gap < 0.4:
+                            hidden += min(gap / np.float32(0.05), np.float32(1)) * (1 - gap / np.float32(0.4))
+            for k in range(4):
+                q = number[row + k // 2, column + k % 2]
                 if q >= 0:
-                    gap = depth[p] - depth[q]
-                    if 0.004 < gap < 0.4:
-                        hidden += min(gap / 0.05, 1.0) * (1.0 - gap / 0.4)
-        out[p] = 1.0 - 0.85 * hidden / total
+                    out[q] = 1 - np.float32(0.85) * hidden / 8
     return out

@@ -53,8 +53,10 @@ def normals(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
 
 
 @compiled
-def smooth(vertices: np.ndarray, triangles: np.ndarray, weight: np.ndarray, rounds: int) -> np.ndarray:
-    """Each vertex moved by its weight toward the mean of its neighbours, a number of rounds."""
+def smooth(
+    vertices: np.ndarray, triangles: np.ndarray, outward: np.ndarray, weight: np.ndarray, rounds: int
+) -> np.ndarray:
+    """Each vertex moved by its weight toward the mean of its neighbours, but only along its direction `outward` [n 3]."""
     current = vertices.copy()
     for _ in range(rounds):
         total = np.zeros_like(current)
@@ -69,8 +71,11 @@ def smooth(vertices: np.ndarray, triangles: np.ndarray, weight: np.ndarray, roun
                 count[b] += 1
         for i in range(current.shape[0]):
             if count[i] > 0:
+                out = np.float32(0)
                 for r in range(3):
-                    current[i, r] += weight[i] * (total[i, r] / count[i] - current[i, r])
+                    out += (total[i, r] / count[i] - current[i, r]) * outward[i, r]
+                for r in range(3):
+                    current[i, r] += weight[i] * out * outward[i, r]
     return current
 
 
@@ -159,3 +164,15 @@ def majority(labels: np.ndarray, over: int, kinds: int) -> np.ndarray:
                     count[labels[i * over + a, j * over + b]] += 1
             out[i, j] = np.argmax(count)
     return out
+
+
+@compiled
+def shrink(image: np.ndarray, over: int) -> np.ndarray:
+    """The mean of each block of over x over pixels of an image [h w c]."""
+    h, w, channels = image.shape[0] // over, image.shape[1] // over, image.shape[2]
+    out = np.zeros((h, w, channels), np.float32)
+    for i in range(h * over):
+        for j in range(w * over):
+            for c in range(channels):
+                out[i // over, j // over, c] += image[i, j, c]
+    return out / np.float32(over * over)

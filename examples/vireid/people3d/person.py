@@ -7,19 +7,21 @@ anew without changing another.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from vireid.people3d.bag import BAGS
 from vireid.people3d.body import Shape
-from vireid.people3d.fabric import Fabric, draw_fabric
+from vireid.people3d.fabric import Fabric
 from vireid.people3d.hair import HAIR
+from vireid.people3d.hair_colour import HairTone, draw_hair
 from vireid.people3d.hat import HATS
+from vireid.people3d.kinds import draw_fabric
 from vireid.people3d.pose import Gait
 from vireid.people3d.shoes import SHOES
-from vireid.people3d.tone import HAIR_TONES
+from vireid.people3d.skin import Complexion, draw_complexion
 from vireid.people3d.wardrobe import BOTTOMS, DRESSES, OVERS, TOPS
 
 FAMILY = 3
@@ -44,24 +46,13 @@ class Worn:
 @dataclass(frozen=True)
 class Hair:
     style: str
-    tone: str
-    beard: float
-    """Share of stubble or beard, 0 to 1."""
+    tone: HairTone
 
     def words(self) -> str:
-        beard = ", full beard" if self.beard > 0.6 else ", stubble" if self.beard > 0.2 else ""
-        return self.style + beard if self.style == "bald" else f"{self.tone} {self.style}{beard}"
+        return self.style if self.style == "bald" else f"{self.tone.name} {self.style}"
 
 
-@dataclass(frozen=True)
-class Skin:
-    melanin: float
-    """0: very light, 1: very dark."""
-    warmth: float
-
-    def words(self) -> str:
-        names = ("very light", "light", "medium", "brown", "dark brown", "very dark")
-        return names[min(int(self.melanin * len(names)), len(names) - 1)]
+SKIN_WORDS = ("very light", "light", "medium", "brown", "dark brown", "very dark")
 
 
 @dataclass(frozen=True)
@@ -69,7 +60,7 @@ class Person:
     female: bool
     shape: Shape
     gait: Gait
-    skin: Skin
+    skin: Complexion
     hair: Hair
     hat: Worn | None
     top: Worn
@@ -83,12 +74,13 @@ class Person:
         """The attributes in words."""
         age = round(5 * np.interp(self.shape.age, (1 / 3, 2 / 3, 1), (10, 25, 90)) / 5)
         tall = ("short", "middle-sized", "tall")[int(np.clip((self.shape.height - 0.2) / 0.2, 0, 2))]
+        beard = ("", ", stubble", ", beard")[int(self.skin.beard > 0) + int(self.skin.beard > 0.5)]
         build = ("slim", "average", "heavy")[int(np.clip((self.shape.weight - 0.2) / 0.25, 0, 2))]
         return {
             "sex": "female" if self.female else "male",
             "age": f"about {age}",
             "body": f"{tall}, {build}",
-            "skin": self.skin.words(),
+            "skin": SKIN_WORDS[min(int(self.skin.melanin * len(SKIN_WORDS)), len(SKIN_WORDS) - 1)] + beard,
             "hair": self.hair.words(),
             "hat": self.hat.words() if self.hat else "none",
             "top": self.top.words(),
@@ -167,15 +159,9 @@ def draw_gait(rng: np.random.Generator) -> Gait:
     )
 
 
-def draw_skin(rng: np.random.Generator) -> Skin:
-    melanin = rng.choice([0.15, 0.3, 0.5, 0.8], p=[0.35, 0.3, 0.15, 0.2]) + rng.normal(0, 0.06)
-    return Skin(float(np.clip(melanin, 0.03, 0.97)), float(rng.uniform(0.2, 0.8)))
-
-
-def draw_hair(rng: np.random.Generator, female: bool) -> Hair:
+def draw_head(rng: np.random.Generator, female: bool) -> Hair:
     odds = {style: odd for style, odd in HAIR_ODDS[female].items() if style in HAIR}
-    beard = 0.0 if female or rng.random() < 0.55 else float(rng.uniform(0.2, 1.0))
-    return Hair(pick(rng, odds), pick(rng, HAIR_TONES), beard)
+    return Hair(pick(rng, odds), draw_hair(rng))
 
 
 def draw_hat(rng: np.random.Generator) -> Worn | None:
@@ -217,8 +203,8 @@ def draw_bag(rng: np.random.Generator, female: bool) -> Worn | None:
 DRAW: dict[str, Callable[[np.random.Generator, bool], Any]] = {
     "shape": draw_shape,
     "gait": lambda rng, female: draw_gait(rng),
-    "skin": lambda rng, female: draw_skin(rng),
-    "hair": draw_hair,
+    "skin": lambda rng, female: draw_complexion(rng, male=not female),
+    "hair": draw_head,
     "hat": lambda rng, female: draw_hat(rng),
     "top": draw_top,
     "over": draw_over,
@@ -252,4 +238,5 @@ def draw_family(seed: list[int]) -> list[Person]:
 
 def make_person(female: bool, attributes: dict[str, Any]) -> Person:
     bottom = None if attributes["top"].kind in DRESSES else attributes["bottom"]
-    return Person(female=female, **{**attributes, "bottom": bottom})
+    skin = replace(attributes["skin"], hair=attributes["hair"].tone)
+    return Person(female=female, **{**attributes, "bottom": bottom, "skin": skin})

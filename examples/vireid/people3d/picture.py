@@ -10,21 +10,24 @@ from scipy.ndimage import gaussian_filter
 from vireid.people3d.camera import Camera
 from vireid.people3d.fabric import appearance
 from vireid.people3d.figure import Figure, Material, Soup, pose_figure
+from vireid.people3d.hair_colour import hair
 from vireid.people3d.folds import fold_heights
-from vireid.people3d.fragments import Fragments, bumps, find_fragments, occlusion
-from vireid.people3d.kernels import majority
+from vireid.people3d.fragments import Fragments, bumps, find_fragments, occlusion, tilted
+from vireid.people3d.kernels import majority, shrink
 from vireid.people3d.labels import Part
 from vireid.people3d.light import Light, shade
 from vireid.people3d.place import Plate, crop
 from vireid.people3d.pose import Action, draw_action
 from vireid.people3d.sensor import develop
 from vireid.people3d.shadow import Shadow, cast
-from vireid.people3d.tone import hair_appearance
-from vireid.people3d.skin import eye_appearance, skin_appearance
+from vireid.people3d.skin import skin
 from vireid.people3d.unroll import beyond_armhole, unroll
 
 OVER = 2
 """Rendered pixels to a side, for each of the picture."""
+
+FINE = 0.4
+"""Share of the relief of fabrics that is left at this resolution: finer forms are below a pixel."""
 
 Window = tuple[float, float, float, float]
 """x0, y0, x1, y1 in pixels of the camera's frame."""
@@ -91,19 +94,17 @@ def surfaces_of(figure: Figure, soup: Soup, seen: Fragments, bends: np.ndarray) 
         place, uv, edge = seen.place[mine], seen.uv[mine], seen.edge[mine]
         part = np.full(len(mine), material.part, np.uint8)
         if material.kind == "skin":
-            look = skin_appearance(figure.person.skin, figure.person.hair, place, uv)
+            look = skin(figure.person.skin, place, uv)
             part[place[:, 2] > 1.47] = Part.FACE
-        elif material.kind == "eye":
-            look = eye_appearance(place)
         elif material.kind == "hair":
-            look = hair_appearance(figure.person.hair.tone, uv)
+            look = hair(figure.person.hair.tone, uv[:, 1], uv[:, 0])
         else:
             assert material.fabric is not None
             uv = unroll(place) if unrolled else uv
             sleeve = beyond_armhole(place) > 0
             look = appearance(material.fabric, uv, place, np.maximum(edge, 0), kind=material.kind, arm=sleeve)
             start = np.array(material.fabric.phase, np.float32) * 40
-            relief = look.relief + fold_heights(material.kind, place, uv, sleeve, bends, start)
+            relief = FINE * look.relief + fold_heights(material.kind, place, uv, sleeve, bends, start)
             out.relief[mine] = relief
         out.colour[mine], out.infrared[mine], out.gloss[mine], out.part[mine] = look.colour, look.infrared, look.gloss, part
         if material.fabric is None:
@@ -125,9 +126,9 @@ def stand(soup: Soup, heading: float, spot: np.ndarray) -> np.ndarray:
     """The figure's vertices [n 3] in the world, turned about the upright axis, on a spot [2] of the ground."""
     cos, sin = np.cos(heading), np.sin(heading)
     turned = soup.vertices @ np.array([[cos, sin, 0], [-sin, cos, 0], [0, 0, 1]], np.float32)
-    used = np.unique(soup.triangles)
-    turned[:, 2] -= turned[used, 2].min()
-    turned[:, :2] += spot.astype(np.float32) - 0.5 * (turned[used, :2].min(0) + turned[used, :2].max(0))
+    used = turned[soup.drawn]
+    turned[:, 2] -= used[:, 2].min()
+    turned[:, :2] += spot.astype(np.float32) - 0.5 * (used[:, :2].min(0) + used[:, :2].max(0))
     return turned
 
 
@@ -137,15 +138,10 @@ def light_figure(
     """The radiance of the fragments [n channels]."""
     metres = seen.depth / np.float32(pixels_per_metre)
     slope = bumps(seen.number, seen.rows, seen.columns, seen.owner, surfaces.relief, metres)
-    sin, cos = np.sin(camera.pitch), np.cos(camera.pitch)
-    down = np.array([0, -sin, -cos], np.float32)
-    normal = seen.normal - slope[:, 1:] * down
-    normal[:, 0] -= slope[:, 0]
-    normal /= np.linalg.norm(normal, axis=1, keepdims=True)
-    view = camera.position.astype(np.float32) - seen.position
-    view /= np.linalg.norm(view, axis=1, keepdims=True)
+    down = np.array([0, -np.sin(camera.pitch), -np.cos(camera.pitch)], np.float32)
+    normal, view = tilted(seen.normal, slope, seen.position, camera.position.astype(np.float32), down)
     sunlit = np.ones(len(metres), np.float32) if shadow is None else shadow.lit(seen.position)
-    open_share = occlusion(seen.number, seen.rows, seen.columns, seen.depth, np.float32(0.1) / metres)
+    open_share = occlusion(seen.number, seen.depth, pixels_per_metre)
     reflectance = surfaces.infrared if camera.infrared else surfaces.colour
     radiance = shade(light, reflectance, normal, seen.position, sunlit, open_share, surfaces.gloss, view)
     return radiance[:, None] if camera.infrared else radiance
@@ -158,8 +154,7 @@ def background(
     h, w = size
     view = crop(plate, window, size)
     channels = view.sun.shape[2]
-    sun = np.asarray(light.sun, np.float32) / np.asarray(camera.light.sun, np.float32)
-    sky = np.asarray(light.sky, np.float32) / np.asarray(camera.light.sky, np.float32)
+    sun, sky = np.asarray(light.sun, np.float32), np.asarray(light.sky, np.float32)
     x0, y0, x1, y1 = window
     x = x0 + (np.arange(w) + 0.5) * (x1 - x0) / w
     y = y0 + (np.arange(h) + 0.5) * (y1 - y0) / h
@@ -185,9 +180,7 @@ def render(figure: Figure, camera: Camera, plate: Plate, rng: np.random.Generato
     spot = camera.area.draw(rng)
     vertices = stand(soup, float(rng.uniform(0, 2 * np.pi)), spot)
     x, y, depth = camera.project(vertices)
-    drawn = np.unique(soup.triangles)
-    drawn = drawn[soup.edge[drawn] >= 0]
-    window = detect(x[drawn], y[drawn], rng)
+    window = detect(x[soup.drawn], y[soup.drawn], rng)
     light = camera.light.at(rng)
     shadow = None
     if not camera.infrared:
@@ -204,7 +197,5 @@ def render(figure: Figure, camera: Camera, plate: Plate, rng: np.random.Generato
     fine[seen.rows, seen.columns] = light_figure(seen, surfaces, camera, light, shadow, camera.focal * down)
     labels = np.zeros((h, w), np.uint8)
     labels[seen.rows, seen.columns] = surfaces.part
-    channels = fine.shape[2]
-    coarse = fine.reshape(size[0], OVER, size[1], OVER, channels).mean((1, 3), dtype=np.float32)
-    image = develop(coarse, camera, rng, round(y1 - y0))
+    image = develop(shrink(fine, OVER), camera, rng, round(y1 - y0))
     return Picture(image, majority(labels, OVER, len(Part)))

@@ -178,11 +178,11 @@ def legs(turner: Turner, gait: Gait, action: Action) -> None:
             ahead, pitch = 0.05 * sign * np.sin(6 * action.phase), 0.0
             ankle = np.array([heads[f"upperleg01.{side}"][0] * (0.8 + 0.5 * action.phase), hip[1] - ahead, rest[2]])
         hips[side], ankles[side], lengths[side], pitches[side] = hip, ankle, (thigh, shin), pitch
-    # The hips sink until both feet can be reached.
-    sink = 0.0
+    # The hips are as high as the leg allows that reaches farther down.
+    sink = -np.inf
     for side, _ in SIDES:
         away = ankles[side] - hips[side]
-        reach = 0.995 * sum(lengths[side])
+        reach = 0.992 * sum(lengths[side])
         sink = max(sink, -float(away[2]) - float(np.sqrt(max(reach**2 - away[0] ** 2 - away[1] ** 2, 0.01))))
     for side, sign in SIDES:
         ankle = ankles[side] + [0, 0, sink]
