@@ -1,0 +1,1 @@
+"""People rendered in three dimensions, in visible light and near-infrared."""
