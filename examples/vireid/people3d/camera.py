@@ -159,3 +159,6 @@ CAMERAS: dict[int, Camera] = {
         ),
     )
 }  # fmt: skip
+
+VISIBLE_CAMERAS = tuple(number for number, camera in CAMERAS.items() if not camera.infrared)
+INFRARED_CAMERAS = tuple(number for number, camera in CAMERAS.items() if camera.infrared)

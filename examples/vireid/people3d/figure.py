@@ -19,6 +19,7 @@ from vireid.people3d.person import Person, Worn
 from vireid.people3d.pose import Action, turns_of
 from vireid.people3d.shell import Inside, make_shell
 from vireid.people3d.shoes import make_shoes
+from vireid.people3d.tube import torso
 from vireid.people3d.wardrobe import BOTTOMS, DRESSES, OVERS, TOPS, Top, under
 
 OVERLAP = 0.035
@@ -132,12 +133,13 @@ def dress(person: Person) -> Figure:
             cut = bottom.cut(reach)
             layers.append(Layer(material, make_shell(body, cut, bottom.fit)))
             covers.append(cut)
-    outer = layers[1] if over is not None else layers[0]
+    outer = next(layer for layer in reversed(layers) if layer.material.part is Part.UPPER)
+    trunk = torso(body, outer.piece.vertices, outer.piece.bones)
     shoes = make_shoes(body, person.shoes.kind)
     layers.append(Layer(Material("shoes", Part.SHOES, person.shoes.fabric), shoes.upper))
     layers.append(Layer(Material("sole", Part.SHOES, person.shoes.second), shoes.sole))
     hat = person.hat.kind if person.hat else None
-    layers += [Layer(Material("hair", Part.HAIR), piece) for piece in make_hair(body, person.hair.style, hat=hat)]
+    layers += [Layer(Material("hair", Part.HAIR), piece) for piece in make_hair(body, person.hair.style, hat=hat, trunk=trunk)]
     if person.hat is not None:
         layers += [Layer(Material("hat", Part.HAT, person.hat.fabric), piece) for piece in make_hat(body, person.hat.kind)]
     bag = bag_material = None

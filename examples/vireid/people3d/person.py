@@ -15,7 +15,6 @@ import numpy as np
 from vireid.people3d.bag import BAGS
 from vireid.people3d.body import Shape
 from vireid.people3d.fabric import Fabric
-from vireid.people3d.hair import HAIR
 from vireid.people3d.hair_colour import HairTone, draw_hair
 from vireid.people3d.hat import HATS
 from vireid.people3d.kinds import draw_fabric
@@ -49,7 +48,7 @@ class Hair:
     tone: HairTone
 
     def words(self) -> str:
-        return self.style if self.style == "bald" else f"{self.tone.name} {self.style}"
+        return "bald" if self.style == "bald" else f"{self.tone.name}, {self.style}"
 
 
 SKIN_WORDS = ("very light", "light", "medium", "brown", "dark brown", "very dark")
@@ -128,9 +127,12 @@ BOTTOM_ODDS = {
 }  # fmt: skip
 HAIR_ODDS = {
     True: {
-        "bob": 4, "long": 5, "long wavy": 4, "pony tail": 4, "bun": 2, "braid": 1.5, "curly": 1.5, "short": 1, "messy": 0.7,
+        "bob": 4, "long": 5, "long front": 3, "wavy": 4, "pony": 4, "bun": 2, "braid": 1.5, "curly": 1.5, "afro": 0.6,
+        "side part": 0.7, "messy": 0.7,
     },
-    False: {"buzz cut": 3, "short": 6, "messy": 3, "curly": 1.5, "receding": 1.5, "bald": 1, "bob": 0.4, "bun": 0.3},
+    False: {
+        "buzz": 3, "side part": 6, "messy": 3, "curly": 1.5, "afro": 0.6, "receding": 1.5, "bald": 1, "bob": 0.4, "bun": 0.3,
+    },
 }  # fmt: skip
 
 
@@ -160,8 +162,7 @@ def draw_gait(rng: np.random.Generator) -> Gait:
 
 
 def draw_head(rng: np.random.Generator, female: bool) -> Hair:
-    odds = {style: odd for style, odd in HAIR_ODDS[female].items() if style in HAIR}
-    return Hair(pick(rng, odds), draw_hair(rng))
+    return Hair(pick(rng, HAIR_ODDS[female]), draw_hair(rng))
 
 
 def draw_hat(rng: np.random.Generator) -> Worn | None:
