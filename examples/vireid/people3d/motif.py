@@ -21,7 +21,9 @@ TILE = 256
 def polygon(centre: tuple[float, float], radii: list[float], turn: float) -> list[tuple[float, float]]:
     """Corners at even angles, of the radii given in turn."""
     angles = turn + np.arange(len(radii)) * 2 * np.pi / len(radii)
-    return [(centre[0] + r * float(np.cos(a)), centre[1] + r * float(np.sin(a))) for r, a in zip(radii, angles)]
+    return [
+        (centre[0] + r * float(np.cos(a)), centre[1] + r * float(np.sin(a))) for r, a in zip(radii, angles, strict=True)
+    ]
 
 
 def star(draw: Canvas) -> None:

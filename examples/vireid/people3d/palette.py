@@ -123,6 +123,8 @@ def draw_shade(rng: np.random.Generator, name: str) -> RGB:
     """One dye lot of a named colour, in linear light."""
     base = linear(SHADES[name])
     grey = base.mean()
-    lot = (grey + (base - grey) * rng.uniform(0.75, 1.12)) * np.exp(rng.normal(0, 0.12)) * np.exp(rng.normal(0, 0.03, 3))
+    lot = (
+        (grey + (base - grey) * rng.uniform(0.75, 1.12)) * np.exp(rng.normal(0, 0.12)) * np.exp(rng.normal(0, 0.03, 3))
+    )
     r, g, b = np.clip(lot, 0.004, 0.86)
     return float(r), float(g), float(b)
