@@ -108,7 +108,7 @@ def surface_of(surface: int, u: float, v: float, table: np.ndarray) -> tuple[flo
         return 0.0003 * grain, 1.0 + 0.04 * grain
     if surface == 8:
         t = u / 0.045 - np.floor(u / 0.045)
-        return 0.010 * t, 0.80 + 0.22 * min(1.0, 5.0 * t)
+        return 0.004 * min(t, 3 * (1 - t)), 0.80 + 0.22 * min(1.0, 5.0 * t)
     return 0.0, 1.0
 
 

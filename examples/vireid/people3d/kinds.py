@@ -239,7 +239,7 @@ KINDS: dict[str, Kind] = {
         {"wool": 4, "polyester": 1},
         {"plain": 78, "verticals": 10, "melange": 8, "windowpane": 3},
         suit_trousers,
-        palette.SOBER,
+        palette.SUITS,
     ),
     "shorts": Kind(
         {"cotton": 5, "polyester": 3, "denim": 1},

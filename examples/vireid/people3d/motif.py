@@ -130,7 +130,9 @@ DESIGNS: dict[str, Callable[[Canvas], None]] = {
 
 def signed(filled: np.ndarray) -> np.ndarray:
     """Distance to the outline, positive inside, in pixels."""
-    return np.asarray(distance_transform_edt(filled) - distance_transform_edt(~filled))
+    # The outline lies half-way between pixels; each transform measures to the other side's nearest one.
+    inside, outside = distance_transform_edt(filled), distance_transform_edt(~filled)
+    return np.asarray(np.where(filled, inside - 0.5, 0.5 - outside))
 
 
 @functools.cache

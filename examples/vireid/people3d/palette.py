@@ -89,6 +89,7 @@ LOUD: dict[str, float] = {
 }
 SOBER: dict[str, float] = {"black": 24, "charcoal": 14, "grey": 9, "navy": 17, "beige": 4, "camel": 4, "brown": 4}
 SOBER |= {"olive": 4, "dark green": 2, "burgundy": 3, "light grey": 2, "cream": 2, "red": 1.5, "khaki": 2}
+SUITS: dict[str, float] = {"black": 12, "charcoal": 12, "navy": 12, "grey": 7, "beige": 2, "brown": 2}
 TROUSERS: dict[str, float] = {"black": 30, "charcoal": 12, "navy": 14, "grey": 9, "khaki": 8, "beige": 8, "brown": 4}
 TROUSERS |= {"olive": 6, "white": 2, "light grey": 2, "burgundy": 1, "cream": 1}
 JEANS: dict[str, float] = {"dark indigo": 32, "indigo": 28, "stone-washed": 16, "bleached": 5, "black": 14, "grey": 5}
