@@ -215,17 +215,17 @@ def make_up(
                     other, cover = METAL, step(0.005 - near)
             elif closure >= 5:
                 # The lapels' outer edge, the gorge above it, and the front edge below the break.
-                breaks, outer = 1.13, 0.105
+                breaks, outer = 1.13, 0.125
                 if z > breaks:
                     t = (z - breaks) / 0.27
                     edge_at = outer * min(t, 1.0)
-                    inside = step(edge_at - near) * step(near - 0.52 * edge_at)
+                    inside = step(edge_at - near) * step(near - 0.58 * edge_at)
                     height += 0.0025 * inside
                     shade *= 1 - 0.38 * line(near - edge_at - 0.002, 0.003) + 0.05 * inside
                     if t > 0.62:
                         shade *= 1 - 0.3 * line(z - 1.31 - 0.4 * (near - 0.06), 0.0025) * step(outer * t - near)
                     # The shirt below shows where the garment itself is not cut open.
-                    below = step(0.52 * edge_at - near)
+                    below = step(0.58 * edge_at - near)
                     if below > 0:
                         other, cover = INNER, below
                 else:
@@ -268,7 +268,7 @@ def make_up(
                     shade *= 1 + 0.05 * step(inside)
                 if stitched > 0:
                     shade *= 1 - 0.26 * stitched
-                    other, cover = THREAD, 0.45 * stitched
+                    other, cover = THREAD, 0.32 * stitched
             elif pockets == 5:
                 if front:
                     away = segment(side, z, 0.088, 1.02, 0.142, 0.87)
