@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 
+from vireid.people3d.compiled import compiled
 from vireid.people3d.noise import TABLE, at
 from vireid.people3d.pattern import HEAD, LEGS, OTHER, REGIONS, TRUNK, leg_centre, step
 
@@ -46,32 +46,33 @@ class Construction:
     """How much knees, thighs and seat have faded: 0 to 1."""
 
 
-@numba.njit(cache=True, fastmath=False)
-def line(distance: float, half: float) -> np.float32:
+@compiled
+def line(distance: float, half: float) -> float:
     return step(half - abs(distance))
 
 
-@numba.njit(cache=True, fastmath=False)
+@compiled
 def segment(px: float, py: float, ax: float, ay: float, bx: float, by: float) -> float:
     """Distance from a point to a segment."""
     dx, dy = bx - ax, by - ay
     t = ((px - ax) * dx + (py - ay) * dy) / (dx * dx + dy * dy)
     t = min(max(t, 0.0), 1.0)
-    return np.sqrt((px - ax - t * dx) ** 2 + (py - ay - t * dy) ** 2)
+    away: float = np.sqrt((px - ax - t * dx) ** 2 + (py - ay - t * dy) ** 2)
+    return away
 
 
-@numba.njit(cache=True, fastmath=False)
+@compiled
 def box(px: float, py: float, left: float, right: float, low: float, high: float) -> float:
     """Signed distance to a rectangle, positive inside."""
     return min(min(px - left, right - px), min(py - low, high - py))
 
 
-@numba.njit(cache=True, fastmath=False)
+@compiled
 def bell(x: float, width: float) -> float:
     return 1 / (1 + (x / width) ** 4)
 
 
-@numba.njit(cache=True, fastmath=False)
+@compiled
 def surface_of(surface: int, u: float, v: float, table: np.ndarray) -> tuple[float, float]:
     """The height of the cloth's own surface in metres, and its shade."""
     if surface == 1:
@@ -107,11 +108,11 @@ def surface_of(surface: int, u: float, v: float, table: np.ndarray) -> tuple[flo
         return 0.0003 * grain, 1.0 + 0.04 * grain
     if surface == 8:
         t = u / 0.045 - np.floor(u / 0.045)
-        return 0.010 * t, 0.80 + 0.22 * min(1.0, 5.0 * t)
+        return 0.004 * min(t, 3 * (1 - t)), 0.80 + 0.22 * min(1.0, 5.0 * t)
     return 0.0, 1.0
 
 
-@numba.njit(cache=True, fastmath=False)
+@compiled
 def make_up(
     uv: np.ndarray,
     place: np.ndarray,
@@ -142,7 +143,7 @@ def make_up(
         height, shade = surface_of(surface, u, v, table)
         # Yarns are uneven, and dye takes unevenly.
         shade *= 1 + (0.022 + 0.035 * fuzz) * at(table, u * 260, v * 260) + 0.018 * at(table, u * 21, v * 13)
-        other, cover = OWN, np.float32(0)
+        other, cover = OWN, 0.0
 
         if region == TRUNK:
             depth = -0.042 + 0.032 * min(max((z - 1.2) / 0.15, 0.0), 1.0)
@@ -157,7 +158,7 @@ def make_up(
                 from_seam = off if side > 0.06 else x
         inner = side - centre
 
-        if region == LEGS or region == TRUNK:
+        if region in (LEGS, TRUNK):
             # Hems and cuffs, and the collar's edge.
             shade *= 1 - 0.16 * step(0.002 - hung)
             if hem == 1 and hung < 0.04:
@@ -172,7 +173,7 @@ def make_up(
                 shade *= 1 - 0.28 * line(hung - deep, 0.0025)
 
         if seams and region == TRUNK:
-            seam = np.float32(0)
+            seam = 0.0
             if not on_arm:
                 if z < 1.28 and side > 0.06:
                     seam = line(off, 0.0025)
@@ -214,17 +215,17 @@ def make_up(
                     other, cover = METAL, step(0.005 - near)
             elif closure >= 5:
                 # The lapels' outer edge, the gorge above it, and the front edge below the break.
-                breaks, outer = 1.13, 0.105
+                breaks, outer = 1.13, 0.125
                 if z > breaks:
                     t = (z - breaks) / 0.27
                     edge_at = outer * min(t, 1.0)
-                    inside = step(edge_at - near) * step(near - 0.52 * edge_at)
+                    inside = step(edge_at - near) * step(near - 0.58 * edge_at)
                     height += 0.0025 * inside
                     shade *= 1 - 0.38 * line(near - edge_at - 0.002, 0.003) + 0.05 * inside
                     if t > 0.62:
                         shade *= 1 - 0.3 * line(z - 1.31 - 0.4 * (near - 0.06), 0.0025) * step(outer * t - near)
                     # The shirt below shows where the garment itself is not cut open.
-                    below = step(0.52 * edge_at - near)
+                    below = step(0.58 * edge_at - near)
                     if below > 0:
                         other, cover = INNER, below
                 else:
@@ -259,7 +260,7 @@ def make_up(
                 if front:
                     # Pockets cut in a curve from the waistband to the side.
                     away = np.sqrt((side - 0.165) ** 2 + (z - 1.0) ** 2) - 0.085
-                    stitched = line(away, 0.0025) if z > 0.90 else np.float32(0)
+                    stitched = line(away, 0.0025) if z > 0.90 else 0.0
                 else:
                     inside = min(box(side, z, 0.03, 0.135, 0.7, 0.925), 0.9 * (z - 0.775 - 0.5 * abs(side - 0.0825)))
                     stitched = max(line(inside, 0.0025), line(z - 0.955 + 0.35 * (side - 0.08) * -1, 0.0025))
@@ -267,7 +268,7 @@ def make_up(
                     shade *= 1 + 0.05 * step(inside)
                 if stitched > 0:
                     shade *= 1 - 0.26 * stitched
-                    other, cover = THREAD, np.float32(0.45) * stitched
+                    other, cover = THREAD, 0.32 * stitched
             elif pockets == 5:
                 if front:
                     away = segment(side, z, 0.088, 1.02, 0.142, 0.87)
@@ -319,7 +320,7 @@ def make_up(
                 other, cover = LEATHER, band
                 height += 0.0015 * band
             if front and line(box(u, z, -0.028, 0.028, 0.996, 1.044) - 0.004, 0.0045) > 0.2:
-                other, cover = METAL, np.float32(1)
+                other, cover = METAL, 1.0
 
         if drawn_hood and front and region == TRUNK and 1.24 < z < 1.40:
             cord = line(abs(u) - 0.030 - 0.05 * (z - 1.30), 0.0035)
@@ -345,7 +346,7 @@ def make_up(
             if tongue > 0:
                 other, cover = THREAD, tongue * step((0.25 - abs(t - 0.5)) * 0.017)
         if reflective:
-            band = np.float32(0)
+            band = 0.0
             if region == TRUNK:
                 band = line(side - 0.29, 0.022) if on_arm else max(line(z - 1.06, 0.022), line(z - 1.18, 0.022))
             elif region == LEGS:
@@ -357,7 +358,7 @@ def make_up(
         elif region == OTHER:
             shade *= 1 - 0.22 * line(hung - 0.012, 0.002)
         shades[n], heights[n] = max(shade, 0.0), height
-        material[n], amount[n] = other, min(max(cover, np.float32(0)), np.float32(1))
+        material[n], amount[n] = other, min(max(cover, 0.0), 1.0)
     return shades, heights, material, amount
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vireid.people3d.appearance import Appearance
+from vireid.people3d.compiled import compiled
 from vireid.people3d.construction import Construction, construct
 from vireid.people3d.motif import DESIGNS
 from vireid.people3d.palette import RGB
@@ -23,9 +24,6 @@ REGION_OF: dict[str, str] = {
     **dict.fromkeys(("shoes", "sole", "bag", "scarf"), "other"),
 }
 """Each kind of garment, and which part of a person's template it is drawn on."""
-
-METAL: RGB = (0.50, 0.48, 0.44)
-RETROREFLECTOR: RGB = (0.52, 0.53, 0.54)
 
 WORDS: dict[str, str] = {
     "plain": "{0} {cloth}",
@@ -48,7 +46,13 @@ WORDS: dict[str, str] = {
     "yoke": "{0} {cloth} with a {1} yoke",
 }
 
-SURFACE_WORDS = {"rib": "ribbed ", "cable": "cable-knit ", "rows": "quilted ", "diamonds": "quilted ", "pleats": "pleated "}
+SURFACE_WORDS = {
+    "rib": "ribbed ",
+    "cable": "cable-knit ",
+    "rows": "quilted ",
+    "diamonds": "quilted ",
+    "pleats": "pleated ",
+}
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,12 @@ class Trim:
 
     colour: RGB
     infrared: float
+
+
+METAL = Trim((0.50, 0.48, 0.44), METAL_INFRARED)
+RETROREFLECTOR = Trim((0.52, 0.53, 0.54), RETROREFLECTOR_INFRARED)
+SHINE = (0.02, 0.25, 0.6, 0.3, 0.02, 0.3)
+"""The gloss of the other materials, in their order."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +105,37 @@ class Fabric:
         return WORDS[self.pattern].format(*self.names, cloth=surface + self.fibre, design=design)
 
 
+@compiled
+def mix(
+    cloth: np.ndarray,
+    gloss: float,
+    part: np.ndarray,
+    shade: np.ndarray,
+    others: np.ndarray,
+    material: np.ndarray,
+    amount: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The colours of cloth [3, 4] by their shares, shaded, and under the other materials [6, 5]."""
+    count = shade.shape[0]
+    colour, infrared, shine = np.empty((count, 3), np.float32), np.empty(count, np.float32), np.empty(count, np.float32)
+    for n in range(count):
+        second, third = part[n, 0], part[n, 1]
+        first, over = 1.0 - second - third, amount[n]
+        shine[n] = gloss
+        for k in range(4):
+            value = (first * cloth[0, k] + second * cloth[1, k] + third * cloth[2, k]) * shade[n]
+            if material[n]:
+                value += over * (others[material[n] - 1, k] - value)
+            value = min(max(value, 0.0), 1.0)
+            if k < 3:
+                colour[n, k] = value
+            else:
+                infrared[n] = value
+        if material[n]:
+            shine[n] += over * (others[material[n] - 1, 4] - shine[n])
+    return colour, infrared, shine
+
+
 def appearance(
     fabric: Fabric, uv: np.ndarray, place: np.ndarray, edge: np.ndarray, *, kind: str, arm: np.ndarray
 ) -> Appearance:
@@ -118,19 +159,8 @@ def appearance(
         design=fabric.design,
     )
     shade, height, material, amount = construct(fabric.made, fabric.fuzz, uv, place, edge, arm, region)
-    # The four channels are mixed as one, the near infrared last.
     cloth = np.column_stack([np.array(fabric.colours), np.array(fabric.infrared)]).astype(np.float32)
-    mixed = cloth[0] + part @ (cloth[1:] - cloth[0])
-    mixed *= shade[:, None]
-    gloss = np.full(len(uv), fabric.gloss, np.float32)
-    covered = np.flatnonzero(material)
-    if len(covered):
-        trims = (fabric.thread, fabric.buttons, Trim(METAL, METAL_INFRARED), fabric.leather, fabric.inner)
-        trims += (Trim(RETROREFLECTOR, RETROREFLECTOR_INFRARED),)
-        table = np.array([[*trim.colour, trim.infrared] for trim in trims], np.float32)
-        number, over = material[covered] - 1, amount[covered, None]
-        mixed[covered] += over * (table[number] - mixed[covered])
-        shine = np.array([0.02, 0.25, 0.6, 0.3, 0.02, 0.3], np.float32)[number]
-        gloss[covered] += over[:, 0] * (shine - gloss[covered])
-    np.clip(mixed, 0, 1, out=mixed)
-    return Appearance(np.ascontiguousarray(mixed[:, :3]), np.ascontiguousarray(mixed[:, 3]), gloss, height)
+    trims = (fabric.thread, fabric.buttons, METAL, fabric.leather, fabric.inner, RETROREFLECTOR)
+    others = np.array([[*trim.colour, trim.infrared, shine] for trim, shine in zip(trims, SHINE, strict=True)])
+    colour, infrared, gloss = mix(cloth, fabric.gloss, part, shade, others.astype(np.float32), material, amount)
+    return Appearance(colour, infrared, gloss, height)

@@ -4,27 +4,28 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 
 from vireid.people3d.appearance import Appearance
+from vireid.people3d.compiled import compiled
 from vireid.people3d.noise import TABLE, at
 from vireid.people3d.palette import RGB, linear
-from vireid.people3d.spectrum import BLUE, GREEN, INFRARED, RED, SURFACE, melanosome, reflectance
+from vireid.people3d.spectrum import BLUE, GREEN, INFRARED, RED, SURFACE, reflectance
 
 KERATIN = np.array([0.05, 0.09, 0.17, 0.07])
 """K/S of hair without pigment, in red, green, blue and near infrared."""
-EUMELANIN = np.array([melanosome(wave) / melanosome(GREEN) for wave in (RED, GREEN, BLUE, INFRARED)])
+EUMELANIN = np.array([(wave / GREEN) ** -4.5 for wave in (RED, GREEN, BLUE, INFRARED)])
+"""The dark pigment, relative to green. Assumed: steeper than in skin, so that black hair reflects a tenth."""
 PHEOMELANIN = np.array([0.24, 1.0, 2.6, 0.03])
 """The red pigment, relative to green."""
 
 PIGMENTS: dict[str, tuple[float, float]] = {
-    "black": (26.0, 0.0),
-    "dark brown": (10.0, 0.6),
-    "brown": (4.6, 0.7),
-    "light brown": (2.1, 0.5),
-    "blond": (0.55, 0.25),
-    "red": (0.9, 2.4),
+    "black": (30.0, 0.0),
+    "dark brown": (15.0, 0.6),
+    "brown": (7.5, 0.8),
+    "light brown": (3.2, 0.6),
+    "blond": (0.75, 0.35),
+    "red": (1.6, 3.0),
     "white": (0.03, 0.0),
 }
 """K/S of eumelanin and of pheomelanin at 545 nm."""
@@ -55,7 +56,7 @@ class HairTone:
 def pigmented(eumelanin: float, pheomelanin: float) -> tuple[RGB, float]:
     """The colour, linear RGB, and near-infrared reflectance of hair with amounts of pigment."""
     inside = reflectance(KERATIN + eumelanin * EUMELANIN + pheomelanin * PHEOMELANIN)
-    r, g, b, infrared = SURFACE * 0.4 + (1 - SURFACE) * inside
+    r, g, b, infrared = 0.2 * SURFACE + (1 - SURFACE) * inside
     return (float(r), float(g), float(b)), float(infrared)
 
 
@@ -65,7 +66,7 @@ def hair_tone(name: str, *, amount: float = 1.0, white: float = 0.0) -> HairTone
         r, g, b = linear(DYES[name])
         return HairTone(name, (float(r), float(g), float(b)), pigmented(0.3, 0.2)[1], white)
     if name == "grey":
-        colour, infrared = pigmented(8.0 * amount, 0.2)
+        colour, infrared = pigmented(14.0 * amount, 0.2)
         return HairTone(name, colour, infrared, max(white, 0.55))
     eumelanin, pheomelanin = PIGMENTS[name]
     return HairTone(name, *pigmented(eumelanin * amount, pheomelanin * amount), white)
@@ -84,7 +85,7 @@ def draw_hair(rng: np.random.Generator) -> HairTone:
 WHITE = pigmented(0.03, 0.0)
 
 
-@numba.njit(cache=True, fastmath=False)
+@compiled
 def strands(
     along: np.ndarray, across: np.ndarray, white: float, first: np.ndarray, second: np.ndarray, table: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -93,14 +94,14 @@ def strands(
     for n in range(along.shape[0]):
         a, c = along[n], across[n]
         # Locks a centimetre wide wander a little; strands of a few millimetres run in them.
-        drift = np.float32(0.006) * at(table, a * 14, c * 20)
+        drift = 0.006 * at(table, a * 14, c * 20)
         lock = at(table, (c + drift) * 75, a * 5)
         strand = at(table, (c + drift) * 260, 40 + a * 9)
-        bare = min(max(white + np.float32(0.8) * white * (1 - white) * (strand + lock) * 2, 0.0), 1.0)
-        shade = max(1 + np.float32(0.17) * lock + np.float32(0.22) * strand, 0.3)
+        bare = min(max(white + white * (1 - white) * (strand + 0.4 * lock), 0.0), 1.0)
+        shade = max(1 + 0.17 * lock + 0.22 * strand, 0.3)
         for k in range(4):
             mixed[n, k] = min(shade * (first[k] + bare * (second[k] - first[k])), 1.0)
-        relief[n] = np.float32(0.0016) * lock + np.float32(0.0007) * strand
+        relief[n] = 0.0016 * lock + 0.0007 * strand
     return mixed, relief
 
 

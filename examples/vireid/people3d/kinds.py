@@ -36,6 +36,8 @@ PRINTED = ("chest print", "logo")
 PIECED = ("block", "raglan", "chest band", "yoke", "side stripe")
 """Patterns of several pieces of cloth, each dyed by itself."""
 
+NEUTRAL = ("black", "charcoal", "grey", "light grey", "white", "cream", "navy", "beige")
+"""Shades that go with every other one."""
 CAMOUFLAGE = (("olive", "dark green", "khaki"), ("beige", "khaki", "brown"), ("grey", "charcoal", "light grey"))
 
 
@@ -211,7 +213,9 @@ KINDS: dict[str, Kind] = {
     ),
     "down": Kind({"nylon": 3, "polyester": 1}, {"plain": 70, "block": 10, "yoke": 12, "logo": 10}, down),
     "vest": Kind({"nylon": 3, "fleece": 1, "polyester": 1}, {"plain": 60, "yoke": 10, "logo": 10, "block": 6}, vest),
-    "tank": Kind({"cotton": 3, "polyester": 1}, {"plain": 50, "rings": 14, "chest print": 14, "logo": 8}, tank, palette.LOUD),
+    "tank": Kind(
+        {"cotton": 3, "polyester": 1}, {"plain": 50, "rings": 14, "chest print": 14, "logo": 8}, tank, palette.LOUD
+    ),
     "blouse": Kind(
         {"viscose": 3, "cotton": 2, "polyester": 1},
         {"plain": 40, "floral": 22, "dots": 12, "verticals": 8, "rings": 6, "gradient": 3},
@@ -232,7 +236,10 @@ KINDS: dict[str, Kind] = {
     ),
     "jeans": Kind({"denim": 1}, {"plain": 1}, jeans, palette.JEANS),
     "suit-trousers": Kind(
-        {"wool": 4, "polyester": 1}, {"plain": 78, "verticals": 10, "melange": 8, "windowpane": 3}, suit_trousers, palette.SOBER
+        {"wool": 4, "polyester": 1},
+        {"plain": 78, "verticals": 10, "melange": 8, "windowpane": 3},
+        suit_trousers,
+        palette.SUITS,
     ),
     "shorts": Kind(
         {"cotton": 5, "polyester": 3, "denim": 1},
@@ -240,7 +247,12 @@ KINDS: dict[str, Kind] = {
         shorts,
         palette.TROUSERS,
     ),
-    "leggings": Kind({"polyester": 3, "cotton": 1}, {"plain": 80, "side stripe": 8, "melange": 5, "block": 3}, leggings, palette.TROUSERS),
+    "leggings": Kind(
+        {"polyester": 3, "cotton": 1},
+        {"plain": 80, "side stripe": 8, "melange": 5, "block": 3},
+        leggings,
+        palette.TROUSERS,
+    ),
     "skirt": Kind(
         {"cotton": 3, "viscose": 2, "denim": 1, "wool": 1},
         {"plain": 55, "floral": 12, "tartan": 12, "dots": 6, "rings": 5, "verticals": 3},
@@ -248,9 +260,21 @@ KINDS: dict[str, Kind] = {
     ),
     "shoes": Kind({"leather": 4, "polyester": 3, "cotton": 1}, {"plain": 1}, shoes, palette.SHOES),
     "sole": Kind({"rubber": 1}, {"plain": 1}, simple, palette.SOLES),
-    "bag": Kind({"nylon": 4, "polyester": 2, "leather": 3, "cotton": 1}, {"plain": 80, "logo": 14, "rings": 3, "dots": 2}, simple, palette.BAGS),
-    "hat": Kind({"cotton": 3, "wool": 3, "polyester": 1, "straw": 0.4}, {"plain": 70, "logo": 14, "rings": 8, "melange": 6}, hat, palette.LOUD),
-    "scarf": Kind({"wool": 4, "viscose": 1}, {"plain": 50, "tartan": 18, "rings": 12, "verticals": 6, "melange": 10}, simple),
+    "bag": Kind(
+        {"nylon": 4, "polyester": 2, "leather": 3, "cotton": 1},
+        {"plain": 80, "logo": 14, "rings": 3, "dots": 2},
+        simple,
+        palette.BAGS,
+    ),
+    "hat": Kind(
+        {"cotton": 3, "wool": 3, "polyester": 1, "straw": 0.4},
+        {"plain": 70, "logo": 14, "rings": 8, "melange": 6},
+        hat,
+        palette.LOUD,
+    ),
+    "scarf": Kind(
+        {"wool": 4, "viscose": 1}, {"plain": 50, "tartan": 18, "rings": 12, "verticals": 6, "melange": 10}, simple
+    ),
 }
 """Each kind of garment."""
 
@@ -291,6 +315,8 @@ def draw_names(rng: np.random.Generator, kind: Kind, fibre: str, pattern: str) -
         second = draw_name(rng, {"white": 8, "black": 6, "red": 2, "mustard": 2, "light grey": 2, "navy": 2}, first)
     elif pattern in ("rings", "verticals", "gingham", "side stripe") and rng.random() < 0.6:
         second = draw_name(rng, {"white": 6, "navy": 2, "black": 2, "light grey": 1, "cream": 1}, first)
+    elif first not in NEUTRAL and rng.random() < 0.75:
+        second = draw_name(rng, {name: palette.EVERYDAY[name] for name in NEUTRAL}, first)
     else:
         second = draw_name(rng, palette.LOUD, first)
     return first, second, draw_name(rng, palette.LOUD, second)
@@ -377,5 +403,3 @@ def draw_fabric(rng: np.random.Generator, kind: str, *, long_sleeves: bool = Fal
         leather=draw_trim(rng, "leather", pick(rng, {"black": 3, "brown": 2, "tan": 1})),
         inner=draw_trim(rng, "cotton", pick(rng, {"white": 6, "light blue": 2, "black": 2, "grey": 1, "navy": 1})),
     )
-
-

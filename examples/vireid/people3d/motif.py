@@ -21,7 +21,9 @@ TILE = 256
 def polygon(centre: tuple[float, float], radii: list[float], turn: float) -> list[tuple[float, float]]:
     """Corners at even angles, of the radii given in turn."""
     angles = turn + np.arange(len(radii)) * 2 * np.pi / len(radii)
-    return [(centre[0] + r * float(np.cos(a)), centre[1] + r * float(np.sin(a))) for r, a in zip(radii, angles)]
+    return [
+        (centre[0] + r * float(np.cos(a)), centre[1] + r * float(np.sin(a))) for r, a in zip(radii, angles, strict=True)
+    ]
 
 
 def star(draw: Canvas) -> None:
@@ -128,7 +130,9 @@ DESIGNS: dict[str, Callable[[Canvas], None]] = {
 
 def signed(filled: np.ndarray) -> np.ndarray:
     """Distance to the outline, positive inside, in pixels."""
-    return np.asarray(distance_transform_edt(filled) - distance_transform_edt(~filled))
+    # The outline lies half-way between pixels; each transform measures to the other side's nearest one.
+    inside, outside = distance_transform_edt(filled), distance_transform_edt(~filled)
+    return np.asarray(np.where(filled, inside - 0.5, 0.5 - outside))
 
 
 @functools.cache

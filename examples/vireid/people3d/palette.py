@@ -89,6 +89,7 @@ LOUD: dict[str, float] = {
 }
 SOBER: dict[str, float] = {"black": 24, "charcoal": 14, "grey": 9, "navy": 17, "beige": 4, "camel": 4, "brown": 4}
 SOBER |= {"olive": 4, "dark green": 2, "burgundy": 3, "light grey": 2, "cream": 2, "red": 1.5, "khaki": 2}
+SUITS: dict[str, float] = {"black": 12, "charcoal": 12, "navy": 12, "grey": 7, "beige": 2, "brown": 2}
 TROUSERS: dict[str, float] = {"black": 30, "charcoal": 12, "navy": 14, "grey": 9, "khaki": 8, "beige": 8, "brown": 4}
 TROUSERS |= {"olive": 6, "white": 2, "light grey": 2, "burgundy": 1, "cream": 1}
 JEANS: dict[str, float] = {"dark indigo": 32, "indigo": 28, "stone-washed": 16, "bleached": 5, "black": 14, "grey": 5}
@@ -123,6 +124,8 @@ def draw_shade(rng: np.random.Generator, name: str) -> RGB:
     """One dye lot of a named colour, in linear light."""
     base = linear(SHADES[name])
     grey = base.mean()
-    lot = (grey + (base - grey) * rng.uniform(0.75, 1.12)) * np.exp(rng.normal(0, 0.12)) * np.exp(rng.normal(0, 0.03, 3))
+    lot = (
+        (grey + (base - grey) * rng.uniform(0.75, 1.12)) * np.exp(rng.normal(0, 0.12)) * np.exp(rng.normal(0, 0.03, 3))
+    )
     r, g, b = np.clip(lot, 0.004, 0.86)
     return float(r), float(g), float(b)

@@ -6,13 +6,13 @@ over SOFT metres, so that they do not alias.
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
+from vireid.people3d.compiled import compiled
 from vireid.people3d.motif import emblems, flowers
 from vireid.people3d.noise import TABLE, at
 
-SOFT = np.float32(0.0025)
+SOFT = 0.0025
 """Width of an edge between two colours, in metres: about what a camera that sees a person in 300 rows resolves."""
 
 REGIONS = {"trunk": 0, "legs": 1, "head": 2, "other": 3}
@@ -41,61 +41,62 @@ PATTERNS: dict[str, int] = {
 """Each pattern and its number."""
 
 
-@numba.njit(cache=True, fastmath=False)
-def step(distance: float) -> np.float32:
+@compiled
+def step(distance: float) -> float:
     """1 inside, 0 outside, of a signed distance in metres."""
-    t = min(max(np.float32(0.5) + np.float32(distance) / SOFT, np.float32(0)), np.float32(1))
-    return t * t * (np.float32(3) - np.float32(2) * t)
+    t = min(max(0.5 + distance / SOFT, 0.0), 1.0)
+    return t * t * (3.0 - 2.0 * t)
 
 
-@numba.njit(cache=True, fastmath=False)
-def stripe(x: float, period: float, share: float) -> np.float32:
+@compiled
+def stripe(x: float, period: float, share: float) -> float:
     """Stripes that cover a share of the period; centred on 0."""
     t = x / period + 0.5
     return step((0.5 * share - abs(t - np.floor(t) - 0.5)) * period)
 
 
-@numba.njit(cache=True, fastmath=False)
-def field(table: np.ndarray, x: float, y: float) -> np.float32:
+@compiled
+def field(table: np.ndarray, x: float, y: float) -> float:
     """A table between its values; x and y from 0 to 1 span it, outside it repeats."""
     rows, columns = table.shape
     x, y = (x - np.floor(x)) * columns - 0.5, (y - np.floor(y)) * rows - 0.5
     left, low = np.floor(x), np.floor(y)
-    a, b = np.float32(x - left), np.float32(y - low)
+    a, b = (x - left), (y - low)
     i, j = int(left) % columns, int(low) % rows
     k, m = (i + 1) % columns, (j + 1) % rows
     below = table[j, i] + a * (table[j, k] - table[j, i])
     above = table[m, i] + a * (table[m, k] - table[m, i])
-    return below + b * (above - below)
+    value: float = below + b * (above - below)
+    return value
 
 
-@numba.njit(cache=True, fastmath=False)
-def emblem(table: np.ndarray, across: float, up: float, width: float) -> np.float32:
+@compiled
+def emblem(table: np.ndarray, across: float, up: float, width: float) -> float:
     """Signed distance to an emblem of a width in metres, centred on 0; far outside it is negative."""
     x, y = across / width + 0.5, 0.5 - up / (0.75 * width)
     if x <= 0.01 or x >= 0.99 or y <= 0.01 or y >= 0.99:
-        return np.float32(-1)
-    return field(table, x, y) * np.float32(width)
+        return -1.0
+    return field(table, x, y) * width
 
 
-@numba.njit(cache=True, fastmath=False)
+@compiled
 def leg_centre(z: float) -> tuple[float, float]:
     """The axis of a leg of the template at a height: distance from the middle, and depth."""
     return 0.106 + 0.1 * max(0.82 - z, 0.0), -0.032 + 0.05 * max(0.45 - z, 0.0)
 
 
-@numba.njit(cache=True, fastmath=False)
-def side_stripes(x: float, y: float, z: float, arm: bool, region: int, width: float, lines: int) -> np.float32:
+@compiled
+def side_stripes(x: float, y: float, z: float, arm: bool, region: int, width: float, lines: int) -> float:
     """Bands down the outer side of the legs, or of the arms: one, or two or three thinner ones."""
     if region == LEGS:
         centre, depth = leg_centre(z)
         if abs(x) < centre:
-            return np.float32(0)
+            return 0.0
         off = y - depth
     else:
         # The upper side of an arm that hangs half down.
         if not arm or (abs(x) - 0.19) * 0.77 + (z - 1.37) * 0.64 < 0:
-            return np.float32(0)
+            return 0.0
         off = y + 0.02
     if lines == 1:
         return step(0.5 * width - abs(off))
@@ -103,7 +104,7 @@ def side_stripes(x: float, y: float, z: float, arm: bool, region: int, width: fl
     return inside * stripe(off + 0.5 * width * (lines - 1), width, 0.5)
 
 
-@numba.njit(cache=True, fastmath=False)
+@compiled
 def weights(
     pattern: int,
     uv: np.ndarray,
@@ -128,10 +129,10 @@ def weights(
         x, y, z = place[n, 0], place[n, 1], place[n, 2]
         side = abs(x)
         s, t = u + phase[0] * period, v + phase[1] * period
-        first, second = np.float32(0), np.float32(0)
+        first, second = 0.0, 0.0
         if pattern == 1:
-            fine = at(noise_table, s * 110, t * 260) + np.float32(0.6) * at(noise_table, s * 240, t * 500)
-            first = np.float32(share) * (np.float32(0.5) + np.float32(0.3) * fine)
+            fine = at(noise_table, s * 110, t * 260) + 0.6 * at(noise_table, s * 240, t * 500)
+            first = share * (0.5 + 0.3 * fine)
         elif pattern == 2:
             first = stripe(t, period, share)
             if design % 3 == 0:
@@ -142,14 +143,12 @@ def weights(
                 second = stripe(s - 0.5 * period, period, 0.2 * (1 - share))
         elif pattern == 4:
             # A twill shows half of the warp and half of the weft. Each has a broad band, and a line beside it.
-            first = np.float32(0.5) * (stripe(s, period, share) + stripe(t, period, share))
-            second = np.float32(0.5) * (
-                stripe(s - 0.44 * period, period, 0.09) + stripe(t - 0.44 * period, period, 0.09)
-            )
+            first = 0.5 * (stripe(s, period, share) + stripe(t, period, share))
+            second = 0.5 * (stripe(s - 0.44 * period, period, 0.09) + stripe(t - 0.44 * period, period, 0.09))
             if design % 2 == 0:
-                second += np.float32(0.25) * (stripe(s, period, 0.07) + stripe(t, period, 0.07))
+                second += 0.25 * (stripe(s, period, 0.07) + stripe(t, period, 0.07))
         elif pattern == 5:
-            first = np.float32(0.5) * (stripe(s, period, 0.5) + stripe(t, period, 0.5))
+            first = 0.5 * (stripe(s, period, 0.5) + stripe(t, period, 0.5))
         elif pattern == 6:
             width = max(0.0035, 0.05 * period) / period
             first = max(stripe(s, period, width), stripe(t, 1.25 * period, width / 1.25))
@@ -166,10 +165,10 @@ def weights(
                 height = 1.14 + 0.14 * phase[1]
                 first = step(side - 0.19 - 0.75 * (1.36 - height)) if arm[n] else step(height - z)
                 if design % 2 == 0:
-                    second = np.float32(0.0 if arm[n] else step(0.03 - abs(z - height - 0.03)))
+                    second = 0.0 if arm[n] else step(0.03 - abs(z - height - 0.03))
         elif pattern == 9:
             beyond = (side - 0.06) * 0.843 + (z - 1.44) * 0.538
-            first = np.float32(1) if arm[n] else step(beyond)
+            first = 1.0 if arm[n] else step(beyond)
         elif pattern == 10:
             half = 0.02 + 0.11 * share
             if not arm[n]:
@@ -177,15 +176,15 @@ def weights(
             elif design % 2 == 0:
                 first = step(0.6 * half - abs(side - 0.25))
             if design % 3 == 0:
-                second = step(0.25 * half - abs(z - 1.15 - 0.12 * phase[1])) if not arm[n] else np.float32(0)
+                second = step(0.25 * half - abs(z - 1.15 - 0.12 * phase[1])) if not arm[n] else 0.0
         elif pattern == 11:
             low, high = (0.15, 0.9) if region == LEGS else (0.92, 1.36)
             a = min(max((high - z) / (high - low), 0.0), 1.0)
-            first = np.float32(a * a * (3 - 2 * a))
+            first = a * a * (3 - 2 * a)
         elif pattern == 12:
             scale = 1 / period
-            a = at(noise_table, s * scale, t * 1.7 * scale) + np.float32(0.5) * at(noise_table, s * 2.3 * scale, t * 3 * scale)
-            b = at(noise_table, 31 + s * scale, 17 + t * 1.7 * scale) + np.float32(0.5) * at(
+            a = at(noise_table, s * scale, t * 1.7 * scale) + 0.5 * at(noise_table, s * 2.3 * scale, t * 3 * scale)
+            b = at(noise_table, 31 + s * scale, 17 + t * 1.7 * scale) + 0.5 * at(
                 noise_table, 9 + s * 2.3 * scale, 5 + t * 3 * scale
             )
             # A noise of this period has a slope of about one in it.
@@ -216,10 +215,10 @@ def weights(
         elif pattern == 16:
             first = side_stripes(x, y, z, arm[n], region, 0.4 * share * period, 1 + design % 3)
         elif pattern == 17:
-            height = 1.30 + 0.06 * phase[1] - 0.25 * (0.14 - min(side, 0.14)) * np.float32(design % 2)
+            height = 1.30 + 0.06 * phase[1] - 0.25 * (0.14 - min(side, 0.14)) * (design % 2)
             first = step(side * -1 + 0.19 + 0.75 * (1.36 - height)) if arm[n] else step(z - height)
-        second = min(max(second, np.float32(0)), np.float32(1))
-        out[n, 0] = min(max(first, np.float32(0)), np.float32(1)) * (np.float32(1) - second)
+        second = min(max(second, 0.0), 1.0)
+        out[n, 0] = min(max(first, 0.0), 1.0) * (1.0 - second)
         out[n, 1] = second
     return out
 

