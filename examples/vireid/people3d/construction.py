@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vireid.people3d.compiled import compiled
+from vireid.people3d.kernels import compiled
 from vireid.people3d.noise import TABLE, at
 from vireid.people3d.pattern import HEAD, LEGS, OTHER, REGIONS, TRUNK, leg_centre, step
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vireid.people3d.appearance import Appearance
-from vireid.people3d.compiled import compiled
+from vireid.people3d.kernels import compiled
 from vireid.people3d.construction import Construction, construct
 from vireid.people3d.motif import DESIGNS
 from vireid.people3d.palette import RGB

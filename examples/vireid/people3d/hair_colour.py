@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vireid.people3d.appearance import Appearance
-from vireid.people3d.compiled import compiled
+from vireid.people3d.kernels import compiled
 from vireid.people3d.noise import TABLE, at
 from vireid.people3d.palette import RGB, linear
 from vireid.people3d.spectrum import BLUE, GREEN, INFRARED, RED, SURFACE, reflectance

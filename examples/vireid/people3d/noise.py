@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from vireid.people3d.compiled import compiled
+from vireid.people3d.kernels import compiled
 
 SIDE = 256
 """Values along a side of the table: the period of the noise."""

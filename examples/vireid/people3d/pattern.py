@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from vireid.people3d.compiled import compiled
+from vireid.people3d.kernels import compiled
 from vireid.people3d.motif import emblems, flowers
 from vireid.people3d.noise import TABLE, at
 

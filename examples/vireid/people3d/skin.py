@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from vireid.people3d.appearance import Appearance
-from vireid.people3d.compiled import compiled
+from vireid.people3d.kernels import compiled
 from vireid.people3d.hair_colour import HairTone, draw_hair
 from vireid.people3d.noise import TABLE, at
 from vireid.people3d.palette import RGB
