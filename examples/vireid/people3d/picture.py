@@ -8,26 +8,19 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from vireid.people3d.camera import Camera
-from vireid.people3d.fabric import appearance
-from vireid.people3d.figure import Figure, Material, Soup, pose_figure
-from vireid.people3d.hair_colour import hair
-from vireid.people3d.folds import fold_heights
+from vireid.people3d.figure import Figure, Soup, pose_figure
 from vireid.people3d.fragments import Fragments, bumps, find_fragments, occlusion, tilted
 from vireid.people3d.kernels import majority, shrink
 from vireid.people3d.labels import Part
 from vireid.people3d.light import Light, shade
 from vireid.people3d.place import Plate, crop
-from vireid.people3d.pose import Action, draw_action
+from vireid.people3d.pose import draw_action
 from vireid.people3d.sensor import develop
 from vireid.people3d.shadow import Shadow, cast
-from vireid.people3d.skin import skin
-from vireid.people3d.unroll import beyond_armhole, unroll
+from vireid.people3d.surface import Surfaces, bends_of, surfaces_of
 
 OVER = 2
 """Rendered pixels to a side, for each of the picture."""
-
-FINE = 0.4
-"""Share of the relief of fabrics that is left at this resolution: finer forms are below a pixel."""
 
 Window = tuple[float, float, float, float]
 """x0, y0, x1, y1 in pixels of the camera's frame."""
@@ -64,62 +57,6 @@ def detect(x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> Window:
         cut = float(rng.uniform(0.04, 0.10)) * tall
         tall, down = tall - cut, down + cut / 2
     return across - wide / 2, down - tall / 2, across + wide / 2, down + tall / 2
-
-
-@dataclass(frozen=True)
-class Surfaces:
-    """What the fragments of a figure are made of."""
-
-    colour: np.ndarray
-    infrared: np.ndarray
-    gloss: np.ndarray
-    relief: np.ndarray
-    part: np.ndarray
-
-
-def surfaces_of(figure: Figure, soup: Soup, seen: Fragments, bends: np.ndarray) -> Surfaces:
-    """Reflectance, relief and part of each fragment."""
-    count = len(seen.owner)
-    out = Surfaces(
-        np.zeros((count, 3), np.float32), *(np.zeros(count, np.float32) for _ in range(3)), np.zeros(count, np.uint8)
-    )
-    kinds: dict[int, tuple[Material, bool, list[int]]] = {}
-    for number, material in enumerate(soup.materials):
-        key = hash((id(material), bool(soup.unrolled[number])))
-        kinds.setdefault(key, (material, bool(soup.unrolled[number]), []))[2].append(number)
-    for material, unrolled, numbers in kinds.values():
-        mine = np.flatnonzero(np.isin(seen.owner, numbers))
-        if not len(mine):
-            continue
-        place, uv, edge = seen.place[mine], seen.uv[mine], seen.edge[mine]
-        part = np.full(len(mine), material.part, np.uint8)
-        if material.kind == "skin":
-            look = skin(figure.person.skin, place, uv)
-            part[place[:, 2] > 1.47] = Part.FACE
-        elif material.kind == "hair":
-            look = hair(figure.person.hair.tone, uv[:, 1], uv[:, 0])
-        else:
-            assert material.fabric is not None
-            uv = unroll(place) if unrolled else uv
-            sleeve = beyond_armhole(place) > 0
-            look = appearance(material.fabric, uv, place, np.maximum(edge, 0), kind=material.kind, arm=sleeve)
-            start = np.array(material.fabric.phase, np.float32) * 40
-            relief = FINE * look.relief + fold_heights(material.kind, place, uv, sleeve, bends, start)
-            out.relief[mine] = relief
-        out.colour[mine], out.infrared[mine], out.gloss[mine], out.part[mine] = look.colour, look.infrared, look.gloss, part
-        if material.fabric is None:
-            out.relief[mine] = look.relief
-    return out
-
-
-def bends_of(action: Action) -> np.ndarray:
-    """How far the left and right elbow and the left and right knee are bent, 0 to 1."""
-    elbow = {"phone": 0.9, "call": 1.0, "hold": 0.8, "strap": 1.0, "pocket": 0.4}
-    arms = [elbow.get(mode, 0.2) for mode in action.arms]
-    if not action.walks:
-        return np.array([*arms, 0.1, 0.1], np.float32)
-    phase = 2 * np.pi * action.phase
-    return np.array([*arms, 0.5 + 0.4 * np.cos(phase - 4.6), 0.5 + 0.4 * np.cos(phase - 1.5)], np.float32)
 
 
 def stand(soup: Soup, heading: float, spot: np.ndarray) -> np.ndarray:

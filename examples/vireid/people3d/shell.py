@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vireid.people3d.body import Body, source, template
-from vireid.people3d.kernels import normals, smooth
+from vireid.people3d.kernels import normals, smooth_along
 from vireid.people3d.mesh import FAR, Piece, Surface, bones_of, dense_skin, fine_surface
 from vireid.people3d.unroll import along_arm, beyond_armhole
 
@@ -206,7 +206,7 @@ def make_shell(body: Body, inside: Inside, fit: Fit) -> Piece:
             low = (shares[f"leg.{side}"] > 0.5) & (place[:, 2] < 0.78)
             moved[low, 0] = sign * np.maximum(sign * moved[low, 0], 0.004)
     inner = np.where(edge > 0.02 - MARGIN, 0.5, 0).astype(np.float32)
-    moved = smooth(moved.astype(np.float32), surface.triangles, outward, inner, fit.smoothing)
+    moved = smooth_along(moved.astype(np.float32), surface.triangles, outward, inner, fit.smoothing)
     short = np.float32(0.6 * fit.ease) - ((moved - tight) * outward).sum(1)  # smoothing may have sunk it into the body
     moved = moved + np.maximum(short, 0)[:, None] * outward
     return Piece(moved.astype(np.float32), surface.triangles, bones, place, None, edge)
