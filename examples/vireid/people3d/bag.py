@@ -1,0 +1,380 @@
+"""Bags: on the back, at the hip with a strap across the trunk, around the waist, or hanging from the left hand."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.ndimage import gaussian_filter1d
+from scipy.spatial import cKDTree
+
+from vireid.people3d.body import Body, source, template
+from vireid.people3d.mesh import FAR, Piece, dense_skin
+from vireid.people3d.source import strongest
+from vireid.people3d.tube import (
+    Bones,
+    Torso,
+    bare_trunk,
+    bones_by,
+    curve,
+    grid,
+    lengths,
+    ramp,
+    section,
+    sweep,
+    tights,
+    torso,
+    without_arms,
+)
+
+BAGS: tuple[str, ...] = ("backpack", "shoulder bag", "waist bag", "tote", "handbag", "briefcase")
+OVER = 0.005
+"""How far straps lie over the clothes, in metres."""
+
+
+@dataclass(frozen=True)
+class Bag:
+    """A bag on a person."""
+
+    pieces: list[Piece]
+    """The bag's body first, then pockets and lids."""
+    straps: list[Piece]
+    """Straps and handles."""
+    hangs: bool
+    """It hangs from the left hand: `hang` gives its vertices in a pose. Its own are about the grip, z up, y along the hand."""
+
+
+@dataclass(frozen=True)
+class Dressed:
+    """What a bag lies on."""
+
+    body: Body
+    points: np.ndarray
+    """[n 3] of the trunk and its clothes."""
+    dense: np.ndarray
+    """[n bones]"""
+    trunk: Torso
+    scale: float
+    """Of the trunk's height, to that of the template."""
+
+    def height(self, z: float) -> float:
+        """A height of the template's trunk on this body."""
+        bones = ("upperleg01.L", "spine03", "spine01", "clavicle.L", "neck01")
+        known = [float(template().heads[bone][2]) for bone in bones]
+        own = [float(self.body.heads[bone][2]) for bone in bones]
+        if z < known[0]:
+            return own[0] + (z - known[0]) * self.scale
+        return float(np.interp(z, known, own)) + max(z - known[-1], 0.0) * self.scale
+
+    def bones(self, path: np.ndarray, lines: int) -> Bones:
+        """The bones of the points [s 3] of a path, for each line of a ribbon along it."""
+        _, index = cKDTree(self.points).query(path, 6)
+        dense = gaussian_filter1d(self.dense[index].mean(1), 1.0, axis=0, mode="nearest")
+        index, weight = strongest(dense)
+        return np.concatenate([index] * lines), np.concatenate([weight] * lines)
+
+
+def dressed(body: Body, outer: np.ndarray | None, bones: Bones | None, trunk: Torso | None) -> Dressed:
+    """A body in clothes, without its arms."""
+    points, dense = bare_trunk(body), bare_bones()
+    if outer is not None and bones is not None:
+        names = source().bones
+        own = np.zeros((len(outer), len(names)), np.float32)
+        np.put_along_axis(own, bones[0].astype(np.int64), bones[1], 1)
+        points, dense = np.concatenate([points, outer]), np.concatenate([dense, own])
+    arms = np.array([name.startswith(("upperarm", "lowerarm", "wrist")) for name in source().bones])
+    kept = dense[:, arms].sum(1) < 0.5
+    heads, usual = body.heads, template().heads
+    scale = (heads["neck01"][2] - heads["spine05"][2]) / (usual["neck01"][2] - usual["spine05"][2])
+    return Dressed(body, points[kept], dense[kept], trunk or torso(body, outer, bones), float(scale))
+
+
+@functools.cache
+def bare_bones() -> np.ndarray:
+    ends, _ = tights()
+    return dense_skin(ends)
+
+
+def box(width: float, depth: float, height: float, rows: int = 12, turns: int = 24, square: float = 4.0, taper: float = 0.0) -> np.ndarray:
+    """A rounded box [rows turns 3] about the origin: wide along x, deep along y; from its top down; narrower by a share on top."""
+    at = np.cos(np.pi * np.arange(rows) / (rows - 1))
+    at = np.sign(at) * np.abs(at) ** 0.8
+    scale = np.maximum(1 - np.abs(at) ** square, 1e-4) ** (1 / square) * (1 - taper * np.clip(at, 0, 1) ** 1.5)
+    angle = 2 * np.pi * np.arange(turns) / turns
+    cos, sin = np.cos(angle), np.sin(angle)
+    far = (np.abs(cos) ** square + np.abs(sin) ** square) ** (-1 / square)
+    x, y = 0.5 * width * far * cos, 0.5 * depth * far * sin
+    z = np.broadcast_to(0.5 * height * at[:, None], (rows, turns))
+    return np.stack([scale[:, None] * x, scale[:, None] * y, z], -1)
+
+
+def surface(rings: np.ndarray, bones: Bones, *, around: bool = True) -> Piece:
+    """A piece from a grid of points; `place` is filled in later."""
+    rows, columns = rings.shape[:2]
+    across = lengths(rings.swapaxes(0, 1)).T
+    uv = np.stack([across, -lengths(rings)], -1).reshape(-1, 2).astype(np.float32)
+    points = rings.reshape(-1, 3).astype(np.float32)
+    return Piece(points, grid(rows, columns, around=around), bones, points, uv, np.full(len(points), FAR, np.float32))
+
+
+def rigid(rings: np.ndarray, **shares: float) -> Piece:
+    """A piece that moves as one with a few bones."""
+    count = rings.shape[0] * rings.shape[1]
+    return surface(rings, bones_by({name.replace("_", "."): np.full(count, share) for name, share in shares.items()}))
+
+
+def ribbon(path: np.ndarray, across: np.ndarray, width: float, bones: Bones | None, wear: Dressed) -> Piece:
+    """A strap [3 s 3] along a path [s 3], wide along `across` [s 3]."""
+    across = across / (np.linalg.norm(across, axis=1, keepdims=True) + 1e-9)
+    lines = np.stack([path + 0.5 * width * k * across for k in (-1, 0, 1)])
+    return surface(lines, bones or wear.bones(path, 3), around=False)
+
+
+def backpack(wear: Dressed) -> Bag:
+    """A pack with a front pocket, a lid and two straps over the shoulders."""
+    s = wear.scale
+    top, bottom = wear.height(1.375), wear.height(1.375) - 0.43 * s
+    width, depth = 0.29 * s, 0.145 * s
+    z = np.linspace(top - 0.03, bottom + 0.04, 9)
+    near = wear.points[np.abs(wear.points[:, 0]) < 0.09 * s]
+    back = np.array([near[np.abs(near[:, 1 + 1] - height) < 0.03, 1].max(initial=0.0) for height in z])
+    slope = float(np.clip((back[0] - back[5]) / (z[0] - z[5]), -0.3, 0.35))
+    start = float((back - slope * z).max()) + 0.008
+    up = np.array([0, slope, 1.0]) / np.hypot(slope, 1)
+    out = np.array([0, 1.0, -slope]) / np.hypot(slope, 1)
+    middle = 0.5 * (top + bottom)
+    centre = np.array([0, start + slope * middle, middle]) + 0.5 * depth * out
+
+    def turned(points: np.ndarray) -> np.ndarray:
+        return centre + points[..., :1] * [1.0, 0, 0] + points[..., 1:2] * out + points[..., 2:] * up
+
+    own = {"spine02": 0.5, "spine01": 0.5}
+    tall = top - bottom
+    main = box(width, depth, tall, 16, 28, 3.6, 0.14)
+    main[..., 1] *= np.where(main[..., 1] > 0, 1 + 0.18 * ramp(0.25 * tall, -0.2 * tall, main[..., 2]), 1)  # full below
+    pocket = box(0.74 * width, 0.055 * s, 0.42 * tall, 9, 20, 3.6) + [0, 0.5 * depth + 0.018 * s, -0.23 * tall]
+    lid = box(1.05 * width, 1.10 * depth, 0.36 * tall, 10, 28, 3.2, 0.10)[:6] + [0, 0.006, 0.345 * tall]
+    lid[-1, :, 2] -= 0.02 * s
+    sides = [box(0.03 * s, 0.09 * s, 0.36 * tall, 8, 14, 3.0) + [k * 0.5 * width, 0, -0.28 * tall] for k in (-1, 1)]
+    loop = curve([(-0.03, -0.03, 0.47 * tall), (-0.025, -0.03, 0.545 * tall), (0.025, -0.03, 0.545 * tall), (0.03, -0.03, 0.47 * tall)], 9)
+    grip = sweep(loop, np.tile([0, 1.0, 0], (9, 1)), np.full(9, 0.010), np.full(9, 0.004), 6)
+    pieces = [rigid(turned(part), **own) for part in (main, pocket, lid, *sides)]
+    straps = [shoulder_strap(wear, sign, top, bottom, turned(np.array([[0.30 * sign * width, -0.45 * depth, 0.40 * tall],
+              [0.40 * sign * width, -0.4 * depth, -0.40 * tall]]))) for sign in (1.0, -1.0)]
+    return Bag(pieces, [*straps, rigid(turned(grip), **own)], False)
+
+
+def shoulder_strap(wear: Dressed, sign: float, top: float, bottom: float, ends: np.ndarray) -> Piece:
+    """A strap from the pack's top over a shoulder, down the chest, and under the arm back to the pack's bottom."""
+    s, body, half = wear.scale, wear.body, 0.021
+    x0 = 0.55 * (abs(body.heads["clavicle.L"][0]) * 0.4 + abs(body.heads["upperarm01.L"][0])) * sign
+    low = wear.height(1.235)
+    lines = []
+    for k in (-1, 0, 1):
+        x = x0 + k * half
+        slab = wear.points[(np.abs(wear.points[:, 0] - x) < 0.016) & (wear.points[:, 2] > low - 0.05)]
+        slab = slab[slab[:, 2] < wear.height(1.47)]
+        middle = 0.5 * (slab[:, 1].min() + slab[:, 1].max())
+        centre = np.array([x, middle, wear.height(1.27)])
+        loop = section(slab, centre, np.array([0, 1.0, 0]), np.array([0, 0, 1.0]), 56, OVER)
+        lines.append(loop[2:27])  # from the back over the shoulder to the front
+    over = np.stack(lines)
+    front = over[1, -1]
+    _, turn, _, _ = wear.trunk.cylinder(front[None])
+    angle = float(abs(turn[0])) / 48 * 2 * np.pi
+    t = np.linspace(0, 1, 17)[1:]
+    z = front[2] + (bottom + 0.06 - front[2]) * t
+    around = sign * (angle + (np.radians(150) - angle) * t**1.15)
+    rest = wear.trunk.point(z, around, OVER)
+    path = np.concatenate([over[1], rest])
+    path = np.concatenate([ends[:1], path, ends[1:]])
+    ahead = np.gradient(path, axis=0)
+    outward = np.zeros_like(path)
+    outward[:, :2] = path[:, :2] - np.array([0, wear.trunk.middle.mean()])
+    across = np.cross(ahead, outward)
+    across /= np.linalg.norm(across, axis=1, keepdims=True) + 1e-9
+    upper = np.arange(len(path)) <= over.shape[1]
+    first = np.array([1.0, 0, 0])
+    across *= np.sign((across[over.shape[1] + 4] @ np.array([0, 0, 1.0])) or 1.0)
+    share = ramp(over.shape[1] - 3, over.shape[1] + 5, np.arange(len(path), dtype=float))[:, None]
+    # The inner side of the strap on the chest is its upper side under the arm.
+    across = (1 - share) * (-sign * first) + share * across
+    across /= np.linalg.norm(across, axis=1, keepdims=True)
+    ribbon_lines = np.stack([path + k * half * (1 - 0.35 * share) * across for k in (-1, 0, 1)])
+    order = (-1, 0, 1) if sign < 0 else (1, 0, -1)
+    for row, k in enumerate((-1, 0, 1)):
+        source_line = over[order.index(k)] if sign < 0 else over[(-k) + 1]
+        keep = slice(1, over.shape[1] - 2)
+        ribbon_lines[row, keep] = source_line[: over.shape[1] - 3]
+    flat = ribbon_lines.reshape(-1, 3)
+    low_share = ramp(wear.height(1.36), wear.height(1.32), flat[:, 2]) * np.tile((~upper).astype(float), 3)
+    flat = wear.trunk.push(flat, OVER, low_share)
+    dense_index, dense_weight = wear.bones(path, 1)
+    names = source().bones
+    dense = np.zeros((len(path), len(names)), np.float32)
+    np.put_along_axis(dense, dense_index.astype(np.int64), dense_weight, 1)
+    pack = np.zeros(len(names), np.float32)
+    pack[[names.index("spine02"), names.index("spine01")]] = 0.5
+    tied = np.maximum(ramp(4, 0, np.arange(len(path), dtype=float)), ramp(len(path) - 5, len(path) - 1, np.arange(len(path), dtype=float)))
+    index, weight = strongest((1 - tied)[:, None].astype(np.float32) * dense + tied[:, None].astype(np.float32) * pack)
+    return surface(flat.reshape(ribbon_lines.shape), (np.concatenate([index] * 3), np.concatenate([weight] * 3)), around=False)
+
+
+def shoulder_bag(wear: Dressed) -> Bag:
+    """A bag at the left hip, with a strap across the trunk to the right shoulder."""
+    s = wear.scale
+    hip = wear.height(0.93)
+    side = wear.trunk.point(np.array([hip]), np.array([np.radians(100)]), 0.0)[0]
+    shoulder = np.array([-0.085 * s, 0.0, wear.height(1.43)])
+    down = np.array([side[0] - shoulder[0], 0, hip - shoulder[2]])
+    down /= np.linalg.norm(down)
+    ahead = np.array([0, -1.0, 0])
+    normal = np.cross(down, ahead)
+    slab_of = wear.points[wear.points[:, 2] < wear.height(1.465)]
+    middle_y = float(wear.trunk.middle[20:40].mean())
+    centre = 0.5 * (shoulder + [side[0], 0, hip]) + [0, middle_y, 0]
+    lines = []
+    for k in (-1, 0, 1):
+        at = centre + 0.018 * k * normal
+        slab = slab_of[np.abs((slab_of - at) @ normal) < 0.016]
+        lines.append(section(slab, at, down, ahead, 60, OVER))
+    loop = np.stack(lines)
+    loop = np.concatenate([loop, loop[:, :1]], 1)
+    strap = surface(loop, wear.bones(loop[1], 3), around=False)
+    outward = side - [0, wear.trunk.middle[40], side[2]]
+    outward /= np.linalg.norm(outward)
+    along = np.array([-outward[1], outward[0], 0])
+    width, depth, tall = 0.29 * s, 0.085 * s, 0.21 * s
+    place = side + outward * (0.5 * depth + 0.010) + [0, 0, -0.42 * tall]
+
+    def turned(points: np.ndarray) -> np.ndarray:
+        return place + points[..., :1] * along + points[..., 1:2] * outward + points[..., 2:] * [0, 0, 1.0]
+
+    main = box(width, depth, tall, 12, 24, 3.6, 0.05)
+    flap = box(1.04 * width, 1.16 * depth, 1.05 * tall, 12, 24, 3.6, 0.05)
+    flap[..., 2] += 0.006
+    flap = flap[:8]
+    flap[..., 1] = np.where(flap[..., 1] < 0, 0.97 * flap[..., 1] / 1.16, flap[..., 1])
+    return Bag([rigid(turned(part), root=1.0) for part in (main, flap)], [strap], False)
+
+
+def waist_bag(wear: Dressed) -> Bag:
+    """A bag on a belt, before the belly."""
+    s, z = wear.scale, wear.height(1.0)
+    angle = np.radians(np.linspace(-180, 180, 49))
+    height = z + 0.02 * s * (1 - np.cos(angle)) / 2 - 0.02
+    path = wear.trunk.point(height, angle, OVER)
+    lines = np.stack([wear.trunk.point(height + k * 0.017, angle, OVER) for k in (1, 0, -1)])
+    strap = surface(lines, wear.bones(path, 3), around=False)
+    turn = np.radians(np.linspace(-38, 38, 13)) + 0.25
+    rows = []
+    for t in np.linspace(0, np.pi, 9):
+        thick = 0.062 * s * np.sin(t) ** 0.7
+        level = z - 0.024 + 0.062 * s * np.cos(t)
+        ends = np.clip(1 - (np.abs(turn - 0.25) / np.radians(38)) ** 3.0, 0, 1) ** 0.6
+        rows.append(wear.trunk.point(np.full(13, level) , turn, OVER + thick * ends))
+    front = np.stack(rows)
+    bones = wear.bones(front[4], 9)
+    return Bag([surface(front, bones, around=False)], [strap], False)
+
+
+def hanging(wear: Dressed, kind: str) -> Bag:
+    """A bag in the left hand: about the grip, y along the hand's grip, x away from the body."""
+    s = 0.5 + 0.5 * wear.scale
+    if kind == "tote":  # soft, wide on top, with long handles
+        width, depth, tall, drop = 0.36 * s, 0.11 * s, 0.36 * s, 0.17 * s
+        main = box(depth, width, tall, 12, 24, 3.0, 0.0)
+        wide = ramp(-0.5 * tall, 0.4 * tall, main[..., 2])
+        main[..., 1] *= 0.86 + 0.14 * wide
+        main[..., 0] *= 1.15 - 0.65 * wide
+    elif kind == "handbag":
+        width, depth, tall, drop = 0.29 * s, 0.12 * s, 0.20 * s, 0.10 * s
+        main = box(depth, width, tall, 12, 24, 3.0, 0.0)
+        narrow = ramp(-0.5 * tall, 0.5 * tall, main[..., 2])
+        main[..., 0] *= 1.1 - 0.6 * narrow
+        main[..., 1] *= 1.0 - 0.18 * narrow
+    else:
+        width, depth, tall, drop = 0.40 * s, 0.085 * s, 0.30 * s, 0.045 * s
+        main = box(depth, width, tall, 12, 28, 6.0, 0.0)
+    main = main - [0, 0, drop + 0.5 * tall]
+    pieces = [main]
+    if kind == "briefcase":  # a flap over the outer side
+        flap = box(1.12 * depth, 1.01 * width, tall, 12, 28, 6.0, 0.0)[:7] - [0, 0, drop + 0.5 * tall - 0.003]
+        pieces.append(flap)
+    elif kind == "handbag":
+        flap = main[:6].copy()
+        away = flap - [0, 0, -drop - 0.5 * tall]
+        flap = flap + 0.004 * away / np.linalg.norm(away, axis=-1, keepdims=True)
+        pieces.append(flap)
+    straps = []
+    spread = {"tote": 0.17, "handbag": 0.26, "briefcase": 0.16}[kind] * width
+    for sign in (-1.0, 1.0):
+        x = sign * (0.18 * depth if kind != "briefcase" else 0.05 * depth)
+        foot = -drop - (0.10 if kind == "tote" else 0.03) * tall
+        path = curve([(1.6 * x, -spread, foot), (x, -0.85 * spread, 0.45 * foot), (0.3 * x, -0.035, 0), (0.3 * x, 0.035, 0),
+                      (x, 0.85 * spread, 0.45 * foot), (1.6 * x, spread, foot)], 15)
+        if kind == "tote":
+            side = np.tile([0.0, 1.0, 0], (15, 1))
+            rings = sweep(path, side, np.full(15, 0.013), np.full(15, 0.004), 6)
+        else:
+            rings = sweep(path, np.tile([1.0, 0, 0], (15, 1)), np.full(15, 0.008), np.full(15, 0.007), 6)
+        straps.append(rings)
+    own = {"wrist_L": 1.0}
+    return Bag([rigid(part, **own) for part in pieces], [rigid(part, **own) for part in straps], True)
+
+
+def shaped(wear: Dressed, kind: str) -> Bag:
+    if kind == "backpack":
+        return backpack(wear)
+    if kind == "shoulder bag":
+        return shoulder_bag(wear)
+    return waist_bag(wear) if kind == "waist bag" else hanging(wear, kind)
+
+
+@functools.cache
+def on_template(kind: str) -> Bag:
+    """A bag on the template's bare body."""
+    return shaped(dressed(template(), None, None, None), kind)
+
+
+def make_bag(
+    body: Body, kind: str, outer: np.ndarray | None, outer_bones: Bones | None, *, trunk: Torso | None = None
+) -> Bag:
+    """A bag on a person.
+
+    Args:
+        kind: one of BAGS.
+        outer: the vertices [k 3] of the outermost clothes; None: the bare body.
+        outer_bones: their bones.
+        trunk: the dressed trunk, if it is known.
+    """
+    bag, usual = shaped(dressed(body, outer, outer_bones, trunk), kind), on_template(kind)
+
+    def with_places(pieces: list[Piece], places: list[Piece]) -> list[Piece]:
+        return [
+            Piece(piece.vertices, piece.triangles, piece.bones, place.vertices, place.uv, piece.edge)
+            for piece, place in zip(pieces, places, strict=True)
+        ]
+
+    return Bag(with_places(bag.pieces, usual.pieces), with_places(bag.straps, usual.straps), bag.hangs)
+
+
+def hang(bag: Bag, body: Body, matrices: np.ndarray) -> list[np.ndarray]:
+    """The vertices of a bag in the left hand in a pose: of its pieces, then of its straps. Gravity holds it upright."""
+    names = source().bones
+
+    def joint(bone: str) -> np.ndarray:
+        moved: np.ndarray = matrices[names.index(bone)] @ np.append(body.heads[bone], 1)
+        return moved
+
+    grip = np.mean([joint(f"finger{k}-{j}.L") for k in (2, 3, 4, 5) for j in (2, 3)], 0)
+    ahead = joint("finger2-1.L") - joint("finger5-1.L")
+    ahead = np.array([ahead[0], min(ahead[1], -1e-3), 0])
+    ahead /= np.linalg.norm(ahead)
+    out = np.array([-ahead[1], ahead[0], 0])  # away from the body
+    lean = 0.10
+    up = np.array([0, 0, 1.0]) * np.cos(lean) - out * np.sin(lean)
+    side = out * np.cos(lean) + np.array([0, 0, 1.0]) * np.sin(lean)
+    axes = np.stack([side, -ahead, up]).astype(np.float32)
+    return [(grip + piece.vertices @ axes).astype(np.float32) for piece in (*bag.pieces, *bag.straps)]
