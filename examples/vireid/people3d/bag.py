@@ -9,9 +9,9 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 from scipy.spatial import cKDTree
 
-from vireid.people3d.body import Body, source, template
+from vireid.people3d.body import Body, template
 from vireid.people3d.mesh import FAR, Piece, dense_skin
-from vireid.people3d.source import strongest
+from vireid.people3d.source import load_source, strongest
 from vireid.people3d.tube import (
     Bones,
     Torso,
@@ -79,11 +79,11 @@ def dressed(body: Body, outer: np.ndarray | None, bones: Bones | None, trunk: To
     """A body in clothes, without its arms."""
     points, dense = bare_trunk(body), bare_bones()
     if outer is not None and bones is not None:
-        names = source().bones
+        names = load_source().bones
         own = np.zeros((len(outer), len(names)), np.float32)
         np.put_along_axis(own, bones[0].astype(np.int64), bones[1], 1)
         points, dense = np.concatenate([points, outer]), np.concatenate([dense, own])
-    arms = np.array([name.startswith(("upperarm", "lowerarm", "wrist")) for name in source().bones])
+    arms = np.array([name.startswith(("upperarm", "lowerarm", "wrist")) for name in load_source().bones])
     kept = dense[:, arms].sum(1) < 0.5
     heads, usual = body.heads, template().heads
     scale = (heads["neck01"][2] - heads["spine05"][2]) / (usual["neck01"][2] - usual["spine05"][2])
@@ -211,7 +211,7 @@ def shoulder_strap(wear: Dressed, sign: float, top: float, bottom: float, ends: 
     low_share = ramp(wear.height(1.36), wear.height(1.32), flat[:, 2]) * np.tile((~upper).astype(float), 3)
     flat = wear.trunk.push(flat, OVER, low_share)
     dense_index, dense_weight = wear.bones(path, 1)
-    names = source().bones
+    names = load_source().bones
     dense = np.zeros((len(path), len(names)), np.float32)
     np.put_along_axis(dense, dense_index.astype(np.int64), dense_weight, 1)
     pack = np.zeros(len(names), np.float32)
@@ -362,7 +362,7 @@ def make_bag(
 
 def hang(bag: Bag, body: Body, matrices: np.ndarray) -> list[np.ndarray]:
     """The vertices of a bag in the left hand in a pose: of its pieces, then of its straps. Gravity holds it upright."""
-    names = source().bones
+    names = load_source().bones
 
     def joint(bone: str) -> np.ndarray:
         moved: np.ndarray = matrices[names.index(bone)] @ np.append(body.heads[bone], 1)

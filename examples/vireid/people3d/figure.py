@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from vireid.people3d.bag import Bag, hang_bag, make_bag
+from vireid.people3d.bag import Bag, hang as hang_bag, make_bag
 from vireid.people3d.body import Body, bone_matrices, build, posed, template
 from vireid.people3d.collar import make_collar
 from vireid.people3d.drape import Drape, hang
@@ -141,12 +141,12 @@ def dress(person: Person) -> Figure:
     hat = person.hat.kind if person.hat else None
     layers += [Layer(Material("hair", Part.HAIR), piece) for piece in make_hair(body, person.hair.style, hat=hat, trunk=trunk)]
     if person.hat is not None:
-        layers += [Layer(Material("hat", Part.HAT, person.hat.fabric), piece) for piece in make_hat(body, person.hat.kind)]
+        layers += [Layer(Material("hat", Part.HAT, person.hat.fabric), piece) for piece in make_hat(body, person.hat.kind, trunk=trunk)]
     bag = bag_material = None
     if person.bag is not None:
         bag_material = Material("bag", Part.BAG, person.bag.fabric)
-        bag = make_bag(body, person.bag.kind, outer.piece.vertices, outer.piece.bones)
-        layers += [Layer(bag_material, piece) for piece in (*bag.straps, *(() if bag.hangs else bag.pieces))]
+        bag = make_bag(body, person.bag.kind, outer.piece.vertices, outer.piece.bones, trunk=trunk)
+        layers += [Layer(bag_material, piece) for piece in (() if bag.hangs else (*bag.pieces, *bag.straps))]
     skin = base_piece(body, "body")
     hidden = shoes.hides(skin.place)
     for cut in covers:
@@ -181,7 +181,8 @@ def pose_figure(figure: Figure, action: Action, seed: float) -> Soup:
             meshes.append((cloth.material, hung.vertices, hung.triangles, hung.place, hung.uv, hung.edge))
             inside.append(hung.vertices[hung.edge >= 0] * 1.0)
     if figure.bag is not None and figure.bag_material is not None:
-        for vertices, piece in hang_bag(figure.bag, figure.body, matrices):
+        pieces = (*figure.bag.pieces, *figure.bag.straps)
+        for vertices, piece in zip(hang_bag(figure.bag, figure.body, matrices), pieces, strict=True):
             meshes.append((figure.bag_material, vertices, piece.triangles, piece.place, piece.uv, piece.edge))
     sizes = np.cumsum([0] + [len(mesh[1]) for mesh in meshes])
     triangles = np.concatenate([mesh[2] + sizes[i] for i, mesh in enumerate(meshes)]).astype(np.int32)

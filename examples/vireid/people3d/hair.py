@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from vireid.people3d.body import Body, source, template
+from vireid.people3d.source import load_source
+from vireid.people3d.body import Body, template
 from vireid.people3d.mesh import FAR, Piece, base_surface
 from vireid.people3d.shell import look_up, ring_radii
 from vireid.people3d.tube import (

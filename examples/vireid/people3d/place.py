@@ -57,11 +57,11 @@ def plate(camera: Camera) -> Plate:
     ground = np.asarray(light.ground, np.float64)
     reach = 2.5 if camera.indoor else 5.0
     of_sun, of_sky = surroundings(tree, table, sun, place, ground, float(light.bounce), reach)
-    around = even_out(np.concatenate((of_sun, of_sky, seen[..., None]), axis=2), place, depth)
+    around = even_out(np.concatenate((of_sun, of_sky), axis=2), place, depth, True)
     if soft:
-        lit *= around[..., 6:]
+        lit *= even_out(seen[..., None], place, depth, False)
     channels = 1 if camera.infrared else 3
-    of_sun, of_sky = lit + albedo * around[..., :3] + own_sun, albedo * around[..., 3:6] + own_sky
+    of_sun, of_sky = lit + albedo * around[..., :3] + own_sun, albedo * around[..., 3:] + own_sky
     floor = (np.abs(place[..., 2]) < 0.03) & (place[..., 5] > 0.8)
     return Plate(
         np.minimum(of_sun[..., :channels], 60).astype(np.float16),

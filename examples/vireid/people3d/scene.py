@@ -50,10 +50,18 @@ class Scene:
         self.parts.append(full)
 
     def box(
-        self, centre: Vector, size: Vector, material: Material, yaw: float = 0, tilt: float = 0, shadow: bool = True
+        self,
+        centre: Vector,
+        size: Vector,
+        material: Material,
+        yaw: float = 0,
+        tilt: float = 0,
+        taper: float = 0,
+        shadow: bool = True,
     ) -> None:
-        """A box of a full size; `tilt` degrees about its x axis, then `yaw` about z."""
-        self.add(Form.BOX, centre, tilted(tilt) @ turned(yaw), np.asarray(size) / 2, material, 0.0, shadow)
+        """A box of a full size at its middle, wider by `taper` at the top; `tilt` degrees about its x axis, then `yaw`
+        about z."""
+        self.add(Form.BOX, centre, tilted(tilt) @ turned(yaw), np.asarray(size) / 2, material, taper, shadow)
 
     def sheet(
         self,

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vireid.people3d.body import Body, source, template
+from vireid.people3d.source import load_source
+from vireid.people3d.body import Body, template
 from vireid.people3d.kernels import normals, smooth_along
 from vireid.people3d.mesh import FAR, Piece, Surface, bones_of, dense_skin, fine_surface
 from vireid.people3d.unroll import along_arm, beyond_armhole
@@ -62,7 +63,7 @@ def skin_of(inside: Inside) -> tuple[tuple[np.ndarray, np.ndarray], dict[str, np
     """The bones of the vertices of a cut, and the share of each limb in them."""
     surface, _, _ = cut_surface(inside)
     dense = dense_skin(surface.ends)
-    names = source().bones
+    names = load_source().bones
     shares = {}
     for limb, bones in (("arm", ARM), ("leg", LEG)):
         for side in "LR":

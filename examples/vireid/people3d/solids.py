@@ -10,6 +10,8 @@ import numba
 import numpy as np
 
 FAR = 1e9
+LEAST = 1e-4  # metres: a ray does not strike what it starts from
+Grid = tuple[np.ndarray, ...]
 LEAF = 3  # solids a node at the bottom of the tree
 BINS = 12
 
@@ -35,7 +37,7 @@ LEAF_FORM, RING, MESH, BLADE, DISC = (int(f) for f in (Form.LEAF, Form.RING, For
 @dataclass(frozen=True)
 class Solids:
     """n solids: `axes` [n 3 3] holds each frame's axes as rows, `half` [n 3] the half extents along them, `taper` [n] the
-    change of a cylinder's radius from its middle to its end, `material` [n] a row of the table of materials."""
+    change of a cylinder's or box's width from its middle to its upper end, `material` [n] a row of the table of materials."""
 
     form: np.ndarray
     centre: np.ndarray
@@ -49,18 +51,19 @@ class Solids:
 
 @dataclass(frozen=True)
 class Tree:
-    """`low` and `high` [m 3] bound each node; `first` and `count` [m] are its solids, or its left child and 0."""
+    """`bounds` [m 6] are the low and high corners of each node; `first` and `count` [m] are its solids, or its left child and 0."""
 
     solids: Solids
-    low: np.ndarray
-    high: np.ndarray
+    bounds: np.ndarray
     first: np.ndarray
     count: np.ndarray
 
     @property
     def arrays(self) -> tuple[np.ndarray, ...]:
         s = self.solids
-        return (s.form, s.centre, s.axes, s.half, s.taper, s.shadow, self.low, self.high, self.first, self.count, s.material)
+        unit = np.ascontiguousarray(s.axes / s.half[:, :, None])
+        nodes = (self.bounds, self.first, self.count)
+        return (s.form, s.centre, unit, s.half, s.taper, s.shadow, *nodes, s.axes, s.material)
 
 
 @numba.njit(cache=True)
@@ -147,12 +150,13 @@ def split_tree(low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
 def grow_tree(solids: Solids) -> Tree:
     """Order the solids and build the tree over them."""
-    half = solids.half * np.where(solids.form == CYLINDER, 1 + np.abs(solids.taper), 1)[:, None]
+    half = solids.half * (1 + np.abs(solids.taper))[:, None]
     reach = np.einsum("nij,ni->nj", np.abs(solids.axes), half) + 1e-4
     centre = solids.centre.astype(np.float64)
     order, low, high, first, count = split_tree(centre - reach, centre + reach)
     chosen = Solids(*(np.ascontiguousarray(getattr(solids, name)[order]) for name in Solids.__dataclass_fields__))
-    return Tree(chosen, low.astype(np.float32), high.astype(np.float32), first.astype(np.int32), count.astype(np.int32))
+    bounds = np.concatenate((low, high), axis=1).astype(np.float32)
+    return Tree(chosen, bounds, first.astype(np.int32), count.astype(np.int32))
 
 
 @numba.njit(cache=True)
@@ -182,97 +186,109 @@ def covered(form: int, x: float, y: float, half_x: float, half_y: float) -> bool
 
 @numba.njit(cache=True)
 def strike(
-    form: int, axes: np.ndarray, half: np.ndarray, taper: float, ox: float, oy: float, oz: float, dx: float, dy: float,
-    dz: float, least: float, most: float,
+    form: np.ndarray, unit: np.ndarray, half: np.ndarray, taper: np.ndarray, s: int, ox: float, oy: float, oz: float,
+    dx: float, dy: float, dz: float, most: float,
 ) -> float:  # fmt: skip
-    """Where a ray strikes a solid, from its centre to the ray's origin (ox, oy, oz); FAR if it misses within [least, most]."""
-    px = (axes[0, 0] * ox + axes[0, 1] * oy + axes[0, 2] * oz) / half[0]
-    py = (axes[1, 0] * ox + axes[1, 1] * oy + axes[1, 2] * oz) / half[1]
-    pz = (axes[2, 0] * ox + axes[2, 1] * oy + axes[2, 2] * oz) / half[2]
-    qx = (axes[0, 0] * dx + axes[0, 1] * dy + axes[0, 2] * dz) / half[0]
-    qy = (axes[1, 0] * dx + axes[1, 1] * dy + axes[1, 2] * dz) / half[1]
-    qz = (axes[2, 0] * dx + axes[2, 1] * dy + axes[2, 2] * dz) / half[2]
-    if form == BOX:
+    """Where a ray strikes solid s, from its centre to the ray's origin (ox, oy, oz); FAR if not before `most`."""
+    px = unit[s, 0, 0] * ox + unit[s, 0, 1] * oy + unit[s, 0, 2] * oz
+    py = unit[s, 1, 0] * ox + unit[s, 1, 1] * oy + unit[s, 1, 2] * oz
+    pz = unit[s, 2, 0] * ox + unit[s, 2, 1] * oy + unit[s, 2, 2] * oz
+    qx = unit[s, 0, 0] * dx + unit[s, 0, 1] * dy + unit[s, 0, 2] * dz
+    qy = unit[s, 1, 0] * dx + unit[s, 1, 1] * dy + unit[s, 1, 2] * dz
+    qz = unit[s, 2, 0] * dx + unit[s, 2, 1] * dy + unit[s, 2, 2] * dz
+    kind = form[s]
+    if kind == BOX:
         near, far = -FAR, FAR
-        for a in range(3):
+        slope = taper[s]
+        if slope != 0.0:
+            # A truncated pyramid: four sides that lean, below them the two ends.
+            for a in range(4):
+                sign = 1.0 if a % 2 else -1.0
+                room = 1.0 - (sign * (px if a < 2 else py) - slope * pz)
+                speed = sign * (qx if a < 2 else qy) - slope * qz
+                if abs(speed) < 1e-12:
+                    if room < 0.0:
+                        return FAR
+                elif speed > 0.0:
+                    far = min(far, room / speed)
+                else:
+                    near = max(near, room / speed)
+        for a in range(2 if slope != 0.0 else 0, 3):
             p, q = (px, qx) if a == 0 else ((py, qy) if a == 1 else (pz, qz))
             if abs(q) < 1e-12:
                 if abs(p) > 1.0:
                     return FAR
             else:
-                s, t = (-1.0 - p) / q, (1.0 - p) / q
-                if s > t:
-                    s, t = t, s
-                near, far = max(near, s), min(far, t)
+                inverse = 1.0 / q
+                t0, t1 = (-1.0 - p) * inverse, (1.0 - p) * inverse
+                near, far = max(near, min(t0, t1)), min(far, max(t0, t1))
         if near > far:
             return FAR
-        if least < near < most:
+        if LEAST < near < most:
             return near
-        return far if least < far < most else FAR
-    if form == ELLIPSOID or form == CYLINDER:
-        if form == ELLIPSOID:
-            a = qx * qx + qy * qy + qz * qz
+        return far if LEAST < far < most else FAR
+    if kind == ELLIPSOID or kind == CYLINDER:
+        slope = taper[s]
+        if kind == ELLIPSOID:
+            a2 = qx * qx + qy * qy + qz * qz
             b = px * qx + py * qy + pz * qz
             c = px * px + py * py + pz * pz - 1.0
         else:
-            radius = 1.0 + taper * pz
-            a = qx * qx + qy * qy - taper * taper * qz * qz
-            b = px * qx + py * qy - taper * qz * radius
+            radius = 1.0 + slope * pz
+            a2 = qx * qx + qy * qy - slope * slope * qz * qz
+            b = px * qx + py * qy - slope * qz * radius
             c = px * px + py * py - radius * radius
         best = FAR
-        disc = b * b - a * c
-        if disc >= 0.0 and abs(a) > 1e-14:
+        disc = b * b - a2 * c
+        if disc >= 0.0 and abs(a2) > 1e-14:
             root = math.sqrt(disc)
-            for sign in (-1.0, 1.0):
-                t = (-b + sign * root) / a
-                if least < t < most and t < best and (form == ELLIPSOID or abs(pz + t * qz) <= 1.0):
+            for t in ((-b - root) / a2, (-b + root) / a2):
+                if LEAST < t < most and t < best and (kind == ELLIPSOID or abs(pz + t * qz) <= 1.0):
                     best = t
-        if form == CYLINDER and abs(qz) > 1e-12:
+        if kind == CYLINDER and abs(qz) > 1e-12:
             for end in (-1.0, 1.0):
                 t = (end - pz) / qz
-                if least < t < most and t < best:
-                    x, y, r = px + t * qx, py + t * qy, 1.0 + taper * end
+                if LEAST < t < most and t < best:
+                    x, y, r = px + t * qx, py + t * qy, 1.0 + slope * end
                     if x * x + y * y <= r * r:
                         best = t
         return best
     if abs(qz) < 1e-12:
         return FAR
     t = -pz / qz
-    if least < t < most:
+    if LEAST < t < most:
         x, y = px + t * qx, py + t * qy
-        if abs(x) <= 1.0 and abs(y) <= 1.0 and covered(form, x, y, half[0], half[1]):
+        if abs(x) <= 1.0 and abs(y) <= 1.0 and covered(kind, x, y, half[s, 0], half[s, 1]):
             return t
     return FAR
 
 
 @numba.njit(cache=True)
 def first_hit(
-    tree: tuple[np.ndarray, ...], x: float, y: float, z: float, dx: float, dy: float, dz: float, most: float, blocked: bool
+    tree: Grid, stack: np.ndarray, x: float, y: float, z: float, dx: float, dy: float, dz: float, most: float,
+    blocked: bool,
 ) -> tuple[float, int]:  # fmt: skip
     """The distance to the first solid along a ray and its number, or (FAR, -1). With `blocked`, any solid that throws
-    shadows ends the search."""
-    form, centre, axes, half, taper, shadow, low, high, first, count = tree[:10]
+    shadows ends the search. `stack` [64 2] is room to work in."""
+    form, centre, unit, half, taper, shadow, bounds, first, count = tree[:9]
     ix = 1.0 / dx if abs(dx) > 1e-12 else 1e12
     iy = 1.0 / dy if abs(dy) > 1e-12 else 1e12
     iz = 1.0 / dz if abs(dz) > 1e-12 else 1e12
     best, found = most, -1
-    stack = np.empty(64, np.int32)
-    entry = np.empty(64, np.float64)
-    stack[0], entry[0], top = 0, 0.0, 1
+    stack[0, 0], stack[0, 1], top = 0.0, 0.0, 1
     while top > 0:
         top -= 1
-        node = stack[top]
-        if entry[top] > best:
+        if stack[top, 1] > best:
             continue
+        node = int(stack[top, 0])
         while True:
             if count[node] > 0:
                 for s in range(first[node], first[node] + count[node]):
                     if blocked and not shadow[s]:
                         continue
                     t = strike(
-                        form[s], axes[s], half[s], taper[s], x - centre[s, 0], y - centre[s, 1], z - centre[s, 2],
-                        dx, dy, dz, 1e-4, best,
-                    )  # fmt: skip
+                        form, unit, half, taper, s, x - centre[s, 0], y - centre[s, 1], z - centre[s, 2], dx, dy, dz, best
+                    )
                     if t < best:
                         best, found = t, s
                         if blocked:
@@ -282,11 +298,11 @@ def first_hit(
             enter_left, enter_right = FAR, FAR
             for side in range(2):
                 child = left + side
-                t0, t1 = (low[child, 0] - x) * ix, (high[child, 0] - x) * ix
+                t0, t1 = (bounds[child, 0] - x) * ix, (bounds[child, 3] - x) * ix
                 near, far = min(t0, t1), max(t0, t1)
-                t0, t1 = (low[child, 1] - y) * iy, (high[child, 1] - y) * iy
+                t0, t1 = (bounds[child, 1] - y) * iy, (bounds[child, 4] - y) * iy
                 near, far = max(near, min(t0, t1)), min(far, max(t0, t1))
-                t0, t1 = (low[child, 2] - z) * iz, (high[child, 2] - z) * iz
+                t0, t1 = (bounds[child, 2] - z) * iz, (bounds[child, 5] - z) * iz
                 near, far = max(near, min(t0, t1), 0.0), min(far, max(t0, t1))
                 if near <= far and near < best:
                     if side == 0:
@@ -298,33 +314,34 @@ def first_hit(
             if enter_left <= enter_right:
                 node = left
                 if enter_right < FAR:
-                    stack[top], entry[top] = left + 1, enter_right
+                    stack[top, 0], stack[top, 1] = left + 1, enter_right
                     top += 1
             else:
                 node = left + 1
                 if enter_left < FAR:
-                    stack[top], entry[top] = left, enter_left
+                    stack[top, 0], stack[top, 1] = left, enter_left
                     top += 1
     return (best, found) if found >= 0 else (FAR, -1)
 
 
 @numba.njit(cache=True)
-def surface_at(
-    form: int, axes: np.ndarray, half: np.ndarray, taper: float, ox: float, oy: float, oz: float, normal: np.ndarray
-) -> tuple[float, float, int]:
-    """The outward normal (written to `normal`) at a point of the surface, given from the centre; coordinates on the
-    surface in metres, and the face of a box (axis * 2 + side)."""
+def surface_at(tree: Grid, s: int, point: np.ndarray, normal: np.ndarray) -> tuple[float, float, int]:
+    """The outward normal (written to `normal`) at a point of the surface of solid s; coordinates on the surface in metres,
+    and the face of a box (axis * 2 + side)."""
+    centre, form, axes, half, taper = tree[1], tree[0][s], tree[9][s], tree[3][s], tree[4][s]
+    ox, oy, oz = point[0] - centre[s, 0], point[1] - centre[s, 1], point[2] - centre[s, 2]
     px = axes[0, 0] * ox + axes[0, 1] * oy + axes[0, 2] * oz
     py = axes[1, 0] * ox + axes[1, 1] * oy + axes[1, 2] * oz
     pz = axes[2, 0] * ox + axes[2, 1] * oy + axes[2, 2] * oz
     nx, ny, nz = 0.0, 0.0, 1.0
     u, v, face = px, py, 5
     if form == BOX:
-        ax, ay, az = abs(px) / half[0], abs(py) / half[1], abs(pz) / half[2]
+        wide = 1.0 + taper * pz / half[2]
+        ax, ay, az = abs(px) / half[0] / wide, abs(py) / half[1] / wide, abs(pz) / half[2]
         if ax >= ay and ax >= az:
-            nx, nz, u, v, face = math.copysign(1.0, px), 0.0, py, pz, 0 + (px > 0)
+            nx, nz, u, v, face = math.copysign(1.0, px), -taper * half[0] / half[2], py, pz, 0 + (px > 0)
         elif ay >= az:
-            ny, nz, u, v, face = math.copysign(1.0, py), 0.0, px, pz, 2 + (py > 0)
+            ny, nz, u, v, face = math.copysign(1.0, py), -taper * half[1] / half[2], px, pz, 2 + (py > 0)
         else:
             nz, face = math.copysign(1.0, pz), 4 + (pz > 0)
     elif form == CYLINDER:

@@ -23,6 +23,7 @@ GLASS = Material("#20282b", 0.05, varies=0.0, gloss=0.9, mirror=0.10, rough=0.01
 LIT_GLASS = Material("#c3d3da", 0.5, "#92a48b", 0.5, Pattern.BLOTCHES, (0.9, 0.6), varies=0.1, mirror=0.06, glow=1.1)
 TIN_DOOR = Material("#6f7f78", 0.36, varies=0.08, gloss=0.3, dirt=0.25)
 RUBBER = Material("#1d1d1e", 0.07, varies=0.15, gloss=0.1)
+HEADLIGHT = Material("#e8eef2", 0.8, gloss=1.0, mirror=0.3)
 CORK = Material("#a98252", 0.5, "#94703f", 0.44, Pattern.SOIL, (30.0, 1.0), varies=0.1)
 CLOTH_BLUE = Material("#3a4f78", 0.35, varies=0.15)
 CARDBOARD = Material("#a98a63", 0.55, "#94754f", 0.5, Pattern.BLOTCHES, (0.25, 0.1), varies=0.1, dirt=0.1)
@@ -242,28 +243,39 @@ def bicycle(scene: Scene, paint: Material) -> None:
 
 def car(scene: Scene, paint: Material) -> None:
     """Along x, its bonnet toward -x."""
-    scene.box((0, 0, 0.52), (4.3, 1.72, 0.5), paint)
-    scene.ellipsoid((0, 0, 0.62), (2.22, 0.9, 0.34), paint)
-    for x, tilt_x in ((-1.55, 0), (1.7, 0)):
-        scene.ellipsoid((x, 0, 0.66), (0.72, 0.86, 0.26), paint, yaw=tilt_x)
-    scene.ellipsoid((0.15, 0, 0.86), (1.42, 0.78, 0.6), GLASS)
-    scene.ellipsoid((0.2, 0, 1.06), (1.12, 0.72, 0.42), paint)
-    for y in (-0.6, 0.6):
-        scene.path([(-1.15, y * 1.15, 0.85), (-0.55, y, 1.32), (0.9, y, 1.32), (1.45, y * 1.15, 0.85)], 0.035, paint)
-        scene.rod((0.2, y * 1.2, 0.85), (0.2, y, 1.34), 0.04, paint)
-    for x in (-1.32, 1.32):
-        for y in (-0.8, 0.8):
-            scene.rod((x, y - 0.11, 0.32), (x, y + 0.11, 0.32), 0.32, RUBBER)
-            scene.rod((x, y - 0.115, 0.32), (x, y + 0.115, 0.32), 0.2, STEEL)
-            scene.rod((x, y - 0.12, 0.32), (x, y + 0.12, 0.32), 0.06, DARK_STEEL)
-    for y in (-0.62, 0.62):
-        scene.ellipsoid((-2.12, y, 0.66), (0.12, 0.2, 0.08), Material("#e8eef2", 0.8, gloss=1.0, mirror=0.3))
-        scene.ellipsoid((2.13, y, 0.7), (0.1, 0.18, 0.09), RED)
-    scene.box((-2.17, 0, 0.45), (0.06, 0.9, 0.16), BLACK)
-    scene.box((-2.22, 0, 0.42), (0.02, 0.46, 0.12), WHITE)
-    scene.box((0, 0, 0.27), (4.1, 1.6, 0.1), RUBBER)
-    for y in (-0.9, 0.9):
-        scene.ellipsoid((-0.85, y, 0.95), (0.08, 0.11, 0.07), paint)
+    scene.box((0, 0, 0.46), (4.2, 1.72, 0.44), paint, taper=0.012)
+    scene.box((0, 0, 0.78), (4.25, 1.74, 0.2), paint, taper=-0.035)
+    scene.ellipsoid((-1.35, 0, 0.86), (0.78, 0.76, 0.1), paint)
+    scene.box((0.3, 0, 1.13), (2.75, 1.5, 0.52), GLASS, taper=-0.17)
+    scene.box((0.3, 0, 1.41), (2.3, 1.24, 0.06), paint, taper=-0.03)
+    scene.ellipsoid((0.3, 0, 1.42), (1.1, 0.6, 0.06), paint)
+    for y in (-1, 1):
+        # Pillars along the edges of the glass.
+        for low, high in ((-1.31, -0.84), (1.91, 1.44)):
+            scene.rod((low, y * 0.87, 0.86), (high, y * 0.63, 1.4), 0.045, paint)
+        scene.rod((0.35, y * 0.87, 0.86), (0.35, y * 0.64, 1.4), 0.04, BLACK)
+        scene.rod((-0.84, y * 0.63, 1.4), (1.44, y * 0.63, 1.4), 0.04, paint)
+        scene.box((-0.72, y * 0.93, 0.95), (0.1, 0.18, 0.12), paint)
+        for x in (-0.62, 0.35, 1.2):
+            scene.box((x, y * 0.858, 0.58), (0.012, 0.02, 0.52), BLACK)
+        for x in (0.2, 1.05):
+            scene.box((x, y * 0.87, 0.77), (0.16, 0.02, 0.03), STEEL)
+        scene.box((0, y * 0.865, 0.3), (2.2, 0.02, 0.1), BLACK)
+        for x in (-1.3, 1.3):
+            scene.rod((x, y * 0.6, 0.36), (x, y * 0.872, 0.36), 0.385, BLACK)
+            scene.rod((x, y * 0.6, 0.31), (x, y * 0.88, 0.31), 0.31, RUBBER)
+            scene.rod((x, y * 0.6, 0.31), (x, y * 0.885, 0.31), 0.2, GREY)
+            scene.rod((x, y * 0.6, 0.31), (x, y * 0.89, 0.31), 0.06, DARK_STEEL)
+            for k in range(5):
+                c, s = math.cos(1.257 * k), math.sin(1.257 * k)
+                scene.rod((x, y * 0.885, 0.31), (x + 0.19 * c, y * 0.885, 0.31 + 0.19 * s), 0.022, STEEL)
+        scene.ellipsoid((-2.04, y * 0.62, 0.72), (0.14, 0.2, 0.09), HEADLIGHT)
+        scene.ellipsoid((2.06, y * 0.68, 0.76), (0.1, 0.16, 0.12), RED)
+    scene.box((-2.11, 0, 0.62), (0.06, 0.8, 0.13), BLACK)
+    scene.box((-2.13, 0, 0.36), (0.06, 1.5, 0.1), BLACK)
+    for x in (-2.15, 2.13):
+        scene.box((x, 0, 0.46), (0.03, 0.46, 0.12), WHITE)
+    scene.box((0, 0, 0.25), (4.0, 1.6, 0.1), RUBBER)
 
 
 def bollard(scene: Scene, material: Material = DARK_STEEL) -> None:

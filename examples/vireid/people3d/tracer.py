@@ -12,20 +12,19 @@ import numpy as np
 
 from vireid.people3d.light import direct
 from vireid.people3d.grain import chance
-from vireid.people3d.solids import FAR, first_hit, surface_at
+from vireid.people3d.solids import FAR, Grid, first_hit, surface_at
 from vireid.people3d.surfaces import BUMP, CLEAR, GLOSS, GLOW, MIRROR, ROUGH, colour_at
 
-SAMPLES = 2  # along each side of a pixel
-AMBIENT = 4  # rays of a pixel to its surroundings; a block of 4 x 4 pixels shares 16 times as many
+AMBIENT = 6  # rays of every other pixel to its surroundings; neighbours share theirs
 SKY_GLOW = 1.15
 
 Sun = tuple[np.ndarray, np.ndarray, np.ndarray, float, float, float]  # direction, lamps, axis, reference, beam, softness
-Grid = tuple[np.ndarray, ...]
 
 
 @numba.njit(cache=True)
 def look(
     tree: Grid,
+    stack: np.ndarray,
     table: np.ndarray,
     origin: np.ndarray,
     ray: np.ndarray,
@@ -36,14 +35,13 @@ def look(
 ) -> tuple[float, int, int]:
     """The first surface along a ray: writes its point, its normal toward the viewer and its colour; returns distance,
     solid and material. `spread` is the footprint's width at one metre."""
-    t, s = first_hit(tree, origin[0], origin[1], origin[2], ray[0], ray[1], ray[2], 300.0, False)
+    t, s = first_hit(tree, stack, origin[0], origin[1], origin[2], ray[0], ray[1], ray[2], 300.0, False)
     if s < 0:
         return FAR, -1, -1
-    form, centre, axes, half, taper, material = tree[0], tree[1], tree[2], tree[3], tree[4], tree[10]
+    centre, material = tree[1], tree[10]
     for a in range(3):
         point[a] = origin[a] + t * ray[a]
-    ox, oy, oz = point[0] - centre[s, 0], point[1] - centre[s, 1], point[2] - centre[s, 2]
-    u, v, face = surface_at(form[s], axes[s], half[s], taper[s], ox, oy, oz, normal)
+    u, v, face = surface_at(tree, s, point, normal)
     facing = ray[0] * normal[0] + ray[1] * normal[1] + ray[2] * normal[2]
     if facing > 0:
         normal[0], normal[1], normal[2] = -normal[0], -normal[1], -normal[2]
@@ -65,7 +63,9 @@ def look(
 
 
 @numba.njit(cache=True)
-def arrives(tree: Grid, point: np.ndarray, normal: np.ndarray, sun: Sun, a: float, b: float, c: float) -> float:
+def arrives(
+    tree: Grid, stack: np.ndarray, point: np.ndarray, normal: np.ndarray, sun: Sun, a: float, b: float, c: float
+) -> float:
     """1 if the sun, or one of the lamps, is seen from a point; three numbers in [0, 1) choose where on it."""
     direction, lamps, softness = sun[0], sun[1], sun[5]
     angle, radius = 2.0 * math.pi * a, softness * math.sqrt(b)
@@ -102,7 +102,7 @@ def arrives(tree: Grid, point: np.ndarray, normal: np.ndarray, sun: Sun, a: floa
         reach = math.sqrt(dx * dx + dy * dy + dz * dz)
         dx, dy, dz = dx / reach, dy / reach, dz / reach
     x, y, z = point[0] + 2e-3 * normal[0], point[1] + 2e-3 * normal[1], point[2] + 2e-3 * normal[2]
-    _, s = first_hit(tree, x, y, z, dx, dy, dz, reach - 0.05, True)
+    _, s = first_hit(tree, stack, x, y, z, dx, dy, dz, reach - 0.05, True)
     return 0.0 if s >= 0 else 1.0
 
 
@@ -129,38 +129,45 @@ def trace(
     depth = np.zeros((rows, columns), np.float32)
     place = np.zeros((rows, columns, 6), np.float32)
     direction, lamps, axis, reference, beam, _ = sun
-    origin = np.array([0.0, 0.0, height])
+    origin, stack = np.array([0.0, 0.0, height]), np.empty((64, 2))
     ray, point, normal, colour, view = np.zeros(3), np.zeros(3), np.zeros(3), np.zeros(3), np.zeros(3)
     out, mirrored, far_point, far_normal, far_colour = np.zeros(3), np.zeros(3), np.zeros(3), np.zeros(3), np.zeros(3)
     sin, cos = math.sin(pitch), math.cos(pitch)
-    weight = 1.0 / (SAMPLES * SAMPLES)
     for i in range(rows):
         for j in range(columns):
-            for n in range(SAMPLES * SAMPLES):
-                y = i + (n // SAMPLES + chance(i, j, 4 * n + 0)) / SAMPLES
-                x = j + (n % SAMPLES + chance(i, j, 4 * n + 1)) / SAMPLES
+            taken, alike, met, before, lighter = 0, True, -1, 0.0, 0.0
+            for n in range(4):
+                # The quarters of a pixel: a diagonal first, and the others only where these two differ.
+                if n == 2 and alike:
+                    break
+                taken += 1
+                y = i + 0.5 * ((1 if n in (1, 2) else 0) + chance(i, j, 4 * n + 0))
+                x = j + 0.5 * ((1 if n in (1, 3) else 0) + chance(i, j, 4 * n + 1))
                 right, up = (x - 0.5 * columns) / focal, (0.5 * rows - y) / focal
                 ray[0], ray[1], ray[2] = right, cos + up * sin, -sin + up * cos
                 size = math.sqrt(1.0 + right * right + up * up)
                 for a in range(3):
                     ray[a] /= size
                     view[a] = -ray[a]
-                t, s, m = look(tree, table, origin, ray, 1.0 / (focal * SAMPLES), point, normal, colour)
+                t, s, m = look(tree, stack, table, origin, ray, 0.5 / focal, point, normal, colour)
                 if n == 0:
                     depth[i, j] = t / size if s >= 0 else 1000.0
                     for a in range(3):
                         place[i, j, a], place[i, j, 3 + a] = point[a], normal[a] if s >= 0 else 0.0
+                if n > 0 and s != met:
+                    alike = False
+                met = s
                 if s < 0:
                     for c in range(3):
-                        own_sky[i, j, c] += weight * SKY_GLOW
+                        own_sky[i, j, c] += SKY_GLOW
                     continue
                 row = table[m]
                 if row[GLOW] > 0.0:
                     for c in range(3):
-                        own_sky[i, j, c] += weight * row[GLOW] * colour[c]
+                        own_sky[i, j, c] += row[GLOW] * colour[c]
                 elif row[GLOW] < 0.0:
                     for c in range(3):
-                        own_sun[i, j, c] -= weight * row[GLOW] * colour[c]
+                        own_sun[i, j, c] -= row[GLOW] * colour[c]
                 facing = abs(normal[0] * view[0] + normal[1] * view[1] + normal[2] * view[2])
                 share = 0.0
                 if row[MIRROR] > 0.0:
@@ -172,15 +179,15 @@ def trace(
                     size = math.sqrt(mirrored[0] ** 2 + mirrored[1] ** 2 + mirrored[2] ** 2)
                     for a in range(3):
                         mirrored[a] /= size
-                    far, other, k = look(tree, table, out, mirrored, 3.0 / focal, far_point, far_normal, far_colour)
+                    far, other, k = look(tree, stack, table, out, mirrored, 3.0 / focal, far_point, far_normal, far_colour)
                     if other < 0:
                         for c in range(3):
-                            own_sky[i, j, c] += weight * share * SKY_GLOW
+                            own_sky[i, j, c] += share * SKY_GLOW
                     else:
                         glow = table[k, GLOW]
                         arriving, _ = direct(far_point, far_normal, view, 0.0, direction, lamps, axis, reference, beam)
                         for c in range(3):
-                            tone = weight * share * far_colour[c]
+                            tone = share * far_colour[c]
                             own_sun[i, j, c] += tone * (0.7 * arriving + max(-glow, 0.0))
                             own_sky[i, j, c] += tone * (0.6 + max(glow, 0.0))
                 scattered, shine = direct(point, normal, view, row[GLOSS], direction, lamps, axis, reference, beam)
@@ -195,17 +202,27 @@ def trace(
                         # A leaf is no obstacle to itself: start toward the light.
                         for a in range(3):
                             out[a] = direction[a]
-                        arriving = arrives(tree, point, out, sun, chance(i, j, 50 + n), chance(i, j, 60 + n), 0.5)
+                        arriving = arrives(tree, stack, point, out, sun, chance(i, j, 50 + n), chance(i, j, 60 + n), 0.5)
                     else:
                         arriving = arrives(
-                            tree, point, normal, sun, chance(i, j, 50 + n), chance(i, j, 60 + n), chance(i, j, 70 + n)
+                            tree, stack, point, normal, sun, chance(i, j, 50 + n), chance(i, j, 60 + n), chance(i, j, 70 + n)
                         )
-                seen[i, j] += weight * arriving
+                seen[i, j] += arriving
+                brightness = arriving * scattered * colour[1]
+                if n > 0 and (abs(brightness - lighter) > 0.05 or abs(colour[1] - before) > 0.04):
+                    alike = False
+                lighter, before = brightness, colour[1]
                 if soft:
                     arriving = 1.0
                 for c in range(3):
-                    lit[i, j, c] += weight * arriving * ((1.0 - share) * colour[c] * scattered + shine)
-                    albedo[i, j, c] += weight * (1.0 - share) * colour[c]
+                    lit[i, j, c] += arriving * ((1.0 - share) * colour[c] * scattered + shine)
+                    albedo[i, j, c] += (1.0 - share) * colour[c]
+            for c in range(3):
+                lit[i, j, c] /= taken
+                albedo[i, j, c] /= taken
+                own_sun[i, j, c] /= taken
+                own_sky[i, j, c] /= taken
+            seen[i, j] /= taken
     return lit, albedo, own_sun, own_sky, seen, depth, place
 
 
@@ -220,9 +237,9 @@ def surroundings(
     direction, lamps, axis, reference, beam, _ = sun
     count = 16 * AMBIENT
     origin, point, normal, ray = np.zeros(3), np.zeros(3), np.zeros(3), np.zeros(3)
-    centre, axes, half, form, taper, material = tree[1], tree[2], tree[3], tree[0], tree[4], tree[10]
+    material, stack = tree[10], np.empty((64, 2))
     for i in range(rows):
-        for j in range(columns):
+        for j in range(i % 2, columns, 2):
             nx, ny, nz = place[i, j, 3], place[i, j, 4], place[i, j, 5]
             if nx == 0.0 and ny == 0.0 and nz == 0.0:
                 continue
@@ -241,7 +258,7 @@ def surroundings(
                 ray[0] = x * (1.0 + sign * nx * nx * p) + y * q + z * nx
                 ray[1] = x * sign * q + y * (sign + ny * ny * p) + z * ny
                 ray[2] = -x * sign * nx - y * ny + z * nz
-                t, s = first_hit(tree, origin[0], origin[1], origin[2], ray[0], ray[1], ray[2], reach, False)
+                t, s = first_hit(tree, stack, origin[0], origin[1], origin[2], ray[0], ray[1], ray[2], reach, False)
                 if s < 0:
                     for c in range(3):
                         of_sky[i, j, c] += 1.0 if ray[2] > 0.0 else ground[c]
@@ -249,15 +266,14 @@ def surroundings(
                     continue
                 for a in range(3):
                     point[a] = origin[a] + t * ray[a]
-                ox, oy, oz = point[0] - centre[s, 0], point[1] - centre[s, 1], point[2] - centre[s, 2]
-                surface_at(form[s], axes[s], half[s], taper[s], ox, oy, oz, normal)
+                surface_at(tree, s, point, normal)
                 if ray[0] * normal[0] + ray[1] * normal[1] + ray[2] * normal[2] > 0.0:
                     for a in range(3):
                         normal[a] = -normal[a]
                 row = table[material[s]]
                 given, _ = direct(point, normal, ray, 0.0, direction, lamps, axis, reference, beam)
                 if given > 0.01:
-                    given *= arrives(tree, point, normal, sun, 0.0, 0.0, chance(i, j, k))
+                    given *= arrives(tree, stack, point, normal, sun, 0.0, 0.0, chance(i, j, k))
                 for c in range(3):
                     colour = 0.6 * row[c] + 0.4 * row[3 + c]
                     of_sky[i, j, c] += colour * (0.45 + max(row[GLOW], 0.0))
@@ -266,26 +282,32 @@ def surroundings(
 
 
 @numba.njit(cache=True)
-def even_out(values: np.ndarray, place: np.ndarray, depth: np.ndarray) -> np.ndarray:
-    """Means over a block of 5 x 5 pixels, of those on the same surface."""
+def even_out(values: np.ndarray, place: np.ndarray, depth: np.ndarray, sparse: bool) -> np.ndarray:
+    """Means over a block of 5 x 5 pixels, of those on the same surface. `sparse`: only every other pixel has values."""
     rows, columns, channels = values.shape
     out = np.zeros_like(values)
     for i in range(rows):
         for j in range(columns):
             total = 0.0
-            for k in range(max(i - 2, 0), min(i + 3, rows)):
-                for m in range(max(j - 2, 0), min(j + 3, columns)):
-                    same = 0.0
-                    for a in range(3):
-                        same += place[i, j, 3 + a] * place[k, m, 3 + a]
-                    # Distance from the plane of the pixel's own surface.
-                    away = 0.0
-                    for a in range(3):
-                        away += place[i, j, 3 + a] * (place[k, m, a] - place[i, j, a])
-                    if (same > 0.85 and abs(away) < 0.02 * depth[i, j]) or (k == i and m == j):
-                        total += 1.0
-                        for c in range(channels):
-                            out[i, j, c] += values[k, m, c]
+            for least in (0.85, -2.0):
+                for k in range(max(i - 2, 0), min(i + 3, rows)):
+                    for m in range(max(j - 2, 0), min(j + 3, columns)):
+                        if sparse and (k + m) % 2:
+                            continue
+                        same, away = 0.0, 0.0
+                        for a in range(3):
+                            same += place[i, j, 3 + a] * place[k, m, 3 + a]
+                            # Distance from the plane of the pixel's own surface.
+                            away += place[i, j, 3 + a] * (place[k, m, a] - place[i, j, a])
+                        if least < 0.0 and abs(i - k) + abs(j - m) > 1:
+                            continue
+                        if same > least and (abs(away) < 0.02 * depth[i, j] or least < 0.0):
+                            total += 1.0
+                            for c in range(channels):
+                                out[i, j, c] += values[k, m, c]
+                # A lone pixel, as of a leaf, takes what its neighbours have.
+                if total > 0.0:
+                    break
             for c in range(channels):
                 out[i, j, c] /= total
     return out

@@ -14,10 +14,10 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 from scipy.spatial import cKDTree
 
-from vireid.people3d.body import Body, source, template
+from vireid.people3d.body import Body, template
 from vireid.people3d.mesh import Piece, base_surface, fine_surface
 from vireid.people3d.shell import ARM, convex, look_up, ring_radii
-from vireid.people3d.source import strongest
+from vireid.people3d.source import load_source, strongest
 
 Bones = tuple[np.ndarray, np.ndarray]
 Trunk = tuple[np.ndarray, np.ndarray]
@@ -116,8 +116,8 @@ class Near:
 
     def dense(self) -> np.ndarray:
         """[n bones] the weights of all bones."""
-        index, weight = source().skin
-        out = np.zeros((len(self.index), len(source().bones)), np.float32)
+        index, weight = load_source().skin
+        out = np.zeros((len(self.index), len(load_source().bones)), np.float32)
         rows = np.arange(len(out))[:, None]
         for k in range(4):
             np.add.at(out, (rows, index[self.index, k]), self.weight * weight[self.index, k])
@@ -135,7 +135,7 @@ def near(points: np.ndarray, count: int = 16) -> Near:
 
 def bones_by(shares: Mapping[str, np.ndarray]) -> Bones:
     """The bones [n 4] and weights [n 4] of vertices with the given shares [n] of bones, which need not sum to 1."""
-    names = source().bones
+    names = load_source().bones
     dense = np.zeros((len(next(iter(shares.values()))), len(names)), np.float32)
     for bone, share in shares.items():
         dense[:, names.index(bone)] += share
@@ -168,7 +168,7 @@ def tights() -> tuple[np.ndarray, np.ndarray]:
     surface = fine_surface("tights")
     from vireid.people3d.mesh import dense_skin
 
-    names = source().bones
+    names = load_source().bones
     own = [names.index(f"{bone}.{side}") for bone in ARM for side in "LR"]
     share = dense_skin(surface.ends)[:, own].sum(1)
     return surface.ends[share < 0.5], share
@@ -182,7 +182,7 @@ def bare_trunk(body: Body) -> np.ndarray:
 
 def without_arms(points: np.ndarray, bones: Bones) -> np.ndarray:
     """The points whose bones are not mainly an arm's."""
-    names = source().bones
+    names = load_source().bones
     own = np.array([name.startswith(ARM) for name in names])
     return points[(own[bones[0]] * bones[1]).sum(1) < 0.5]
 

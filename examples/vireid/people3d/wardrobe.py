@@ -64,7 +64,7 @@ TOPS: dict[str, Top] = {
     "tank top": Top("tank", 0.91, None, Fit(0.012, 0.4, 0.0), 1.33, 0.10, 0.5),
     "sweater": Top("sweater", 0.90, 0.51, Fit(0.024, 0.6, 0.6, smoothing=12), 1.395, 0.068),
     "turtleneck": Top("sweater", 0.90, 0.51, Fit(0.018, 0.4, 0.4, smoothing=10), 1.41, 0.062, collar="turtleneck"),
-    "hoodie": Top("hoodie", 0.87, 0.52, Fit(0.030, 0.75, 0.8, smoothing=14), 1.385, 0.068, collar="hood"),
+    "hoodie": Top("hoodie", 0.87, 0.52, Fit(0.030, 0.75, 0.8, smoothing=14), 1.385, 0.068, collar="hood down"),
 }
 """What is worn on the skin."""
 
@@ -87,7 +87,7 @@ OVERS: dict[str, Top] = {
         over=True, skirt=Drape(0.52, 1.0, 0.03, 0.08, 0.03, 5, opening=0.06),
     ),
     "parka": Top(
-        "coat", 0.98, 0.53, Fit(0.048, 0.85, 0.8, smoothing=14), 1.40, 0.066, collar="hood", over=True,
+        "coat", 0.98, 0.53, Fit(0.048, 0.85, 0.8, smoothing=14), 1.40, 0.066, collar="hood down", over=True,
         skirt=Drape(0.68, 1.0, 0.035, 0.02, 0.02, 6),
     ),
 }  # fmt: skip
