@@ -120,14 +120,14 @@ CAMERAS: dict[int, Camera] = {
                 sun=(0.62, 0.68, 0.72), sky=(0.30, 0.33, 0.34), direction=toward(-68, 34), softness=0.25,
                 ground=(0.42, 0.43, 0.42), bounce=0.12, changes=0.8,
             ),
-            sensor=Sensor(1.15, (0.95, 1.0, 1.06), contrast=0.3, saturation=0.85, shot=0.03, read=0.012, blur=1.05,
-                          motion=2.0, sharpen=0.3, quality=62, drift=0.1),
+            sensor=Sensor(1.15, (0.95, 1.0, 1.06), contrast=0.3, saturation=0.85, shot=0.022, read=0.009, blur=0.95,
+                          motion=1.4, sharpen=0.3, quality=62, drift=0.1),
         ),
         Camera(
             3, True, True, height=2.6, pitch=math.radians(15), focal=880,
             area=Area(4.3, 10.5, -1.7, 1.7, 0.52),
             light=infrared_lamp(2.6, 1.0, 6.0, 0.035, 2.0, math.radians(15)),
-            sensor=Sensor(1.25, gamma=1.9, contrast=0.1, black=0.04, shot=0.035, read=0.02, blur=0.9, motion=2.0,
+            sensor=Sensor(1.25, gamma=1.9, contrast=0.1, black=0.04, shot=0.022, read=0.011, blur=0.9, motion=1.5,
                           sharpen=0.4, bloom=0.12, vignette=0.35, drift=0.14, quality=70),
         ),
         Camera(
@@ -154,7 +154,7 @@ CAMERAS: dict[int, Camera] = {
             6, True, False, height=3.3, pitch=math.radians(15), focal=950,
             area=Area(5.6, 13.0, -2.6, 2.4, 0.48),
             light=infrared_lamp(3.3, 1.0, 7.5, 0.012, 3.0, math.radians(15)),
-            sensor=Sensor(1.35, gamma=2.0, contrast=0.25, black=0.03, shot=0.05, read=0.035, blur=1.1, motion=2.5,
+            sensor=Sensor(1.35, gamma=2.0, contrast=0.25, black=0.03, shot=0.03, read=0.016, blur=1.0, motion=1.8,
                           sharpen=0.5, bloom=0.2, vignette=0.5, drift=0.16, quality=64),
         ),
     )

@@ -118,11 +118,11 @@ def draw_passer(
     stretch = (y1 - y0) / h / ((x1 - x0) / w)
     left, right = int(middle - 0.5 * WIDE * scale * stretch) - 1, int(middle + 0.5 * WIDE * scale * stretch) + 2
     top, low = int(bottom - TALL * scale) - 1, int(bottom + 4 * scale) + 2
-    rows, columns = np.mgrid[max(top, 0) : min(low, h), max(left, 0) : min(right, w)]
-    rows, columns = rows.ravel(), columns.ravel()
     covered = np.zeros((h, w), bool)
-    if not len(rows):
+    top, low, left, right = max(top, 0), min(low, h), max(left, 0), min(right, w)
+    if top >= low or left >= right:
         return covered
+    rows, columns = (a.ravel() for a in np.mgrid[top:low, left:right])
     px = ((columns + 0.5 - middle) / (scale * stretch) + WIDE / 2).astype(np.float32)
     py = ((rows + 0.5 - bottom) / scale + TALL - 4).astype(np.float32)
     layers = np.concatenate(

@@ -8,17 +8,21 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from vireid.people3d.camera import Camera
+from vireid.people3d.crowd import NUMBER, draw_passer
 from vireid.people3d.figure import Figure, Soup, pose_figure
 from vireid.people3d.fragments import Fragments, bumps, find_fragments, occlusion, tilted
 from vireid.people3d.kernels import majority, shrink
 from vireid.people3d.labels import Part
 from vireid.people3d.light import Light, shade
+from vireid.people3d.occluders import draw_occluders, occluder
 from vireid.people3d.place import Plate, crop
 from vireid.people3d.pose import draw_action
 from vireid.people3d.sensor import develop
 from vireid.people3d.shadow import Shadow, cast
 from vireid.people3d.surface import Surfaces, bends_of, surfaces_of
 
+THING, SOMEBODY = 0.14, 0.05
+"""Shares of pictures in which a thing or somebody stands before the person."""
 OVER = 2
 """Rendered pixels to a side, for each of the picture."""
 
@@ -86,8 +90,8 @@ def light_figure(
 
 def background(
     plate: Plate, camera: Camera, light: Light, window: Window, size: tuple[int, int], shadow: Shadow | None, spot: np.ndarray
-) -> np.ndarray:
-    """The radiance of the place [h w channels] in a window, with the figure's shadow."""
+) -> tuple[np.ndarray, np.ndarray]:
+    """The radiance [h w channels] and the depth [h w] of the place in a window, with the figure's shadow."""
     h, w = size
     view = crop(plate, window, size)
     channels = view.sun.shape[2]
@@ -107,7 +111,48 @@ def background(
             lit = gaussian_filter(lit, min(soft, 5.0), truncate=2)
         far = ((points[:, :2] - spot) ** 2).sum(1)
         open_share[rows, columns] = 1 - 0.45 * np.exp(-far / 0.06)
-    return view.sun[..., :channels] * sun[:channels] * lit[..., None] + view.sky * sky[:channels] * open_share[..., None]
+    radiance = view.sun * sun[:channels] * lit[..., None] + view.sky * sky[:channels] * open_share[..., None]
+    return radiance.astype(np.float32), view.depth.astype(np.float32)
+
+
+def place_others(
+    radiance: np.ndarray, depth: np.ndarray, camera: Camera, light: Light, window: Window, spot: np.ndarray, rng: np.random.Generator
+) -> None:
+    """Draw up to two passers-by behind the person, into the radiance [h w channels] and depth [h w] of a place."""
+    area = camera.area
+    for _ in range(int(rng.choice(3, p=[0.6, 0.3, 0.1]))):
+        y = float(rng.uniform(spot[1] + 0.7, max(1.25 * area.far, spot[1] + 1.5)))
+        # About where the window looks at, at that distance.
+        x = spot[0] * y / spot[1] + float(rng.normal(0, 0.45)) * (window[2] - window[0]) / camera.focal * y
+        x = float(np.clip(x, area.left - 0.3, area.right + 0.3))
+        draw_passer(radiance, depth, camera, light, window, int(rng.integers(NUMBER)), np.array([x, y]))
+
+
+def hide(
+    fine: np.ndarray, labels: np.ndarray, camera: Camera, light: Light, window: Window, spot: np.ndarray, rng: np.random.Generator
+) -> None:
+    """Perhaps draw something or somebody before the person, into the radiance [h w channels] and the labels [h w]."""
+    fate = rng.random()
+    if fate < THING:
+        layer = draw_occluders(occluder(camera, rng, spot), camera, window, labels.shape)
+        rows, columns = np.nonzero(layer.mask)
+        if not len(rows):
+            return
+        position = layer.position[rows, columns]
+        view = camera.position - position
+        view /= np.linalg.norm(view, axis=1, keepdims=True)
+        one = np.ones(len(rows), np.float32)
+        args = layer.normal[rows, columns], position, one, 0.85 * one, layer.gloss[rows, columns], view
+        lit = shade(light, layer.colour[rows, columns], *args)
+        fine[rows, columns] = lit[:, None] if camera.infrared else lit
+        labels[rows, columns] = Part.OCCLUDER
+    elif fate < THING + SOMEBODY:
+        y = float(rng.uniform(0.7, 0.9)) * spot[1]
+        side = float(rng.choice([-1, 1])) * float(rng.uniform(0.2, 0.5))
+        near = np.array([spot[0] * y / spot[1] + side, y])
+        depth = np.full(labels.shape, np.inf, np.float32)
+        mask = draw_passer(fine, depth, camera, light, window, int(rng.integers(NUMBER)), near)
+        labels[mask] = Part.OCCLUDER
 
 
 def render(figure: Figure, camera: Camera, plate: Plate, rng: np.random.Generator, size: tuple[int, int]) -> Picture:
@@ -129,10 +174,12 @@ def render(figure: Figure, camera: Camera, plate: Plate, rng: np.random.Generato
     pixels = (x - x0) * across, (y - y0) * down, depth
     seen = find_fragments(soup, vertices, pixels, camera.position, (h, w))
     surfaces = surfaces_of(figure, soup, seen, bends_of(action))
-    radiance = background(plate, camera, light, window, size, shadow, spot)
+    radiance, behind = background(plate, camera, light, window, size, shadow, spot)
+    place_others(radiance, behind, camera, light, window, spot, rng)
     fine = radiance.repeat(OVER, 0).repeat(OVER, 1)
     fine[seen.rows, seen.columns] = light_figure(seen, surfaces, camera, light, shadow, camera.focal * down)
     labels = np.zeros((h, w), np.uint8)
     labels[seen.rows, seen.columns] = surfaces.part
+    hide(fine, labels, camera, light, window, spot, rng)
     image = develop(shrink(fine, OVER), camera, rng, round(y1 - y0))
     return Picture(image, majority(labels, OVER, len(Part)))

@@ -242,7 +242,7 @@ def torso(body: Body, outer: np.ndarray | None = None, bones: Bones | None = Non
     np.minimum.at(low, step.astype(int), points[:, 1])
     np.maximum.at(high, step.astype(int), points[:, 1])
     known = np.flatnonzero(np.isfinite(low))
-    middle = np.interp(np.arange(ROWS), known, (0.5 * (low + high))[known])
+    middle = np.interp(np.arange(ROWS), known, 0.5 * (low[known] + high[known]))
     middle = gaussian_filter(middle, 3)
     y = points[:, 1] - np.interp(step, np.arange(ROWS) + 0.5, middle)
     turn = np.arctan2(points[:, 0], -y) / (2 * np.pi) * TURNS
