@@ -15,7 +15,7 @@ LAUREL = Material("#2c4a2b", 0.40, "#557a3c", 0.58, Pattern.EACH, varies=0.3, gl
 CROWN = Material("#46602c", 0.45, "#7d9447", 0.62, Pattern.EACH, varies=0.3, gloss=0.2, clear=0.45)
 GRASS = Material("#54692f", 0.42, "#8c9450", 0.55, Pattern.EACH, varies=0.3, gloss=0.1, clear=0.4)
 FALLEN = Material("#8a6a35", 0.45, "#5c4426", 0.38, Pattern.EACH, varies=0.3, gloss=0.1)
-TWIGS = Material("#2a2a1c", 0.22, "#1c1f14", 0.16, Pattern.SOIL, (6.0, 1.0), varies=0.3)
+TWIGS = Material("#2a2a1c", 0.14, "#1c1f14", 0.09, Pattern.SOIL, (6.0, 1.0), varies=0.3)
 BARK = Material("#5b4c3d", 0.42, "#2e2620", 0.28, Pattern.BARK, varies=0.25, bump=0.25)
 PALE_BARK = Material("#8d8878", 0.5, "#575346", 0.36, Pattern.BARK, varies=0.2, bump=0.15)
 EARTH = Material("#4a3b2c", 0.3, "#2e251c", 0.22, Pattern.SOIL, (5.0, 1.0), varies=0.2)
@@ -57,7 +57,9 @@ def hedge(
     normal[rows, axis] = np.where(side, 1, -1)
     point = a + place * size
     # Bulges, as of single bushes, and leaves that lie deeper.
-    bulge = 0.06 * np.sin(point[:, 0] * 5.1 + 1.3 * point[:, 2]) + 0.06 * np.sin(point[:, 1] * 4.3 + 2.1 * point[:, 2] + 1)
+    bulge = 0.06 * np.sin(point[:, 0] * 5.1 + 1.3 * point[:, 2]) + 0.06 * np.sin(
+        point[:, 1] * 4.3 + 2.1 * point[:, 2] + 1
+    )
     point += normal * (bulge - np.abs(rng.normal(0, 0.07, count)) + 0.04 * (rng.random(count) < 0.1))[:, None]
     point[:, 2] = np.maximum(point[:, 2], 0.03)
     axes = frames(rng, normal + 0.75 * rng.standard_normal((count, 3)) + np.array([0, 0, 0.3]))
@@ -110,7 +112,7 @@ def tree(
 ) -> None:
     """A tree of a trunk's height, with a crown above."""
     trunk(scene, rng, height, 0.11 + 0.01 * height, material)
-    crown(scene, rng, (0, 0, height + 0.55 * spread), (spread, spread, 0.75 * spread), 0.16, leaves)
+    crown(scene, rng, (0, 0, height + 0.55 * spread), (spread, spread, 0.75 * spread), 0.125, 2 * leaves)
 
 
 def lawn(

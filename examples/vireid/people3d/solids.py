@@ -37,7 +37,8 @@ LEAF_FORM, RING, MESH, BLADE, DISC = (int(f) for f in (Form.LEAF, Form.RING, For
 @dataclass(frozen=True)
 class Solids:
     """n solids: `axes` [n 3 3] holds each frame's axes as rows, `half` [n 3] the half extents along them, `taper` [n] the
-    change of a cylinder's or box's width from its middle to its upper end, `material` [n] a row of the table of materials."""
+    change of a cylinder's or box's width from its middle to its upper end, `material` [n] a row of the table of
+    materials."""
 
     form: np.ndarray
     centre: np.ndarray
@@ -197,8 +198,9 @@ def strike(
     qy = unit[s, 1, 0] * dx + unit[s, 1, 1] * dy + unit[s, 1, 2] * dz
     qz = unit[s, 2, 0] * dx + unit[s, 2, 1] * dy + unit[s, 2, 2] * dz
     kind = form[s]
+    near: float = -FAR
+    far: float = FAR
     if kind == BOX:
-        near, far = -FAR, FAR
         slope = taper[s]
         if slope != 0.0:
             # A truncated pyramid: four sides that lean, below them the two ends.
@@ -227,7 +229,7 @@ def strike(
         if LEAST < near < most:
             return near
         return far if LEAST < far < most else FAR
-    if kind == ELLIPSOID or kind == CYLINDER:
+    if kind in (ELLIPSOID, CYLINDER):
         slope = taper[s]
         if kind == ELLIPSOID:
             a2 = qx * qx + qy * qy + qz * qz
@@ -287,7 +289,18 @@ def first_hit(
                     if blocked and not shadow[s]:
                         continue
                     t = strike(
-                        form, unit, half, taper, s, x - centre[s, 0], y - centre[s, 1], z - centre[s, 2], dx, dy, dz, best
+                        form,
+                        unit,
+                        half,
+                        taper,
+                        s,
+                        x - centre[s, 0],
+                        y - centre[s, 1],
+                        z - centre[s, 2],
+                        dx,
+                        dy,
+                        dz,
+                        best,
                     )
                     if t < best:
                         best, found = t, s
