@@ -54,7 +54,7 @@ def behind(scene: Scene, rng: np.random.Generator) -> None:
 
 
 def garden_path() -> Scene:
-    """A paved path between lawns: a hedge on the left, trees that shade the ground, bicycles and a road on the right."""
+    """A paved path between lawns: a hedge on the left, trees that shade the ground, bicycles and a road."""
     scene, rng = Scene(), np.random.default_rng(104)
     scene.sheet((0, 16, -0.02), (90, 60), ASPHALT, tilt=0)
     scene.sheet((0.3, 14, 0.0), (4.2, 36), PAVING, tilt=0)
@@ -164,7 +164,7 @@ def dark_yard() -> Scene:
     for k in range(9):
         centre = (-5.2 + rng.normal(0, 0.3), 5.5 + 1.6 * k, 0.7)
         plants.crown(scene, rng, centre, (0.9, 1.1, 0.9 + rng.uniform(0, 0.5)), 0.09, 4200, plants.HEDGE)
-    plants.hedge(scene, rng, (-4.2, 16.2, 0.0), (7.0, 17.4, 1.7), 0.09, 42000)
+    plants.hedge(scene, rng, (-4.2, 16.2, 0.0), (7.0, 17.4, 1.7), 0.085, 60000)
     house = scene.at(2.0, 20.5)
     house.sheet((0, 0, 3), (26, 7), RENDER)
     windows(house.at(0, -0.02), np.array([-8.0, -4.6, -1.2, 5.6]), 1.4, 1.2, 1.5, things.WHITE)

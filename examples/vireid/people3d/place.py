@@ -33,8 +33,8 @@ HIGHEST = 2.1
 class Plate:
     """`sun` and `sky` [h w c] are the radiance under a sun (or lamp) and surroundings of strength one: the picture's is
     `sun * light.sun + sky * light.sky`. `depth` [h w] lies along the viewing axis, `ground` [h w] is 1 where the floor
-    is, on which people throw shadows. `reach` [z y x] is the share of the sun or lamps that reaches the points of a grid
-    in space, `STEP` apart, whose first one is `corner`."""
+    is, on which people throw shadows. `reach` [z y x] is the share of the sun or lamps that reaches the points of a
+    grid in space, `STEP` apart, whose first one is `corner`."""
 
     sun: np.ndarray
     sky: np.ndarray
@@ -82,14 +82,15 @@ def plate(camera: Camera) -> Plate:
         float(light.softness),
     )
     rows, columns = camera.frame
-    lit, albedo, own_sun, own_sky, seen, depth, place = trace(
+    lit, albedo, own_sun, own_sky, seen, depth, place, mixed = trace(
         tree, table, sun, camera.height, camera.pitch, float(camera.focal), rows, columns
     )
     ground = np.asarray(light.ground, np.float64)
     nearby = 2.5 if camera.indoor else 5.0
     of_sun, of_sky = surroundings(tree, table, sun, place, ground, float(light.bounce), nearby)
-    around = even_out(np.concatenate((of_sun, of_sky), axis=2), place, depth, True)
-    lit *= even_out(seen[..., None], place, depth, False)
+    around = even_out(np.concatenate((of_sun, of_sky), axis=2), place, depth, mixed, True)
+    around = even_out(around, place, depth, mixed, False)
+    lit *= even_out(seen[..., None], place, depth, mixed, False)
     channels = 1 if camera.infrared else 3
     of_sun, of_sky = lit + albedo * around[..., :3] + own_sun, albedo * around[..., 3:] + own_sky
     area = camera.area

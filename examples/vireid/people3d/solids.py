@@ -36,8 +36,8 @@ LEAF_FORM, RING, MESH, BLADE, DISC = (int(f) for f in (Form.LEAF, Form.RING, For
 
 @dataclass(frozen=True)
 class Solids:
-    """n solids: `axes` [n 3 3] holds each frame's axes as rows, `half` [n 3] the half extents along them, `taper` [n] the
-    change of a cylinder's or box's width from its middle to its upper end, `material` [n] a row of the table of
+    """n solids: `axes` [n 3 3] holds each frame's axes as rows, `half` [n 3] the half extents along them, `taper` [n]
+    the change of a cylinder's or box's width from its middle to its upper end, `material` [n] a row of the table of
     materials."""
 
     form: np.ndarray
@@ -52,7 +52,8 @@ class Solids:
 
 @dataclass(frozen=True)
 class Tree:
-    """`bounds` [m 6] are the low and high corners of each node; `first` and `count` [m] are its solids, or its left child and 0."""
+    """`bounds` [m 6] are the low and high corners of each node; `first` and `count` [m] are its solids, or its
+    left child and 0."""
 
     solids: Solids
     bounds: np.ndarray
@@ -257,7 +258,7 @@ def strike(
         return best
     if abs(qz) < 1e-12:
         return FAR
-    t = -pz / qz
+    t = float(-pz / qz)
     if LEAST < t < most:
         x, y = px + t * qx, py + t * qy
         if abs(x) <= 1.0 and abs(y) <= 1.0 and covered(kind, x, y, half[s, 0], half[s, 1]):
@@ -339,8 +340,8 @@ def first_hit(
 
 @numba.njit(cache=True)
 def surface_at(tree: Grid, s: int, point: np.ndarray, normal: np.ndarray) -> tuple[float, float, int]:
-    """The outward normal (written to `normal`) at a point of the surface of solid s; coordinates on the surface in metres,
-    and the face of a box (axis * 2 + side)."""
+    """The outward normal (written to `normal`) at a point of the surface of solid s; coordinates on the surface in
+    metres, and the face of a box (axis * 2 + side)."""
     centre, form, axes, half, taper = tree[1], tree[0][s], tree[9][s], tree[3][s], tree[4][s]
     ox, oy, oz = point[0] - centre[s, 0], point[1] - centre[s, 1], point[2] - centre[s, 2]
     px = axes[0, 0] * ox + axes[0, 1] * oy + axes[0, 2] * oz

@@ -1,8 +1,9 @@
 """Materials of places: a colour, a near-infrared reflectance of its own, and a procedural pattern of the two.
 
-The infrared reflectances (about 850 nm) follow the order found in spectral libraries, such as ECOSTRESS (Meerdink et al.,
-2019), USGS splib07 (Kokaly et al., 2017) and KLUM (Ilehag et al., 2019): green leaves .45-.6, dry wood and brick .35-.5,
-concrete .25-.4, asphalt .1-.2, glass and water below .1. Painted metal and plastic vary freely; their values are assumed.
+The infrared reflectances (about 850 nm) follow the order found in spectral libraries, such as ECOSTRESS (Meerdink et
+al., 2019), USGS splib07 (Kokaly et al., 2017) and KLUM (Ilehag et al., 2019): green leaves .45-.6, dry wood and brick
+.35-.5, concrete .25-.4, asphalt .1-.2, glass and water below .1. The values themselves are assumed; painted metal and
+plastic may have any.
 """
 
 from __future__ import annotations

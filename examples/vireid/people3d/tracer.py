@@ -124,10 +124,10 @@ def trace(
     focal: float,
     rows: int,
     columns: int,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """What a camera sees: [rows columns 3] the direct light, the albedo, the mirrored and own light of the sun's and of
     the sky's part; [rows columns] how much of the light arrives, and the depth; [rows columns 6] the point and the
-    normal of the first ray."""
+    normal of the first ray; [rows columns] whether rays of a pixel met several solids."""
     lit = np.zeros((rows, columns, 3), np.float32)
     albedo = np.zeros((rows, columns, 3), np.float32)
     own_sun = np.zeros((rows, columns, 3), np.float32)
@@ -135,6 +135,7 @@ def trace(
     seen = np.zeros((rows, columns), np.float32)
     depth = np.zeros((rows, columns), np.float32)
     place = np.zeros((rows, columns, 6), np.float32)
+    mixed = np.zeros((rows, columns), np.bool_)
     direction, lamps, axis, reference, beam, _ = sun
     origin, stack = np.array([0.0, 0.0, height]), np.empty((64, 2))
     ray, point, normal, colour, view = np.zeros(3), np.zeros(3), np.zeros(3), np.zeros(3), np.zeros(3)
@@ -148,8 +149,8 @@ def trace(
                 if n == 2 and alike:
                     break
                 taken += 1
-                y = i + 0.5 * ((1 if n in (1, 2) else 0) + chance(i, j, 4 * n + 0))
-                x = j + 0.5 * ((1 if n in (1, 3) else 0) + chance(i, j, 4 * n + 1))
+                y = i + 0.5 * ((1.35 if n in (1, 2) else 0.35) + 0.3 * chance(i, j, 4 * n + 0))
+                x = j + 0.5 * ((1.35 if n in (1, 3) else 0.35) + 0.3 * chance(i, j, 4 * n + 1))
                 right, up = (x - 0.5 * columns) / focal, (0.5 * rows - y) / focal
                 ray[0], ray[1], ray[2] = right, cos + up * sin, -sin + up * cos
                 size = math.sqrt(1.0 + right * right + up * up)
@@ -162,7 +163,7 @@ def trace(
                     for a in range(3):
                         place[i, j, a], place[i, j, 3 + a] = point[a], normal[a] if s >= 0 else 0.0
                 if n > 0 and s != met:
-                    alike = False
+                    alike, mixed[i, j] = False, True
                 met = s
                 if s < 0:
                     for c in range(3):
@@ -242,7 +243,7 @@ def trace(
                 own_sun[i, j, c] /= taken
                 own_sky[i, j, c] /= taken
             seen[i, j] /= taken
-    return lit, albedo, own_sun, own_sky, seen, depth, place
+    return lit, albedo, own_sun, own_sky, seen, depth, place, mixed
 
 
 @numba.njit(cache=True)
@@ -302,30 +303,35 @@ def surroundings(
 
 
 @numba.njit(cache=True)
-def even_out(values: np.ndarray, place: np.ndarray, depth: np.ndarray, sparse: bool) -> np.ndarray:
-    """Means over a block of 4 x 4 pixels, of those on the same surface. `sparse`: only every other pixel has values."""
+def even_out(values: np.ndarray, place: np.ndarray, depth: np.ndarray, mixed: np.ndarray, sparse: bool) -> np.ndarray:
+    """Means over a block of 4 x 4 pixels, of those on the same surface, or of its middle where a pixel is of several
+    surfaces. `sparse`: only every other pixel has values."""
     rows, columns, channels = values.shape
     out = np.zeros_like(values)
     for i in range(rows):
         for j in range(columns):
             total = 0.0
-            for least in (0.85, -2.0):
+            for alone in range(2):
+                # A lone pixel, as of a leaf, takes what its neighbours have.
+                close = mixed[i, j] or alone == 1
                 for k in range(max(i - 2, 0), min(i + 2, rows)):
                     for m in range(max(j - 2, 0), min(j + 2, columns)):
                         if sparse and (k + m) % 2:
                             continue
-                        same, away = 0.0, 0.0
-                        for a in range(3):
-                            same += place[i, j, 3 + a] * place[k, m, 3 + a]
-                            # Distance from the plane of the pixel's own surface.
-                            away += place[i, j, 3 + a] * (place[k, m, a] - place[i, j, a])
-                        if least < 0.0 and abs(i - k) + abs(j - m) > 1:
-                            continue
-                        if same > least and (abs(away) < 0.02 * depth[i, j] or least < 0.0):
-                            total += 1.0
-                            for c in range(channels):
-                                out[i, j, c] += values[k, m, c]
-                # A lone pixel, as of a leaf, takes what its neighbours have.
+                        if close:
+                            if abs(i - k) + abs(j - m) > 1:
+                                continue
+                        else:
+                            same, away = 0.0, 0.0
+                            for a in range(3):
+                                same += place[i, j, 3 + a] * place[k, m, 3 + a]
+                                # Distance from the plane of the pixel's own surface.
+                                away += place[i, j, 3 + a] * (place[k, m, a] - place[i, j, a])
+                            if same < 0.85 or abs(away) > 0.02 * depth[i, j]:
+                                continue
+                        total += 1.0
+                        for c in range(channels):
+                            out[i, j, c] += values[k, m, c]
                 if total > 0.0:
                     break
             for c in range(channels):
