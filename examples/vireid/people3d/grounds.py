@@ -60,8 +60,8 @@ def garden_path() -> Scene:
     scene.sheet((0.3, 14, 0.0), (4.2, 36), PAVING, tilt=0)
     for x in (-1.85, 2.45):
         scene.box((x, 14, 0.03), (0.12, 36, 0.1), KERB)
-    plants.lawn(scene, rng, (-4.6, 3.0), (-1.92, 30.0), 42000, 0.07)
-    plants.lawn(scene, rng, (2.52, 3.0), (3.6, 30.0), 17000, 0.07)
+    plants.lawn(scene, rng, (-5.0, 3.0), (-1.92, 30.0), 90000, 0.07)
+    plants.lawn(scene, rng, (2.52, 3.0), (3.6, 30.0), 36000, 0.07)
     scene.sheet((4.6, 14, -0.005), (2.0, 36), PAVING, tilt=0)
     scene.box((5.65, 14, 0.02), (0.14, 36, 0.12), KERB)
     plants.hedge(scene, rng, (-5.9, 5.0, 0.0), (-4.7, 27.0, 1.25), 0.075, 60000)
@@ -122,7 +122,7 @@ def square() -> Scene:
         facade.rod((x, -1.6, 0.15), (x, -1.6, 3.1), 0.11, CONCRETE)
         things.railing(facade.at(x * 1.25, -1.3, 0.3, 90), 1.9, 0.8, things.DARK_STEEL)
     facade.rod((3.35, -0.1, 0), (3.35, -0.1, 8), 0.05, things.GREY)
-    facade.box((-2.7, -0.1, 1.8), (0.6, 0.03, 0.8), things.STEEL)
+    things.poster(facade.at(-2.75, -0.08, 1.85), 0, 0.6, 0.8)
     for x in (-6.2, -4.8, -3.4, 3.3, 4.7, 6.1):
         things.bollard(scene.at(x, 18.0))
     for k, paint in enumerate((things.GREEN_BIN, things.CLOTH_BLUE, things.YELLOW)):
@@ -155,7 +155,7 @@ def dark_yard() -> Scene:
     for y in (7.4, 10.2, 13.0):
         scene.sheet((2.9, y, 0.004), (3.3, 0.1), LINE, tilt=0)
     scene.box((-2.75, 12, 0.05), (0.16, 24, 0.14), KERB)
-    plants.lawn(scene, rng, (-5.5, 4.0), (-2.84, 20.0), 24000, 0.12)
+    plants.lawn(scene, rng, (-5.5, 4.0), (-2.84, 20.0), 40000, 0.12)
     # A fence of wire on posts, bushes behind it.
     for y in np.arange(4.0, 17, 2.5):
         scene.rod((-3.9, y, 0), (-3.9, y, 1.9), 0.03, things.STEEL)

@@ -115,7 +115,8 @@ def direct(
             hx, hy, hz = lx + view[0], ly + view[1], lz + view[2]
             size = math.sqrt(hx * hx + hy * hy + hz * hz) + 1e-9
             half = max((normal[0] * hx + normal[1] * hy + normal[2] * hz) / size, 0.0)
-            shine += strength * facing * half**power * (power + 8.0) / 40.0
+            if half > 0.4:  # below, even the widest highlight has faded
+                shine += strength * facing * half**power * (power + 8.0) / 40.0
     return scattered, 0.15 * gloss * shine
 
 
@@ -137,8 +138,12 @@ def shade_points(
     count, channels = colour.shape
     out = np.empty((count, channels), np.float32)
     reference, beam, bounce = shape
+    # Copies are cheaper to pass than views.
+    point, facing, back = np.empty(3, np.float32), np.empty(3, np.float32), np.empty(3, np.float32)
     for i in range(count):
-        scattered, shine = direct(position[i], normal[i], view[i], gloss[i], direction, lamps, axis, reference, beam)
+        for a in range(3):
+            point[a], facing[a], back[a] = position[i, a], normal[i, a], view[i, a]
+        scattered, shine = direct(point, facing, back, gloss[i], direction, lamps, axis, reference, beam)
         up = 0.5 + 0.5 * normal[i, 2]
         for c in range(channels):
             around = strengths[1, c] * (up + (1.0 - up) * strengths[2, c]) + strengths[0, c] * bounce * (1.0 - 0.5 * up)

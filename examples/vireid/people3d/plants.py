@@ -99,7 +99,8 @@ def trunk(
         points.append(np.array([*rng.normal(0, 0.02, 2), k * height / 5]) + [points[-1][0], points[-1][1], 0])
     for k in range(5):
         scene.rod(points[k], points[k + 1], radius * (1 - 0.09 * k), material, radius * (1 - 0.09 * (k + 1)))
-    scene.rod((0, 0, -0.1), (0, 0, 0.22), radius * 1.7, material, radius)
+    scene.rod((0, 0, -0.1), (0, 0, 0.1), radius * 1.75, material, radius * 1.2)
+    scene.rod((0, 0, 0.1), (0, 0, 0.4), radius * 1.2, material, radius * 0.96)
     for _ in range(branches):
         angle, rise = rng.uniform(0, 2 * math.pi), rng.uniform(0.6, 1.6)
         start = points[-1] - [0, 0, rng.uniform(0, 0.25 * height)]
@@ -132,7 +133,7 @@ def lawn(
     axes[:, 0] = np.cross(axes[:, 1], axes[:, 2])
     length = tall * rng.uniform(0.4, 1.0, count)
     point = np.concatenate((flat, np.full((count, 1), 0.02)), axis=1) + 0.5 * length[:, None] * up
-    width = np.full(count, 0.009) + 0.0006 * np.abs(flat[:, 1])
+    width = np.full(count, 0.006) + 0.0006 * np.abs(flat[:, 1])
     scene.add(Form.BLADE, point, axes, np.stack((width, 0.5 * length, width), 1), GRASS)
 
 

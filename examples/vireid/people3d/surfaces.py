@@ -161,9 +161,9 @@ def pattern_at(
         mix = min(max(0.5 + 0.7 * layered_noise(x * a, y * a, 0.5, 5, a * width), 0.0), 1.0)
         value += varies * layered_noise(x * 21.0, y * 21.0, 2.5, 3, 21.0 * width)
     elif kind == BARK:
-        ridge = layered_noise(u * 26.0, v * 5.0, seed, 4, 26.0 * width)
+        ridge = layered_noise(u * 26.0, z * 5.0, 0.5, 4, 26.0 * width)
         mix = min(max(0.5 + 0.9 * ridge, 0.0), 1.0)
-        value += varies * layered_noise(u * 5.0, v * 5.0, seed, 2, 5.0 * width)
+        value += varies * layered_noise(u * 5.0, z * 5.0, 1.5, 2, 5.0 * width)
     elif kind == EACH:
         mix = chance(seed, 11, 3)
         value += varies * (2.0 * chance(seed, 7, 5) - 1.0)

@@ -269,10 +269,10 @@ def car(scene: Scene, paint: Material) -> None:
     """Along x, its bonnet toward -x."""
     scene.box((0, 0, 0.46), (4.2, 1.72, 0.44), paint, taper=0.012)
     scene.box((0, 0, 0.78), (4.25, 1.74, 0.2), paint, taper=-0.035)
-    scene.ellipsoid((-1.35, 0, 0.86), (0.78, 0.76, 0.1), paint)
+    scene.ellipsoid((-1.4, 0, 0.85), (0.72, 0.72, 0.065), paint)
     scene.box((0.3, 0, 1.13), (2.75, 1.5, 0.52), GLASS, taper=-0.17)
     scene.box((0.3, 0, 1.41), (2.3, 1.24, 0.06), paint, taper=-0.03)
-    scene.ellipsoid((0.3, 0, 1.42), (1.1, 0.6, 0.06), paint)
+    scene.ellipsoid((0.3, 0, 1.43), (1.05, 0.56, 0.035), paint)
     for y in (-1, 1):
         # Pillars along the edges of the glass.
         for low, high in ((-1.31, -0.84), (1.91, 1.44)):
