@@ -128,7 +128,7 @@ CAMERAS: dict[int, Camera] = {
             3, True, True, height=2.6, pitch=math.radians(15), focal=880,
             area=Area(4.3, 10.0, -1.6, 1.6, 0.52),
             light=infrared_lamp(2.6, 1.0, 6.0, 0.035, 2.0, math.radians(15)),
-            sensor=Sensor(1.45, gamma=2.3, contrast=0.15, shoulder=0.35, black=0.03, shot=0.024, read=0.006, blur=0.9,
+            sensor=Sensor(1.1, gamma=2.3, contrast=0.15, shoulder=0.35, black=0.03, shot=0.024, read=0.006, blur=0.9,
                           motion=2.0, sharpen=0.4, bloom=0.12, vignette=0.35, drift=0.14, quality=70),
         ),
         Camera(
@@ -155,7 +155,7 @@ CAMERAS: dict[int, Camera] = {
             6, True, False, height=3.3, pitch=math.radians(15), focal=950,
             area=Area(5.6, 12.0, -2.5, 2.1, 0.48),
             light=infrared_lamp(3.3, 1.0, 7.5, 0.012, 3.0, math.radians(15)),
-            sensor=Sensor(1.7, gamma=2.3, contrast=0.2, shoulder=0.35, black=0.03, shot=0.035, read=0.011, blur=1.1,
+            sensor=Sensor(1.25, gamma=2.3, contrast=0.2, shoulder=0.35, black=0.03, shot=0.035, read=0.011, blur=1.1,
                           motion=2.5, sharpen=0.5, bloom=0.2, vignette=0.5, drift=0.16, quality=64),
         ),
     )
