@@ -46,7 +46,7 @@ class Sensor:
 
 
 @numba.njit(cache=True)
-def area_weights(start: float, stop: float, count: int, limit: int) -> tuple[np.ndarray, np.ndarray]:
+def area_weights(start: float, stop: float, count: int) -> tuple[np.ndarray, np.ndarray]:
     """To resample [start, stop) of a line to `count` pixels: for each, the first source pixel and the weights from
     there on. Pixels beyond the line repeat its ends. Averages by area where it shrinks, interpolates where it grows."""
     step = (stop - start) / count
@@ -71,8 +71,8 @@ def area_weights(start: float, stop: float, count: int, limit: int) -> tuple[np.
 def resample(image: np.ndarray, x0: float, y0: float, x1: float, y1: float, height: int, width: int) -> np.ndarray:
     """The window of an image [h w c], as float32 of another size."""
     h, w, channels = image.shape
-    row_begin, row_weight = area_weights(y0, y1, height, h)
-    column_begin, column_weight = area_weights(x0, x1, width, w)
+    row_begin, row_weight = area_weights(y0, y1, height)
+    column_begin, column_weight = area_weights(x0, x1, width)
     out = np.zeros((height, width, channels), np.float32)
     line = np.empty((width, channels), np.float32)
     top, bottom = row_begin[0], row_begin[height - 1] + row_weight.shape[1]
