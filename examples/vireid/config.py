@@ -75,7 +75,7 @@ class ModelSettings:
     backbone: str = "concordant_small"
     """Name of a timm model that returns a spatial feature map: a ResNet, ConvNeXt, vision transformer, Swin, …"""
     pretrained: bool = False
-    """Start from timm's pretrained weights, which timm downloads."""
+    """Start from ImageNet weights: of an installed package for tf_efficientnet_lite0, otherwise timm downloads them."""
     weights: Path | None = WEIGHTS
     """Start from a safetensors file: weights of the plain timm model, or a trained model, whose backbone is used."""
     specific_stems: bool = True

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from concordant import per_modality
 from vireid.files import reason_of
+from vireid.models.packaged import NAME, packaged_weights
 from vireid.models.weights import BACKBONE
 
 STEM = ("conv1", "bn1", "act1", "maxpool")
@@ -96,12 +97,13 @@ def create_backbone(
     """A timm model as a map from images to feature maps, and its number of channels.
 
     ResNets get a last stage of stride 1 and, with `specific_stems`, a stem for each modality; other models are not
-    changed. `weights` is a safetensors file of the plain timm model, whose stem is copied, or of a complete model with
-    this backbone.
+    changed. `pretrained` are ImageNet weights: of a package for tf_efficientnet_lite0, and timm's download otherwise.
+    `weights` is a safetensors file of the plain timm model, whose stem is copied, or of a complete model with this
+    backbone.
 
     Raises:
         FileNotFoundError: the file of weights is missing.
-        OSError: there are no pretrained weights, or they cannot be downloaded.
+        OSError: there are no pretrained weights, their package is not installed, or they cannot be downloaded.
         ValueError: timm has no such model, it returns no feature map or does not accept images of this size, or the
             weights belong to another model.
     """
@@ -120,8 +122,9 @@ def create_backbone(
             f"create_backbone: {name} must return a spatial feature map for images of {height} × {width}; "
             f"{reason_of(error)}"
         ) from None
+    packaged = pretrained and name == NAME
     try:
-        model = timm.create_model(name, pretrained=pretrained, num_classes=0, **sized)
+        model = timm.create_model(name, pretrained=pretrained and not packaged, num_classes=0, **sized)
     except (OSError, RuntimeError) as error:
         if not pretrained:
             raise
@@ -129,6 +132,9 @@ def create_backbone(
             f"create_backbone: timm must have or download the pretrained weights of {name}; {reason_of(error)} "
             f"(`weights` reads them from a file)"
         ) from None
+    if packaged:
+        tensors = packaged_weights()
+        model.load_state_dict({key: tensors[key] for key in model.state_dict()})  # all but the classifier's
     if weights is None:
         return as_grid(model, specific_stems).train(), channels
     if not Path(weights).is_file():
