@@ -80,6 +80,11 @@ class ModelSettings:
     """Start from a safetensors file: weights of the plain timm model, or a trained model, whose backbone is used."""
     specific_stems: bool = True
     """ResNets only: a separate first stage (stem) for each modality; the later stages are shared."""
+    stage: int | None = None
+    """End the backbone after this stage, from 1, and normalise its output; by default all stages are used. A stage
+    is a row of timm's `feature_info`: see `create_backbone`."""
+    frozen: int = 0
+    """Number of first stages that are not trained, and the stem with them; 0: all is trained."""
     parts: int = 4
     """p: number of parts that are mined in each image."""
     alpha: float = 1.0
@@ -108,6 +113,8 @@ class ModelSettings:
     def __post_init__(self) -> None:
         check(self, "parts", 1 <= self.parts <= MOST, f"be 1 … {MOST}")
         check(self, "alpha", 0 < self.alpha < math.inf, "be a number above 0")
+        check(self, "stage", self.stage is None or self.stage >= 1, "be at least 1")
+        check(self, "frozen", self.frozen >= 0, "not be negative")
         check(self, "dim", self.dim is None or 1 <= self.dim <= MOST, f"be 1 … {MOST}")
 
 

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Collection, Sequence
 from copy import deepcopy
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import timm
 import torch
@@ -49,41 +49,99 @@ def concordant_small(pretrained: bool = False, **kwargs: Any) -> ResNet:
     return model
 
 
-class StemmedBackbone(nn.Module):
+AnyBackbone = TypeVar("AnyBackbone", bound="Backbone")
+
+
+class Backbone(nn.Module):
+    """A backbone whose first stages may be frozen: their weights and the statistics of their batch norms stay."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.frozen: tuple[str, ...] = ()
+
+    def freeze(self, names: Collection[str]) -> None:
+        """Freeze the parameters and buffers of these names, and the modules that hold no others."""
+        for name, parameter in self.named_parameters():
+            if name in names:
+                parameter.requires_grad_(False)
+        held = {name: module.state_dict(prefix=f"{name}.").keys() for name, module in self.named_modules()}
+        self.frozen = tuple(name for name, own in held.items() if own and own <= set(names))
+
+    def train(self: AnyBackbone, mode: bool = True) -> AnyBackbone:
+        """Frozen modules stay in evaluation mode."""
+        super().train(mode)
+        for name in self.frozen:
+            self.get_submodule(name).eval()
+        return self
+
+
+class StemmedBackbone(Backbone):
     """A ResNet with a stem for each modality; the later stages are shared.
 
     forward(images [n 3 H W], modality int or [n]) -> feature map [n c h w]
     """
 
-    def __init__(self, model: nn.Module, *, modalities: int = 2) -> None:
+    def __init__(self, model: nn.Module, *, modalities: int = 2, stage: int | None = None, frozen: int = 0) -> None:
         super().__init__()
         stem = nn.Sequential(*(getattr(model, name) for name in STEM))
         self.stems = nn.ModuleList(deepcopy(stem) for _ in range(modalities))
-        self.trunk = nn.Sequential(*(getattr(model, name) for name in TRUNK))
+        end = [] if stage is None else [norm_after(model, stage)]
+        self.trunk = nn.Sequential(*(getattr(model, name) for name in TRUNK[:stage]), *end)
+        if frozen:
+            parts = ("stems.", *(f"trunk.{number}." for number in range(frozen)))
+            self.freeze({name for name in self.state_dict() if name.startswith(parts)})
 
     def forward(self, images: Tensor, modality: int | Tensor) -> Tensor:
         features: Tensor = self.trunk(per_modality(self.stems, images, modality))
         return features
 
 
-class FeatureGrid(nn.Module):
-    """The output of a timm model's `forward_features` as a feature map: [n 3 H W] -> [n c h w].
+class FeatureGrid(Backbone):
+    """The feature map of a timm model, of all of it or after a stage: [n 3 H W] -> [n c h w].
 
     Convolutional networks give a feature map. Networks with windows have its channels last. The tokens of vision
     transformers are put back on the grid of their patches.
     """
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, *, stage: int | None = None, frozen: int = 0) -> None:
         super().__init__()
         self.model: Any = model  # timm's models have no common type with the members used below
+        kept = {f"model.{name}" for name in cut(deepcopy(model), frozen).state_dict()} if frozen else set()
+        self.level = None if stage is None else levels_of(model)[stage - 1]
+        if stage is not None:
+            cut(model, stage)
+            self.norm = norm_after(model, stage)
+        self.freeze(kept)
 
     def forward(self, images: Tensor) -> Tensor:
-        features: Tensor = self.model.forward_features(images)
+        features: Tensor
+        if self.level is not None:
+            (features,) = self.model.forward_intermediates(images, [self.level], intermediates_only=True)
+            features = self.norm(features)
+            return features
+        features = self.model.forward_features(images)
         if features.dim() == 4:
             return features.permute(0, 3, 1, 2) if getattr(self.model, "output_fmt", "NCHW") == "NHWC" else features
         h, w = self.model.patch_embed.dynamic_feat_size(images.shape[-2:])
         grid: Tensor = features[:, self.model.num_prefix_tokens :].transpose(1, 2).unflatten(2, (h, w))
         return grid
+
+
+def levels_of(model: Any) -> range:
+    """The rows of a model's stages in timm's `feature_info`, without a ResNet's stem; none if timm cannot cut it."""
+    rows = len(model.feature_info) if hasattr(model, "prune_intermediate_layers") else 0
+    return range(isinstance(model, ResNet), rows)
+
+
+def cut(model: Any, stage: int) -> nn.Module:
+    """Remove all that follows a stage, from 1, of a timm model."""
+    model.prune_intermediate_layers([levels_of(model)[stage - 1]], prune_norm=True, prune_head=True)
+    return cast(nn.Module, model)
+
+
+def norm_after(model: Any, stage: int) -> nn.BatchNorm2d:
+    """The normalisation after a cut: stages end without one, or at any scale, and distances need a known scale."""
+    return nn.BatchNorm2d(model.feature_info[levels_of(model)[stage - 1]]["num_chs"])
 
 
 def create_backbone(
@@ -93,6 +151,8 @@ def create_backbone(
     pretrained: bool = False,
     weights: Path | str | None = None,
     specific_stems: bool = True,
+    stage: int | None = None,
+    frozen: int = 0,
 ) -> tuple[nn.Module, int]:
     """A timm model as a map from images to feature maps, and its number of channels.
 
@@ -101,11 +161,16 @@ def create_backbone(
     `weights` is a safetensors file of the plain timm model, whose stem is copied, or of a complete model with this
     backbone.
 
+    With `stage`, the backbone ends after this stage, and a batch norm follows. The stem and the first `frozen` stages
+    keep their weights and statistics. Stages are numbered from 1, as timm lists them in `feature_info`: where the
+    resolution changes, or each block of a transformer. Those of ResNets are layer1 … layer4, and only layer4 loses its
+    stride.
+
     Raises:
         FileNotFoundError: the file of weights is missing.
         OSError: there are no pretrained weights, their package is not installed, or they cannot be downloaded.
-        ValueError: timm has no such model, it returns no feature map or does not accept images of this size, or the
-            weights belong to another model.
+        ValueError: timm has no such model, it returns no feature map or does not accept images of this size, it has no
+            such stages, or the weights belong to another model.
     """
     if not is_model(name):
         raise ValueError(f"create_backbone: `name` must be a model of timm; got {name!r}")
@@ -114,7 +179,9 @@ def create_backbone(
     sized: dict[str, Any] = {"img_size": (height, width)} if "img_size" in options_of(name) else {}
     try:
         with torch.device("meta"), torch.no_grad():  # tried without allocating memory
-            trial = as_grid(timm.create_model(name, num_classes=0, **sized), specific_stems).eval()
+            plain = timm.create_model(name, num_classes=0, **sized)
+            check_stages(name, len(levels_of(plain)), stage, frozen)
+            trial = as_grid(plain, specific_stems, stage, frozen).eval()
             images = torch.zeros(1, 3, height, width)
             channels = trial(*(images, 0) if isinstance(trial, StemmedBackbone) else (images,)).shape[1]
     except (RuntimeError, AssertionError, AttributeError) as error:
@@ -136,7 +203,7 @@ def create_backbone(
         tensors = packaged_weights()
         model.load_state_dict({key: tensors[key] for key in model.state_dict()})  # all but the classifier's
     if weights is None:
-        return as_grid(model, specific_stems).train(), channels
+        return as_grid(model, specific_stems, stage, frozen).train(), channels
     if not Path(weights).is_file():
         raise FileNotFoundError(f"create_backbone: no weights at {weights}")
     try:
@@ -144,7 +211,7 @@ def create_backbone(
         own = {key.removeprefix(BACKBONE): value for key, value in tensors.items() if key.startswith(BACKBONE)}
         if not own:
             model.load_state_dict(tensors)
-        backbone = as_grid(model, specific_stems)
+        backbone = as_grid(model, specific_stems, stage, frozen)
         if own:
             backbone.load_state_dict(own)
     except (RuntimeError, SafetensorError) as error:
@@ -152,13 +219,25 @@ def create_backbone(
     return backbone.train(), channels
 
 
-def as_grid(model: nn.Module, specific_stems: bool) -> nn.Module:
+def check_stages(name: str, stages: int, stage: int | None, frozen: int) -> None:
+    """Reject a cut or frozen stages that a model does not have."""
+    if not stages and (stage is not None or frozen):
+        rule = f"`stage` must be None and `frozen` 0 for {name}, whose stages timm cannot take apart"
+        raise ValueError(f"create_backbone: {rule}; got {stage} and {frozen}")
+    if stage is not None and not 1 <= stage <= stages:
+        raise ValueError(f"create_backbone: `stage` must be 1 … {stages} for {name}; got {stage}")
+    if not 0 <= frozen <= (stages if stage is None else stage):
+        rule = f"`frozen` must be 0 … {stages if stage is None else stage}, the stages of {name} that are used"
+        raise ValueError(f"create_backbone: {rule}; got {frozen}")
+
+
+def as_grid(model: nn.Module, specific_stems: bool, stage: int | None, frozen: int) -> Backbone:
     """A timm model as a backbone; a ResNet loses its last stride."""
     if not isinstance(model, ResNet):
-        return FeatureGrid(model)
+        return FeatureGrid(model, stage=stage, frozen=frozen)
     remove_stride(model.get_submodule("layer4"))
-    stages = (getattr(model, part) for part in STEM + TRUNK)
-    return StemmedBackbone(model) if specific_stems else nn.Sequential(*stages)
+    kind = StemmedBackbone if specific_stems else FeatureGrid
+    return kind(model, stage=stage, frozen=frozen)
 
 
 def options_of(name: str) -> Collection[str]:

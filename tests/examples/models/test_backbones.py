@@ -1,5 +1,6 @@
 """Backbones: the grid they keep, their stems, and what timm's families need."""
 
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -7,14 +8,22 @@ import pytest
 import timm
 import torch
 from safetensors.torch import save_file
+from timm.models.convnext import ConvNeXt
 from torch import nn
 
 from vireid.config import Method, ModelConfig, ModelSettings
-from vireid.models.backbones import STEM, TRUNK, FeatureGrid, concordant_small, create_backbone
+from vireid.models.backbones import STEM, TRUNK, FeatureGrid, StemmedBackbone, concordant_small, create_backbone
 from vireid.models.build import build_model
 from vireid.models.weights import save_weights
 
 SIZE = (96, 48)
+FROZEN = {
+    "test_efficientnet": ("conv_stem", "bn1", "blocks.0", "blocks.1"),
+    "test_resnet": ("conv1", "bn1", "layer1", "layer2"),
+    "test_convnext": ("stem", "stages.0", "stages.1"),
+    "test_vit": ("patch_embed", "pos_embed", "cls_token", "blocks.0", "blocks.1"),
+}
+"""What the stem and the first two stages of each model consist of."""
 
 
 def test_the_small_network_has_the_grid_of_an_eighth() -> None:
@@ -113,6 +122,88 @@ def test_models_without_a_grid_are_rejected_by_name(name: str, reason: str) -> N
     with pytest.raises(ValueError, match=reason) as caught:
         create_backbone(name, image_size=SIZE)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "stage", "channels", "grid"),
+    [
+        ("tf_efficientnet_lite0", 4, 112, (12, 6)),
+        ("tf_efficientnet_lite0", 3, 40, (24, 12)),
+        ("test_resnet", 3, 192, (12, 6)),
+        ("test_convnext", 2, 32, (24, 12)),
+        ("test_vit", 2, 64, (12, 6)),
+    ],
+)
+@pytest.mark.parametrize("stems", [True, False])
+def test_a_cut_backbone_gives_what_the_whole_has_after_the_stage(
+    name: str, stage: int, channels: int, grid: tuple[int, int], stems: bool
+) -> None:
+    size = (192, 96)
+    torch.manual_seed(0)
+    backbone, found = create_backbone(name, image_size=size, stage=stage, specific_stems=stems)
+    torch.manual_seed(0)
+    sized: dict[str, Any] = {"img_size": size} if name == "test_vit" else {}
+    whole: Any = timm.create_model(name, num_classes=0, **sized).eval()
+    images = torch.randn(2, 3, *size)
+    with torch.no_grad():
+        features = backbone.eval()(images, 0) if isinstance(backbone, StemmedBackbone) else backbone.eval()(images)
+        level = stage if name == "test_resnet" else stage - 1  # a ResNet's first level is its stem
+        (expected,) = whole.forward_intermediates(images, [level], intermediates_only=True)
+    assert found == channels
+    assert features.shape == (2, channels, *grid)
+    torch.testing.assert_close(features, expected / (1 + 1e-5) ** 0.5)  # a new batch norm, of unit variance and its ε
+    output = backbone.train()(images, 0) if isinstance(backbone, StemmedBackbone) else backbone.train()(images)
+    (output * torch.randn_like(output)).sum().backward()
+    torch.testing.assert_close(output.std(dim=(0, 2, 3), correction=0), torch.ones(channels), rtol=0, atol=0.01)
+    unused = {key for key, parameter in backbone.named_parameters() if parameter.grad is None}
+    assert all(key.startswith("stems.1.") for key in unused)  # the other modality's
+
+
+@pytest.mark.parametrize("name", ["test_efficientnet", "test_resnet", "test_convnext", "test_vit"])
+@pytest.mark.parametrize("stems", [True, False])
+@pytest.mark.parametrize("stage", [None, 3])
+def test_frozen_stages_keep_their_weights_and_statistics(name: str, stems: bool, stage: int | None) -> None:
+    backbone, _ = create_backbone(name, image_size=SIZE, stage=stage, frozen=2, specific_stems=stems)
+    images, modality = torch.randn(4, 3, *SIZE), torch.tensor([0, 1, 0, 1])
+    stemmed = isinstance(backbone, StemmedBackbone)
+    first = ("stems", "trunk.0", "trunk.1") if stemmed else FROZEN[name]
+
+    def frozen(key: str) -> bool:
+        return f"{key}.".removeprefix("model.").startswith(tuple(f"{part}." for part in first))
+
+    for one in (backbone.train(), deepcopy(backbone).train()):  # a copy has its own frozen stages
+        before = {key: tensor.clone() for key, tensor in one.state_dict().items()}
+        output = one(images, modality) if stemmed else one(images)
+        (output * torch.randn_like(output)).sum().backward()
+        optimizer = torch.optim.SGD((p for p in one.parameters() if p.requires_grad), lr=0.1)
+        optimizer.step()
+        for key, parameter in one.named_parameters():
+            assert parameter.requires_grad == (not frozen(key)), key
+            assert parameter.grad is None or parameter.requires_grad, key
+        changed = {key for key, tensor in one.state_dict().items() if not torch.equal(tensor, before[key])}
+        assert changed
+        assert not any(frozen(key) for key in changed)
+        modes = {key: module.training for key, module in one.named_modules() if module.state_dict()}
+        assert not any(training for key, training in modes.items() if frozen(key))
+        assert modes[""]
+
+
+def test_stages_that_are_not_there_are_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
+    for stage in (0, 6):
+        with pytest.raises(ValueError, match=rf"`stage` must be 1 … 5 for tf_efficientnet_lite0; got {stage}"):
+            create_backbone("tf_efficientnet_lite0", image_size=SIZE, stage=stage)
+    with pytest.raises(ValueError, match=r"`stage` must be 1 … 4 for test_resnet; got 5"):
+        create_backbone("test_resnet", image_size=SIZE, stage=5)
+    with pytest.raises(ValueError, match=r"`frozen` must be 0 … 2, the stages of test_resnet that are used; got 3"):
+        create_backbone("test_resnet", image_size=SIZE, stage=2, frozen=3)
+    with pytest.raises(ValueError, match=r"`frozen` must be 0 … 4, the stages of test_convnext that are .*; got 5"):
+        create_backbone("test_convnext", image_size=SIZE, frozen=5)
+    monkeypatch.delattr(ConvNeXt, "prune_intermediate_layers")
+    with pytest.raises(ValueError, match=r"test_convnext, whose stages timm cannot take apart; got 2 and 0"):
+        create_backbone("test_convnext", image_size=SIZE, stage=2)
+    with pytest.raises(ValueError, match=r"test_convnext, whose stages timm cannot take apart; got None and 1"):
+        create_backbone("test_convnext", image_size=SIZE, frozen=1)
+    assert create_backbone("test_convnext", image_size=SIZE)[1] == 64
 
 
 def test_weights_of_another_model_are_rejected(tmp_path: Path) -> None:

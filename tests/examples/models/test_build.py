@@ -27,6 +27,8 @@ OTHERS: dict[str, tuple[Any, ...]] = {
     "pretrained": (True,),
     "weights": (WEIGHTS,),
     "specific_stems": (False,),
+    "stage": (2,),
+    "frozen": (1,),
     "parts": (3,),
     "alpha": (0.5,),
     "dim": (8,),

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
+from accelerate.utils import set_seed
 from rich.console import Console
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -29,12 +30,14 @@ from vireid.evaluation.inference import extract
 from vireid.models import build
 from vireid.models.build import Built
 from vireid.models.objective import CALObjective
+from vireid.models.weights import load_model
 from vireid.people.config import PretrainSettings
 from vireid.runs import read_log
 from vireid.training import loop as engine
 from vireid.training.checkpoint import save_checkpoint
 from vireid.training.directory import check_start
 from vireid.training.loop import train
+from vireid.training.schedule import parameter_groups
 
 SIZE = (32, 16)
 SMALL = Settings(
@@ -100,6 +103,29 @@ def test_the_shared_stages_are_compiled(stems: bool, tmp_path: Path, monkeypatch
     chosen = replace(SMALL.model, specific_stems=stems)
     model = run(tmp_path, OptimSettings(steps=1), model=chosen, compile=True)
     assert compiled == [model.backbone.get_submodule("trunk") if stems else model.backbone]
+
+
+@pytest.mark.parametrize("ema", [0.0, 0.5])
+def test_frozen_stages_are_not_trained(ema: float, tmp_path: Path) -> None:
+    chosen = ModelSettings("test_efficientnet", False, None, stage=3, frozen=2, parts=2)
+    settings = replace(SMALL, model=chosen)
+    set_seed(settings.seed)
+    start = build.build_model(settings.model_config(len(ITEMS.identities)))
+    grouped = {id(p) for group in parameter_groups(start, settings) for p in group["params"]}
+    assert grouped == {id(p) for p in start.parameters() if p.requires_grad}
+    trained = run(tmp_path, OptimSettings(steps=2, ema=ema), model=chosen)
+    first = ("backbone.model.conv_stem", "backbone.model.bn1", "backbone.model.blocks.0", "backbone.model.blocks.1")
+    for name, tensor in load_file(tmp_path / "model.safetensors").items():
+        assert torch.equal(trained.state_dict()[name], tensor)
+        assert torch.equal(start.state_dict()[name], tensor) or not name.startswith(first), name
+    changed = {
+        name for name, tensor in start.state_dict().items() if not torch.equal(trained.state_dict()[name], tensor)
+    }
+    assert {"backbone.norm.weight", "backbone.norm.running_mean"} <= changed
+    assert any(name.startswith("backbone.model.blocks.2.") for name in changed)
+    assert trained.config.model.frozen == 2
+    loaded = load_model(tmp_path / "model.safetensors", build.build_model)
+    assert (loaded.config.model.stage, loaded.config.model.frozen) == (3, 0)
 
 
 def test_a_gradient_that_is_not_finite_stops_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

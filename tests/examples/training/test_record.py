@@ -60,6 +60,8 @@ OTHER = SysuSettings(
         True,
         Path("f"),
         False,
+        3,
+        2,
         5,
         0.5,
         64,
