@@ -18,6 +18,7 @@ from timm.models.resnet import BasicBlock, ResNet
 from torch import Tensor, nn
 
 from concordant import per_modality
+from vireid.datasets.augment import MEAN, STD
 from vireid.files import reason_of
 from vireid.models.packaged import NAME, packaged_weights
 from vireid.models.weights import BACKBONE
@@ -52,11 +53,36 @@ def concordant_small(pretrained: bool = False, **kwargs: Any) -> ResNet:
 AnyBackbone = TypeVar("AnyBackbone", bound="Backbone")
 
 
-class Backbone(nn.Module):
-    """A backbone whose first stages may be frozen: their weights and the statistics of their batch norms stay."""
+class Rescale(nn.Module):
+    """Images of ImageNet's mean and deviation, as the trainers have them -> of those that a model is trained with.
 
-    def __init__(self) -> None:
+    forward(images [n 3 H W]) -> [n 3 H W]
+    """
+
+    scale: Tensor
+    shift: Tensor
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
         super().__init__()
+        given_mean, given_std, mean_, std_ = (torch.tensor(x).view(3, 1, 1) for x in (MEAN, STD, mean, std))
+        self.register_buffer("scale", given_std / std_, persistent=False)
+        self.register_buffer("shift", (given_mean - mean_) / std_, persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return images * self.scale + self.shift
+
+
+class Backbone(nn.Module):
+    """A backbone of a timm model, for images of ImageNet's mean and deviation whatever the model is trained with.
+
+    Its first stages may be frozen: their weights and the statistics of their batch norms stay.
+    """
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        config: dict[str, Any] = getattr(model, "pretrained_cfg", {})  # a model that timm did not build has none
+        mean, std = tuple(config.get("mean", MEAN)), tuple(config.get("std", STD))
+        self.rescale = nn.Identity() if (mean, std) == (MEAN, STD) else Rescale(mean, std)
         self.frozen: tuple[str, ...] = ()
 
     def freeze(self, names: Collection[str]) -> None:
@@ -82,7 +108,7 @@ class StemmedBackbone(Backbone):
     """
 
     def __init__(self, model: nn.Module, *, modalities: int = 2, stage: int | None = None, frozen: int = 0) -> None:
-        super().__init__()
+        super().__init__(model)
         stem = nn.Sequential(*(getattr(model, name) for name in STEM))
         self.stems = nn.ModuleList(deepcopy(stem) for _ in range(modalities))
         end = [] if stage is None else [norm_after(model, stage)]
@@ -92,7 +118,7 @@ class StemmedBackbone(Backbone):
             self.freeze({name for name in self.state_dict() if name.startswith(parts)})
 
     def forward(self, images: Tensor, modality: int | Tensor) -> Tensor:
-        features: Tensor = self.trunk(per_modality(self.stems, images, modality))
+        features: Tensor = self.trunk(per_modality(self.stems, self.rescale(images), modality))
         return features
 
 
@@ -104,7 +130,7 @@ class FeatureGrid(Backbone):
     """
 
     def __init__(self, model: nn.Module, *, stage: int | None = None, frozen: int = 0) -> None:
-        super().__init__()
+        super().__init__(model)
         self.model: Any = model  # timm's models have no common type with the members used below
         kept = {f"model.{name}" for name in cut(deepcopy(model), frozen).state_dict()} if frozen else set()
         self.level = None if stage is None else levels_of(model)[stage - 1]
@@ -115,6 +141,7 @@ class FeatureGrid(Backbone):
 
     def forward(self, images: Tensor) -> Tensor:
         features: Tensor
+        images = self.rescale(images)
         if self.level is not None:
             (features,) = self.model.forward_intermediates(images, [self.level], intermediates_only=True)
             features = self.norm(features)
@@ -156,6 +183,7 @@ def create_backbone(
 ) -> tuple[nn.Module, int]:
     """A timm model as a map from images to feature maps, and its number of channels.
 
+    Images have ImageNet's mean and deviation; the backbone rescales them to those of timm's configuration of the model.
     ResNets get a last stage of stride 1 and, with `specific_stems`, a stem for each modality; other models are not
     changed. `pretrained` are ImageNet weights: of a package for tf_efficientnet_lite0, and timm's download otherwise.
     `weights` is a safetensors file of the plain timm model, whose stem is copied, or of a complete model with this

@@ -9,9 +9,10 @@ import timm
 import torch
 from safetensors.torch import save_file
 from timm.models.convnext import ConvNeXt
-from torch import nn
+from torch import Tensor, nn
 
 from vireid.config import Method, ModelConfig, ModelSettings
+from vireid.datasets.augment import MEAN, STD, normalise
 from vireid.models.backbones import STEM, TRUNK, FeatureGrid, StemmedBackbone, concordant_small, create_backbone
 from vireid.models.build import build_model
 from vireid.models.weights import save_weights
@@ -24,6 +25,32 @@ FROZEN = {
     "test_vit": ("patch_embed", "pos_embed", "cls_token", "blocks.0", "blocks.1"),
 }
 """What the stem and the first two stages of each model consist of."""
+
+
+def as_trained(model: Any, images: Tensor) -> Tensor:
+    """Images of ImageNet's mean and deviation, normalised as timm's configuration of a model has it."""
+    given_mean, given_std = (torch.tensor(values).view(3, 1, 1) for values in (MEAN, STD))
+    mean, std = (torch.tensor(model.pretrained_cfg[name]).view(3, 1, 1) for name in ("mean", "std"))
+    return (images * given_std + given_mean - mean) / std
+
+
+@pytest.mark.parametrize("name", ["test_resnet", "test_efficientnet", "test_vit", "tf_efficientnet_lite0"])
+@pytest.mark.parametrize("stems", [True, False])
+def test_images_are_normalised_as_the_model_is_trained(name: str, stems: bool) -> None:
+    torch.manual_seed(0)
+    backbone, _ = create_backbone(name, image_size=SIZE, stage=2, specific_stems=stems)
+    torch.manual_seed(0)
+    sized: dict[str, Any] = {"img_size": SIZE} if name == "test_vit" else {}
+    plain: Any = timm.create_model(name, num_classes=0, **sized).eval()
+    assert plain.pretrained_cfg["mean"] == (MEAN if name == "test_efficientnet" else (0.5, 0.5, 0.5))
+    pixels = torch.randint(256, (2, 3, *SIZE), dtype=torch.uint8)
+    mean, std = (torch.tensor(plain.pretrained_cfg[key]).view(3, 1, 1) for key in ("mean", "std"))
+    level = 2 if name == "test_resnet" else 1
+    with torch.no_grad():
+        (expected,) = plain.forward_intermediates((pixels / 255 - mean) / std, [level], intermediates_only=True)
+        found = backbone.eval()(normalise(pixels), *((0,) if isinstance(backbone, StemmedBackbone) else ()))
+    torch.testing.assert_close(found, expected / (1 + 1e-5) ** 0.5, rtol=1e-4, atol=1e-4)
+    assert not any("rescale" in key for key in backbone.state_dict())
 
 
 def test_the_small_network_has_the_grid_of_an_eighth() -> None:
@@ -148,10 +175,11 @@ def test_a_cut_backbone_gives_what_the_whole_has_after_the_stage(
     with torch.no_grad():
         features = backbone.eval()(images, 0) if isinstance(backbone, StemmedBackbone) else backbone.eval()(images)
         level = stage if name == "test_resnet" else stage - 1  # a ResNet's first level is its stem
-        (expected,) = whole.forward_intermediates(images, [level], intermediates_only=True)
+        (expected,) = whole.forward_intermediates(as_trained(whole, images), [level], intermediates_only=True)
     assert found == channels
     assert features.shape == (2, channels, *grid)
-    torch.testing.assert_close(features, expected / (1 + 1e-5) ** 0.5)  # a new batch norm, of unit variance and its ε
+    expected = expected / (1 + 1e-5) ** 0.5  # a new batch norm: of unit variance, and its ε
+    torch.testing.assert_close(features, expected, rtol=1e-4, atol=1e-4)
     output = backbone.train()(images, 0) if isinstance(backbone, StemmedBackbone) else backbone.train()(images)
     (output * torch.randn_like(output)).sum().backward()
     torch.testing.assert_close(output.std(dim=(0, 2, 3), correction=0), torch.ones(channels), rtol=0, atol=0.01)
