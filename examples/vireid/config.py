@@ -11,8 +11,6 @@ from tyro.conf import CascadeSubcommandArgs, OmitArgPrefixes, OmitSubcommandPref
 
 from vireid.checks import check, check_counts, check_numbers
 
-WEIGHTS = Path(__file__).resolve().parents[1] / "weights" / "concordant_small.safetensors"
-
 MOST = 1 << 20
 """Upper bound for each size in a model's settings: a larger number comes from a damaged file."""
 
@@ -51,17 +49,17 @@ class AugmentSettings:
 
 @dataclass(frozen=True)
 class DataSettings:
-    height: int = 96
+    height: int = 192
     """Height of the model's input, in pixels. Image files are resized to it once, and cached."""
-    width: int = 48
+    width: int = 96
     """Width of the model's input, in pixels."""
-    identities: int = 8
+    identities: int = 4
     """P: identities in a batch, over all processes. A batch has 2 · P · K images: lower P if memory runs out."""
     images: int = 4
     """K: images of each identity and modality in a batch."""
     cache: Path | None = None
     """Directory for decoded images; by default `.cache` in the data directory."""
-    augment: AugmentSettings = field(default_factory=lambda: AugmentSettings(pad=6, exchange=0.8, erase=0.3))
+    augment: AugmentSettings = field(default_factory=lambda: AugmentSettings(pad=12, exchange=0.8, erase=0.3))
 
     def __post_init__(self) -> None:
         check_counts(self, "height", "width", "identities", "images")
@@ -72,14 +70,19 @@ class DataSettings:
 
 @dataclass(frozen=True)
 class ModelSettings:
-    backbone: str = "concordant_small"
+    backbone: str = "tf_efficientnet_lite0"
     """Name of a timm model that returns a spatial feature map: a ResNet, ConvNeXt, vision transformer, Swin, …"""
-    pretrained: bool = False
-    """Start from timm's pretrained weights, which timm downloads."""
-    weights: Path | None = WEIGHTS
+    pretrained: bool = True
+    """Start from ImageNet weights: of an installed package for tf_efficientnet_lite0, otherwise timm downloads them."""
+    weights: Path | None = None
     """Start from a safetensors file: weights of the plain timm model, or a trained model, whose backbone is used."""
     specific_stems: bool = True
     """ResNets only: a separate first stage (stem) for each modality; the later stages are shared."""
+    stage: int | None = None
+    """End the backbone after this stage, from 1, and normalise its output; by default all stages are used. A stage
+    is a row of timm's `feature_info`: see `create_backbone`."""
+    frozen: int = 0
+    """Number of first stages that are not trained, and the stem with them; 0: all is trained."""
     parts: int = 4
     """p: number of parts that are mined in each image."""
     alpha: float = 1.0
@@ -108,6 +111,8 @@ class ModelSettings:
     def __post_init__(self) -> None:
         check(self, "parts", 1 <= self.parts <= MOST, f"be 1 … {MOST}")
         check(self, "alpha", 0 < self.alpha < math.inf, "be a number above 0")
+        check(self, "stage", self.stage is None or self.stage >= 1, "be at least 1")
+        check(self, "frozen", self.frozen >= 0, "not be negative")
         check(self, "dim", self.dim is None or 1 <= self.dim <= MOST, f"be 1 … {MOST}")
 
 
@@ -169,7 +174,7 @@ class LossSettings:
 
 @dataclass(frozen=True)
 class OptimSettings:
-    steps: int = 600
+    steps: int = 300
     """Number of optimiser steps; each uses `accumulate` batches."""
     accumulate: int = 1
     """Batches per step, to save memory: losses are averaged, but batch norms and pairs stay within each batch."""

@@ -19,7 +19,7 @@ from torch import Tensor
 from vireid.config import AugmentSettings
 from vireid.datasets.items import VISIBLE
 
-MEAN = (0.485, 0.456, 0.406)  # of ImageNet, for pixels in 0 .. 1, as pretrained backbones expect
+MEAN = (0.485, 0.456, 0.406)  # of ImageNet, for pixels in 0 .. 1; a backbone that expects others rescales
 STD = (0.229, 0.224, 0.225)
 LUMA = (0.299, 0.587, 0.114)  # share of each channel in a grey image (ITU-R BT.601)
 

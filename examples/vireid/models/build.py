@@ -94,6 +94,8 @@ def _backbone(config: ModelConfig) -> tuple[nn.Module, int]:
         pretrained=settings.pretrained,
         weights=settings.weights,
         specific_stems=settings.specific_stems,
+        stage=settings.stage,
+        frozen=settings.frozen,
     )
 
 

@@ -19,8 +19,8 @@ from vireid.runs import RECORD
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 BACKBONE = "backbone."
 """Start of the names of a backbone's tensors in a complete model."""
-START: dict[str, Any] = {"pretrained": False, "weights": None}
-"""Settings of the initial weights, which a trained model does not need."""
+START: dict[str, Any] = {"pretrained": False, "weights": None, "frozen": 0}
+"""Settings of the initial weights and what of them stays, which a trained model does not need."""
 Model = TypeVar("Model", bound=nn.Module)
 
 

@@ -11,9 +11,14 @@ from vireid.config import Settings
 
 
 def parameter_groups(model: nn.Module, settings: Settings) -> list[dict[str, Any]]:
-    """Backbone and head, each with and without weight decay (biases and normalisation layers have none)."""
+    """Backbone and head, each with and without weight decay (biases and normalisation layers have none).
+
+    Frozen parameters are in no group.
+    """
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            continue
         groups.setdefault((name.startswith("backbone."), parameter.dim() > 1), []).append(parameter)
     optim = settings.optim
     return [

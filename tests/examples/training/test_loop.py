@@ -11,11 +11,13 @@ import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
+from accelerate.utils import set_seed
 from rich.console import Console
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from concordant import CAL, CALOutput, LossTerms
+from support.trained import SMALL_MODEL
 from vireid.config import (
     AugmentSettings,
     DataSettings,
@@ -29,17 +31,18 @@ from vireid.evaluation.inference import extract
 from vireid.models import build
 from vireid.models.build import Built
 from vireid.models.objective import CALObjective
-from vireid.people.config import PretrainSettings
+from vireid.models.weights import load_model
 from vireid.runs import read_log
 from vireid.training import loop as engine
 from vireid.training.checkpoint import save_checkpoint
 from vireid.training.directory import check_start
 from vireid.training.loop import train
+from vireid.training.schedule import parameter_groups
 
 SIZE = (32, 16)
 SMALL = Settings(
     data=DataSettings(*SIZE, identities=2, images=2),
-    model=ModelSettings(weights=None, parts=2),
+    model=replace(SMALL_MODEL, parts=2),
     optim=OptimSettings(steps=2),
     save_every=1,
 )
@@ -102,6 +105,29 @@ def test_the_shared_stages_are_compiled(stems: bool, tmp_path: Path, monkeypatch
     assert compiled == [model.backbone.get_submodule("trunk") if stems else model.backbone]
 
 
+@pytest.mark.parametrize("ema", [0.0, 0.5])
+def test_frozen_stages_are_not_trained(ema: float, tmp_path: Path) -> None:
+    chosen = ModelSettings("test_efficientnet", False, None, stage=3, frozen=2, parts=2)
+    settings = replace(SMALL, model=chosen)
+    set_seed(settings.seed)
+    start = build.build_model(settings.model_config(len(ITEMS.identities)))
+    grouped = {id(p) for group in parameter_groups(start, settings) for p in group["params"]}
+    assert grouped == {id(p) for p in start.parameters() if p.requires_grad}
+    trained = run(tmp_path, OptimSettings(steps=2, ema=ema), model=chosen)
+    first = ("backbone.model.conv_stem", "backbone.model.bn1", "backbone.model.blocks.0", "backbone.model.blocks.1")
+    for name, tensor in load_file(tmp_path / "model.safetensors").items():
+        assert torch.equal(trained.state_dict()[name], tensor)
+        assert torch.equal(start.state_dict()[name], tensor) or not name.startswith(first), name
+    changed = {
+        name for name, tensor in start.state_dict().items() if not torch.equal(trained.state_dict()[name], tensor)
+    }
+    assert {"backbone.norm.weight", "backbone.norm.running_mean"} <= changed
+    assert any(name.startswith("backbone.model.blocks.2.") for name in changed)
+    assert trained.config.model.frozen == 2
+    loaded = load_model(tmp_path / "model.safetensors", build.build_model)
+    assert (loaded.config.model.stage, loaded.config.model.frozen) == (3, 0)
+
+
 def test_a_gradient_that_is_not_finite_stops_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Cusp(CALObjective):
         def forward(self, output: CALOutput, labels: Tensor, modality: Tensor) -> LossTerms:
@@ -157,14 +183,6 @@ def test_bad_settings_are_rejected() -> None:
             DataSettings(**cast(Any, {name: 0}))
     with pytest.raises(ValueError, match=r"`erase_ratio` must be \(least, greatest\), above 0; got \(1.0, inf\)"):
         AugmentSettings(erase_ratio=(1.0, float("inf")))
-    for name in ("people", "held_out", "epochs", "batch_size", "threads"):
-        with pytest.raises(ValueError, match=rf"PretrainSettings: `{name}` must be at least 1; got 0"):
-            PretrainSettings(**cast(Any, {name: 0}))
-    for name in ("lr", "weight_decay", "seed"):
-        with pytest.raises(ValueError, match=rf"PretrainSettings: `{name}` must be a number .*; got -1"):
-            PretrainSettings(**cast(Any, {name: -1}))
-    with pytest.raises(ValueError, match=r"`batch_size` must be at most 4 · `people`, as many as pictures; got 96"):
-        PretrainSettings(people=23)
     with pytest.raises(ValueError, match=r"`clip` must be above 0; got 0"):
         OptimSettings(clip=0.0)
     with pytest.raises(ValueError, match=r"`warmup` must be in \[0, 1\]; got 2"):
@@ -179,11 +197,11 @@ def test_bad_settings_are_rejected() -> None:
 
 @pytest.mark.parametrize(
     "backbone",
-    ["resnet50", "vit_tiny_patch16_224", "convnext_atto", "efficientnet_b0", "swinv2_cr_tiny_224"],
+    ["resnet50", "vit_tiny_patch16_224", "convnext_atto", "test_efficientnet", "swinv2_cr_tiny_224"],
 )
 def test_families_of_timm_are_trained_and_embed(backbone: str, tmp_path: Path) -> None:
     settings = replace(
-        SMALL, data=replace(SMALL.data, height=64, width=32), model=replace(SMALL.model, backbone=backbone)
+        SMALL, data=replace(SMALL.data, height=64, width=32), model=replace(SMALL.model, backbone=backbone, stage=None)
     )
     images = np.random.default_rng(0).integers(0, 256, (len(ITEMS), 64, 32, 3), dtype=np.uint8)
     settings = replace(settings, out=tmp_path, optim=OptimSettings(steps=1))
