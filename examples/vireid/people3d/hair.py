@@ -15,21 +15,19 @@ from scipy.ndimage import gaussian_filter
 from vireid.people3d.body import Body, source, template
 from vireid.people3d.mesh import FAR, Piece, base_surface
 from vireid.people3d.shell import look_up, ring_radii
+from vireid.people3d.trunk import Dressed, dressed
 from vireid.people3d.tube import (
     Bones,
     Near,
-    Torso,
     bones_by,
     bumps,
     compact,
     curve,
     grid,
-    joined,
     lengths,
     near,
     ramp,
     sweep,
-    torso,
 )
 
 CENTRE = np.array([0.0, -0.045, 1.60])
@@ -53,9 +51,9 @@ RIM = ((0, 50, 66, 75, 100, 140, 180), (140, 140, 84, 70, 60, 55, 53))
 
 HIDING = {
     "cap": ((0, 60, 95, 180), (1.640, 1.625, 1.618, 1.598)),
-    "beanie": ((0, 60, 95, 180), (1.630, 1.605, 1.585, 1.570)),
-    "bucket": ((0, 180), (1.630, 1.610)),
-    "sun hat": ((0, 180), (1.630, 1.610)),
+    "beanie": ((0, 60, 95, 180), (1.640, 1.610, 1.585, 1.570)),
+    "bucket": ((0, 180), (1.645, 1.615)),
+    "sun hat": ((0, 180), (1.645, 1.615)),
     "helmet": ((0, 60, 95, 180), (1.645, 1.620, 1.610, 1.600)),
     "hood": ((0, 40, 70, 180), (1.63, 1.60, 1.30, 1.30)),
     "headscarf": ((0, 180), (0.9, 0.9)),
@@ -79,8 +77,8 @@ class Hang:
     """How far the ends turn inward, in metres."""
     wave: float = 0.0
     """How far strands wind from side to side, in metres."""
-    front: float = 0.0
-    """The share of the hair that falls before the shoulders."""
+    front: bool = False
+    """The foremost locks fall before the shoulders."""
 
 
 @dataclass(frozen=True)
@@ -119,8 +117,10 @@ STYLES = {
     "afro": Style(0.075, 0.055, 0.065, 0.065, 0.005, 0.022, 0.004, curly=True),
     "bob": Style(0.026, 0.020, 0.024, 0.028, 0.003, 0.03, 0.004, hang=Hang(1.475, 0.02, 1.622, 1.0, 0.015)),
     "long": Style(0.022, 0.014, 0.018, 0.022, 0.003, 0.03, 0.006, hang=Hang(1.24)),
-    "long front": Style(0.024, 0.016, 0.018, 0.022, 0.003, 0.03, 0.006, hang=Hang(1.22, 0.025, None, 0.72, 0.0, 0.0, 1.0)),
-    "wavy": Style(0.030, 0.022, 0.030, 0.030, 0.006, 0.03, 0.010, hang=Hang(1.30, -0.02, None, 0.78, 0.0, 0.011, 0.5)),
+    "long front": Style(0.024, 0.016, 0.018, 0.022, 0.003, 0.03, 0.006, hang=Hang(1.22, 0.025, None, 0.72, front=True)),
+    "wavy": Style(
+        0.030, 0.022, 0.030, 0.030, 0.006, 0.03, 0.010, hang=Hang(1.30, -0.02, None, 0.78, wave=0.011, front=True)
+    ),
     "pony": Style(0.012, 0.009, 0.008, 0.012, 0.001, 0.03, 0.001, tail="pony"),
     "bun": Style(0.012, 0.009, 0.008, 0.012, 0.001, 0.03, 0.001, tail="bun"),
     "braid": Style(0.014, 0.010, 0.010, 0.014, 0.001, 0.03, 0.001, tail="braid"),
@@ -234,11 +234,12 @@ def hides_hair(place: np.ndarray, hat: str) -> np.ndarray:
     return place[..., 2] - by_degrees(HIDING[hat], turn)
 
 
-def press(points: np.ndarray, hat: str) -> np.ndarray:
-    """Hair pressed down to the skull by a hat; below its rim it comes out again."""
+def press(points: np.ndarray, hat: str, free: float) -> np.ndarray:
+    """Hair pressed down to the skull by a hat; below its rim it comes out again, to a thickness of at most `free`."""
     down, turn, far = directions(points)
     bare = on_skull(down, turn)
     pressed = np.minimum(far, bare + UNDER_HAT)
+    far = np.minimum(far, bare + free)
     below = ramp(0.0, 0.035, -hides_hair(points, hat))
     return placed(down, turn, pressed + below * (far - pressed))
 
@@ -284,9 +285,9 @@ def curtain(style: Style, hang: Hang) -> tuple[np.ndarray, np.ndarray, np.ndarra
     if hang.curl:
         tip = ramp(0.06, 0.0, z - hang.end)
         radius = radius - hang.curl * 2.2 * tip**2 + 0.5 * hang.curl * ramp(0.12, 0.05, z - hang.end)
-    if hang.front:  # the foremost locks go before the shoulders
-        lock = ramp(np.radians(112), np.radians(98), np.abs(back))[None] * 0 + ramp(np.radians(80), np.radians(90), np.abs(back))[None]
-        before = np.sign(back)[None] * (np.pi - np.abs(0.62 * turn[None]))
+    if hang.front:
+        lock = ramp(np.radians(70), np.radians(82), np.abs(back))[None]
+        before = np.sign(back)[None] * (np.pi - 0.5 * np.abs(turn))[None]
         angle = angle + lock * gathered * (before - angle)
     if hang.wave:
         phase = 2 * np.pi * (z / 0.095) + 1.5 * np.sin(3 * turn)[None]
@@ -299,20 +300,25 @@ def curtain(style: Style, hang: Hang) -> tuple[np.ndarray, np.ndarray, np.ndarra
     points = np.concatenate([head, below])
     # The opening for the face, wider below the parting.
     side, z = np.abs(np.concatenate([around, np.broadcast_to(turn, below.shape[:2])])), points[..., 2]
-    opening = np.interp(z, (1.44, 1.50, 1.56, 1.60, 1.63, 1.655, 1.675), (64, 60, 57, 58, 50, 28, 0))
+    jaw = 46 if hang.front else 62
+    opening = np.interp(z, (1.44, 1.50, 1.56, 1.60, 1.63, 1.655, 1.675), (jaw, 57, 57, 58, 50, 28, 0))
     edge = (side - np.radians(opening)) * 0.085
     forehead = 1.668 if hang.fringe is None else hang.fringe
     wide = ramp(np.radians(75), np.radians(60), side)
     edge = np.maximum(edge, (z - forehead) * wide - (1 - wide))
     edge = edge + style.ragged * 0.6 * bumps(np.stack([0.09 * side, 0 * side, 0.25 * z], -1), 0.012, 8)
-    ends = z - hang.end + 2.2 * style.ragged * (bumps(np.stack([0.2 * side, points[..., 0], 0 * z], -1), 0.02, 10) - 0.5)
+    ends = (
+        z - hang.end + 2.2 * style.ragged * (bumps(np.stack([0.2 * side, points[..., 0], 0 * z], -1), 0.02, 10) - 0.5)
+    )
     edge = np.minimum(edge, ends)
     if hang.front:  # between the locks before and behind the shoulders
-        share = np.abs(back)[None] + 0 * z
-        gap = np.abs(share - np.radians(85)) * 0.1 - 0.012
+        gap = np.abs(np.abs(back) - np.radians(76))[None] * 0.1 - 0.010
         edge = np.where(z < 1.45, np.minimum(edge, gap), edge)
-    return points, edge, np.concatenate([down, np.full(below.shape[:2], np.pi / 2)]), np.concatenate(
-        [around, np.broadcast_to(turn, below.shape[:2])]
+    return (
+        points,
+        edge,
+        np.concatenate([down, np.full(below.shape[:2], np.pi / 2)]),
+        np.concatenate([around, np.broadcast_to(turn, below.shape[:2])]),
     )
 
 
@@ -332,7 +338,9 @@ def tail_of(kind: str, low: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         radius = 0.040 * np.sin(s) ** 0.8 + 1e-4
         side = np.tile([1.0, 0, 0], (len(s), 1))
         rings = sweep(np.asarray(path), side, radius, radius, turns)
-        whirl = np.arctan2(rings[..., 0], rings[..., 2] - centre[2]) + 6 * np.linalg.norm(rings - centre, axis=-1) / 0.04
+        whirl = (
+            np.arctan2(rings[..., 0], rings[..., 2] - centre[2]) + 6 * np.linalg.norm(rings - centre, axis=-1) / 0.04
+        )
         rings = centre + (rings - centre) * (1 + 0.06 * np.sin(2 * whirl))[..., None]
         return rings, np.full(rings.shape[:2], FAR), np.zeros(len(s))
     end = 1.34 if kind == "pony" else 1.24
@@ -402,8 +410,7 @@ def drawing(name: str, hat: str | None) -> tuple[Drawing, ...]:
     uv = np.stack([0.09 * turn, along], -1).reshape(-1, 2)
     flat = points.reshape(-1, 3)
     if hat is not None:
-        flat = press(flat, hat)
-        flat[:, 2] = np.where(hides_hair(points.reshape(-1, 3), hat) < 0, points.reshape(-1, 3)[:, 2], flat[:, 2])
+        flat = press(flat, hat, FAR if style.hang else 0.028)
     kept = (edge.reshape(-1)[triangles] >= 0).any(1) & ~hidden.reshape(-1)[triangles].any(1)
     flat, triangles, edge, uv, falls = compact(flat, triangles[kept], edge.reshape(-1), uv, falls.reshape(-1))
     parts = [finished(flat, triangles, edge, uv, falls)]
@@ -424,13 +431,13 @@ def finished(points: np.ndarray, triangles: np.ndarray, edge: np.ndarray, uv: np
     return Drawing(points, triangles, edge, uv.astype(np.float32), bones, near(points), falls.astype(np.float32))
 
 
-def make_hair(body: Body, style: str, *, hat: str | None = None, trunk: Torso | None = None) -> list[Piece]:
+def make_hair(body: Body, style: str, *, hat: str | None = None, clothes: Dressed | None = None) -> list[Piece]:
     """A person's hair: the main part, and the tail if it has one.
 
     Args:
         style: one of HAIR.
         hat: the hat it is worn under, or None.
-        trunk: the dressed trunk, on which long hair lies; None: the bare body.
+        clothes: what long hair lies on; None: the bare body.
     """
     if style == "bald":
         return []
@@ -438,12 +445,10 @@ def make_hair(body: Body, style: str, *, hat: str | None = None, trunk: Torso | 
     for part in drawing(style, hat):
         points = part.near.carry(body, part.points)
         if part.falls.any():
-            if trunk is None:
-                trunk = torso(body)
-            _, turn, _, _ = trunk.cylinder(points)
-            angle = np.abs(np.angle(np.exp(2j * np.pi * turn / 48)))  # from the front
-            flat = np.maximum(ramp(np.radians(108), np.radians(128), angle), ramp(np.radians(62), np.radians(48), angle))
+            torso = (clothes or dressed(body)).torso
+            angle = np.abs(torso.angle(points))
+            behind, before = ramp(np.radians(108), np.radians(128), angle), ramp(np.radians(62), np.radians(48), angle)
             low = ramp(1.47, 1.42, part.points[:, 2])
-            points = trunk.push(points, 0.010, part.falls * flat * low)
+            points = torso.push(points, 0.008, part.falls * np.maximum(behind, before) * low)
         pieces.append(Piece(points, part.triangles, part.bones, part.points, part.uv, part.edge))
     return pieces

@@ -15,8 +15,8 @@ from scipy.ndimage import gaussian_filter, gaussian_filter1d, grey_dilation
 from vireid.people3d.body import Body, template
 from vireid.people3d.kernels import smooth
 from vireid.people3d.mesh import FAR, Piece, base_surface
-from vireid.people3d.shell import convex, look_up, ring_radii
-from vireid.people3d.tube import Bones, Near, affine, bones_by, grid, joined, lengths, mapped, near, ramp, section
+from vireid.people3d.shell import look_up, ring_radii
+from vireid.people3d.tube import Bones, Near, affine, bones_by, grid, hulls, lengths, mapped, near, ramp, section
 
 AROUND = 36
 """Points around a shoe, from the heel along its outer side to the toes."""
@@ -163,7 +163,7 @@ def leg() -> tuple[np.ndarray, np.ndarray]:
     at = np.arange(LEG_ROWS) + 0.5
     xy = points[:, :2] - np.stack([np.interp(row, at, middle[:, k]) for k in (0, 1)], 1)
     turn = np.floor(np.arctan2(xy[:, 0], xy[:, 1]) / (2 * np.pi) * LEG_TURNS)
-    rings = convex(ring_radii(row, turn, np.hypot(*xy.T), LEG_ROWS, LEG_TURNS))
+    rings = hulls(ring_radii(row, turn, np.hypot(*xy.T), LEG_ROWS, LEG_TURNS))
     return middle, gaussian_filter(rings, (0.8, 0.6), mode=("nearest", "wrap"))
 
 
@@ -221,13 +221,15 @@ def upper_rings(cut: Cut) -> np.ndarray:
     rings = np.stack(rows)
     rings[0, :, 2] = -0.002
     if cut.tongue:
-        front = ramp(0.55, 0.95, -np.cos(angle))
+        front = ramp(0.3, 0.95, -np.cos(angle))
         rings[-1, :, 2] += cut.tongue * front
         rings[-1, :, 1] -= 0.35 * cut.tongue * front
     if cut.shaft:
         steps = max(3, int((cut.shaft - 0.13) / 0.040) + 1)
-        up = [around_leg(np.full(AROUND, z), angle, GAP + (cut.ease - GAP) * min(1.0, (z - 0.13) / 0.04))
-              for z in np.linspace(0.13, cut.shaft, steps + 1)[1:]]
+        up = [
+            around_leg(np.full(AROUND, z), angle, GAP + (cut.ease - GAP) * min(1.0, (z - 0.13) / 0.04))
+            for z in np.linspace(0.13, cut.shaft, steps + 1)[1:]
+        ]
         rings = np.concatenate([rings, np.stack(up)])
     return rings
 
@@ -255,16 +257,18 @@ def sole_rings(cut: Cut) -> np.ndarray:
     wall = np.full(AROUND, cut.wall) + 0.4 * cut.wall * ramp(-0.19, -0.225, y)
     bottom = np.minimum(-thick + spring, -0.002)
     inset = 0.35 if cut.straps else 0.9
-    return np.stack([
-        ring(0, np.full(AROUND, -0.003 if cut.straps else 0.0), inset),
-        ring(0.001 if not cut.straps else cut.flare, wall if not cut.straps else np.full(AROUND, 0.001)),
-        ring(cut.flare, wall - 0.003 if not cut.straps else np.full(AROUND, -0.002)),
-        ring(cut.flare, 0.5 * bottom),
-        ring(cut.flare - 0.001, bottom + 0.002),
-        ring(cut.flare - 0.004, bottom),
-        ring(0, bottom, 0.45),
-        ring(0, bottom, 0.02),
-    ])
+    return np.stack(
+        [
+            ring(0, np.full(AROUND, -0.003 if cut.straps else 0.0), inset),
+            ring(0.001 if not cut.straps else cut.flare, wall if not cut.straps else np.full(AROUND, 0.001)),
+            ring(cut.flare, wall - 0.003 if not cut.straps else np.full(AROUND, -0.002)),
+            ring(cut.flare, 0.5 * bottom),
+            ring(cut.flare - 0.001, bottom + 0.002),
+            ring(cut.flare - 0.004, bottom),
+            ring(0, bottom, 0.45),
+            ring(0, bottom, 0.02),
+        ]
+    )
 
 
 def strap_rings() -> list[np.ndarray]:
@@ -282,7 +286,10 @@ def strap_rings() -> list[np.ndarray]:
             lines.append(loop[np.arange(-3, 24) % 40])
         ribbons.append(np.stack(lines))
     angle = np.radians(np.linspace(-125, 125, 24))
-    lines = [around_leg(z + 0.02 * ramp(0.0, 1.0, -np.cos(angle)), angle, 0.004) for z in (np.full(24, 0.066), np.full(24, 0.084))]
+    lines = [
+        around_leg(z + 0.02 * ramp(0.0, 1.0, -np.cos(angle)), angle, 0.004)
+        for z in (np.full(24, 0.066), np.full(24, 0.084))
+    ]
     ribbons.append(np.stack(lines))
     return ribbons
 
@@ -296,7 +303,10 @@ def opening(place: np.ndarray, cut: Cut) -> np.ndarray:
     if cut.low:
         front = outline(GAP, cut.toe, cut.point)[:, 1].min() + 0.062
         # Under the vamp, and along the sides and the heel what lies below the opening.
-        return np.maximum(front - 0.004 - y, np.interp(y, (front, -0.10, 0.0, 0.04), (0.036, cut.side, cut.side, cut.back)) + 0.002 - place[:, 2])
+        return np.maximum(
+            front - 0.004 - y,
+            np.interp(y, (front, -0.10, 0.0, 0.04), (0.036, cut.side, cut.side, cut.back)) + 0.002 - place[:, 2],
+        )
     angle = np.arctan2(x - middle[1, 0], y - middle[1, 1])
     return np.where(y < middle[1, 1] - 0.045, 0.10 + cut.tongue - place[:, 2], topline(angle, cut) - place[:, 2])
 
