@@ -27,13 +27,13 @@ class Bag:
     straps: list[Piece]
     """Straps and handles."""
     hangs: bool
-    """It hangs from the left hand: `hang` gives its vertices in a pose. Its own are about the grip, z up, y along the hand."""
+    """It hangs from the left hand: `hang` gives its vertices in a pose. Its own are about the grip, z up."""
 
 
 def box(
     width: float, depth: float, height: float, rows: int = 12, turns: int = 24, square: float = 4.0, taper: float = 0.0
 ) -> np.ndarray:
-    """A rounded box [rows turns 3] about the origin: wide along x, deep along y; from its top down; narrower by a share on top."""
+    """A rounded box [rows turns 3], from its top down: wide along x, deep along y, narrower on top by a share."""
     at = np.cos(np.pi * np.arange(rows) / (rows - 1))
     at = np.sign(at) * np.abs(at) ** 0.8
     scale = np.maximum(1 - np.abs(at) ** square, 1e-4) ** (1 / square) * (1 - taper * np.clip(at, 0, 1) ** 1.5)
@@ -43,6 +43,12 @@ def box(
     x, y = 0.5 * width * far * cos, 0.5 * depth * far * sin
     z = np.broadcast_to(0.5 * height * at[:, None], (rows, turns))
     return np.stack([scale[:, None] * x, scale[:, None] * y, z], -1)
+
+
+def moved(points: np.ndarray, place: np.ndarray, right: np.ndarray, out: np.ndarray, up: np.ndarray) -> np.ndarray:
+    """Points [... 3] about the origin, moved to a place and turned to three axes."""
+    result: np.ndarray = place + points @ np.stack([right, out, up])
+    return result
 
 
 def surface(rings: np.ndarray, bones: Bones, *, around: bool = True) -> Piece:
@@ -75,7 +81,7 @@ def backpack(wear: Dressed) -> Bag:
     centre = np.array([0, start + slope * middle, middle]) + 0.5 * depth * out
 
     def turned(points: np.ndarray) -> np.ndarray:
-        return centre + points[..., :1] * [1.0, 0, 0] + points[..., 1:2] * out + points[..., 2:] * up
+        return moved(points, centre, np.array([1.0, 0, 0]), out, up)
 
     own = {"spine02": 0.5, "spine01": 0.5}
     tall = top - bottom
@@ -138,7 +144,9 @@ def shoulder_strap(wear: Dressed, sign: float, bottom: float, ends: np.ndarray) 
     across /= np.linalg.norm(across, axis=1, keepdims=True)
     lines = np.stack([path + k * half * (1 - 0.35 * turned) * across for k in (-1, 0, 1)])
     blend = (1 - turned[1 : count + 1]) * (upper - upper[1])  # each side lies at its own height on the shoulder
-    lines[:, 1 : count + 1] = path[1 : count + 1] + blend + turned[1 : count + 1] * (lines[:, 1 : count + 1] - path[1 : count + 1])
+    lines[:, 1 : count + 1] = (
+        path[1 : count + 1] + blend + turned[1 : count + 1] * (lines[:, 1 : count + 1] - path[1 : count + 1])
+    )
     flat = lines.reshape(-1, 3)
     flat = wear.torso.push(flat, OVER, np.tile((number > count).astype(float), 3))
     # Its ends are sewn to the pack.
@@ -178,7 +186,7 @@ def shoulder_bag(wear: Dressed) -> Bag:
     place = side + outward * (0.5 * depth + 0.010) + [0, 0, -0.42 * tall]
 
     def turned(points: np.ndarray) -> np.ndarray:
-        return place + points[..., :1] * along + points[..., 1:2] * outward + points[..., 2:] * [0, 0, 1.0]
+        return moved(points, place, along, outward, np.array([0, 0, 1.0]))
 
     main = box(width, depth, tall, 12, 24, 3.6, 0.05)
     flap = box(1.04 * width, 1.16 * depth, 1.05 * tall, 12, 24, 3.6, 0.05)
@@ -213,7 +221,7 @@ def hanging(wear: Dressed, kind: str) -> Bag:
     s = 0.5 + 0.5 * wear.scale
     if kind == "tote":  # soft, wide on top, with long handles
         width, depth, tall, drop = 0.36 * s, 0.11 * s, 0.36 * s, 0.17 * s
-        main = box(depth, width, tall, 12, 24, 3.0, 0.0)
+        main = box(depth, width, tall, 12, 28, 5.0, 0.0)
         wide = ramp(-0.5 * tall, 0.4 * tall, main[..., 2])
         main[..., 1] *= 0.86 + 0.14 * wide
         main[..., 0] *= 1.15 - 0.65 * wide

@@ -40,7 +40,8 @@ def about_neck(turn: np.ndarray, z: np.ndarray, out: np.ndarray | float) -> np.n
 
 def base_height(turn: np.ndarray) -> np.ndarray:
     """The height of the neck's base on the template."""
-    return np.interp(np.degrees(np.abs(turn)), (0, 45, 90, 180), (1.418, 1.434, 1.446, 1.452))
+    out: np.ndarray = np.interp(np.degrees(np.abs(turn)), (0, 45, 90, 180), (1.418, 1.434, 1.446, 1.452))
+    return out
 
 
 def finished(points: np.ndarray, lies: np.ndarray, *, around: bool = False) -> Drawing:

@@ -7,12 +7,12 @@ them, in metres from the crown.
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from vireid.people3d.body import Body, source, template
+from vireid.people3d.body import Body, template
 from vireid.people3d.mesh import FAR, Piece, base_surface
 from vireid.people3d.shell import look_up, ring_radii
 from vireid.people3d.trunk import Dressed, dressed
@@ -72,7 +72,7 @@ class Hang:
     fringe: float | None = None
     """The height of the lower end of a fringe."""
     gather: float = 0.62
-    """Below the neck, the share of the angle around the neck that the hair still covers: it falls behind the shoulders."""
+    """Below the neck, the share of the angle around the neck that hair still covers: it falls on the back."""
     curl: float = 0.0
     """How far the ends turn inward, in metres."""
     wave: float = 0.0
@@ -119,7 +119,7 @@ STYLES = {
     "long": Style(0.022, 0.014, 0.018, 0.022, 0.003, 0.03, 0.006, hang=Hang(1.24)),
     "long front": Style(0.024, 0.016, 0.018, 0.022, 0.003, 0.03, 0.006, hang=Hang(1.22, 0.025, None, 0.72, front=True)),
     "wavy": Style(
-        0.030, 0.022, 0.030, 0.030, 0.006, 0.03, 0.010, hang=Hang(1.30, -0.02, None, 0.78, wave=0.011, front=True)
+        0.030, 0.022, 0.030, 0.030, 0.006, 0.03, 0.010, hang=Hang(1.30, -0.02, None, 0.78, wave=0.010, front=True)
     ),
     "pony": Style(0.012, 0.009, 0.008, 0.012, 0.001, 0.03, 0.001, tail="pony"),
     "bun": Style(0.012, 0.009, 0.008, 0.012, 0.001, 0.03, 0.001, tail="bun"),
@@ -131,7 +131,7 @@ HAIR: tuple[str, ...] = ("bald", *STYLES)
 
 
 def directions(points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Seen from the middle of the head: the angle down from the top, the angle from the front to the left, the distance."""
+    """Seen from the middle of the head: the angles down from the top and from the front to the left, the distance."""
     x, y, z = np.moveaxis(points - CENTRE, -1, 0)
     level = np.hypot(x, y)
     return np.arctan2(level, z), np.arctan2(x, -y), np.hypot(level, z)
@@ -149,7 +149,8 @@ def skull() -> np.ndarray:
     down, turn, far = directions(points)
     step, cell = down / np.pi * SKULL_ROWS, np.floor(turn / (2 * np.pi) * SKULL_TURNS)
     rings = ring_radii(step, cell, far, SKULL_ROWS, SKULL_TURNS)
-    return gaussian_filter(rings, 1.0, mode=("nearest", "wrap"))
+    out: np.ndarray = gaussian_filter(rings, 1.0, mode=("nearest", "wrap"))
+    return out
 
 
 def on_skull(down: np.ndarray, turn: np.ndarray) -> np.ndarray:
@@ -164,7 +165,8 @@ def placed(down: np.ndarray, turn: np.ndarray, far: np.ndarray) -> np.ndarray:
 
 
 def by_degrees(table: tuple[tuple[int, ...], tuple[float, ...]], turn: np.ndarray) -> np.ndarray:
-    return np.interp(np.degrees(np.abs(turn)), *table)
+    out: np.ndarray = np.interp(np.degrees(np.abs(turn)), *table)
+    return out
 
 
 def natural_edge(down: np.ndarray, turn: np.ndarray, far: np.ndarray, style: Style) -> np.ndarray:
@@ -173,7 +175,8 @@ def natural_edge(down: np.ndarray, turn: np.ndarray, far: np.ndarray, style: Sty
     def to_line(table: tuple[tuple[int, ...], tuple[float, ...]]) -> np.ndarray:
         line, beside = np.radians(by_degrees(table, turn)), np.radians(by_degrees(table, np.abs(turn) + 0.02))
         slope = (beside - line) / 0.02 / np.sin(line)
-        return (line - down) * far / np.hypot(1, np.clip(slope, -4, 4))
+        distance: np.ndarray = (line - down) * far / np.hypot(1, np.clip(slope, -4, 4))
+        return distance
 
     edge = to_line(LINE)
     if style.rim:
@@ -231,7 +234,8 @@ class Drawing:
 def hides_hair(place: np.ndarray, hat: str) -> np.ndarray:
     """How far above a hat's rim places on the template lie, in metres."""
     _, turn, _ = directions(place)
-    return place[..., 2] - by_degrees(HIDING[hat], turn)
+    out: np.ndarray = place[..., 2] - by_degrees(HIDING[hat], turn)
+    return out
 
 
 def press(points: np.ndarray, hat: str, free: float) -> np.ndarray:
@@ -244,8 +248,8 @@ def press(points: np.ndarray, hat: str, free: float) -> np.ndarray:
     return placed(down, turn, pressed + below * (far - pressed))
 
 
-def cap(style: Style) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Hair that does not hang: points [r c 3], their distances to the hairline, and directions."""
+def cap(style: Style) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Hair that does not hang: points [r c 3], their distances to the hairline, and directions from the front."""
     down = np.radians(np.concatenate([np.linspace(0.5, 75, 13), np.linspace(81, 148, 12)]))
     turn = 2 * np.pi * (np.arange(COLUMNS) / COLUMNS - 0.5)
     down, turn = np.meshgrid(down, turn, indexing="ij")
@@ -257,11 +261,11 @@ def cap(style: Style) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     width = 0.006 + 0.45 * thick
     edge_share = np.sqrt(np.clip(edge / width, 0, 1))
     thick = 0.0015 + (thick - 0.0015) * edge_share
-    return placed(down, turn, bare + thick), edge, down, turn
+    return placed(down, turn, bare + thick), edge, turn
 
 
-def curtain(style: Style, hang: Hang) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Hair that hangs: points [r c 3], their distances to its ends and to the face, and directions on the head."""
+def curtain(style: Style, hang: Hang) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Hair that hangs: points [r c 3], their distances to its ends and to the face, and directions from the front."""
     top_down = np.radians(np.concatenate([np.linspace(0.5, 60, 9), np.linspace(68, 90, 4)]))
     turn = 2 * np.pi * (np.arange(COLUMNS) / COLUMNS - 0.5)
     rows = 9 + int((1.56 - hang.end) / 0.028)
@@ -314,12 +318,7 @@ def curtain(style: Style, hang: Hang) -> tuple[np.ndarray, np.ndarray, np.ndarra
     if hang.front:  # between the locks before and behind the shoulders
         gap = np.abs(np.abs(back) - np.radians(76))[None] * 0.1 - 0.010
         edge = np.where(z < 1.45, np.minimum(edge, gap), edge)
-    return (
-        points,
-        edge,
-        np.concatenate([down, np.full(below.shape[:2], np.pi / 2)]),
-        np.concatenate([around, np.broadcast_to(turn, below.shape[:2])]),
-    )
+    return points, edge, np.concatenate([around, np.broadcast_to(turn, below.shape[:2])])
 
 
 def braid_radius(along: np.ndarray, steps: float) -> np.ndarray:
@@ -327,7 +326,7 @@ def braid_radius(along: np.ndarray, steps: float) -> np.ndarray:
 
 
 def tail_of(kind: str, low: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The rings [s t 3] of a tail on the template, their distances to its end, and 0 on the head to 1 where it hangs."""
+    """The rings [s t 3] of a tail on the template, their distances to its end, and where it hangs (0 to 1)."""
     turns = 12
     drop = 0.055 if low else 0.0
     if kind == "bun":
@@ -396,14 +395,12 @@ def hair_bones(points: np.ndarray, falls: np.ndarray) -> Bones:
 def drawing(name: str, hat: str | None) -> tuple[Drawing, ...]:
     """A style under a hat, on the template."""
     style = STYLES[name]
-    points, edge, down, turn = curtain(style, style.hang) if style.hang else cap(style)
+    points, edge, turn = curtain(style, style.hang) if style.hang else cap(style)
     along = lengths(points)
-    if style.hang is None and hat in ("hood", "headscarf"):
-        hidden = hides_hair(points, "beanie" if hat == "hood" else hat) > 0.01
-    elif hat in ("hood", "headscarf"):
-        hidden = (hides_hair(points, hat) > 0) & (points[..., 2] < 1.60)
-    else:
-        hidden = np.zeros(edge.shape, bool)
+    hidden = np.zeros(edge.shape, bool)
+    if hat in ("hood", "headscarf"):  # only what frames the face is seen
+        hidden = (np.abs(turn) > np.radians(75)) | (points[..., 2] < 1.56)
+        hidden |= (hat == "headscarf") | (hides_hair(points, "beanie") > 0.03)
     rows, columns = edge.shape
     triangles = grid(rows, columns, around=True)
     falls = ramp(1.60, 1.54, points[..., 2]) * (1.0 if style.hang else 0.0)
@@ -431,6 +428,17 @@ def finished(points: np.ndarray, triangles: np.ndarray, edge: np.ndarray, uv: np
     return Drawing(points, triangles, edge, uv.astype(np.float32), bones, near(points), falls.astype(np.float32))
 
 
+def laid(points: np.ndarray, part: Drawing, clothes: Dressed) -> np.ndarray:
+    """Hair that falls [n 3], moved to where it lies on the shoulders, the back and the chest."""
+    z = part.points[:, 2]
+    shoulder = (part.falls * ramp(1.49, 1.46, z))[:, None].astype(np.float32)
+    on_shoulders = clothes.dome.push(points, np.full(len(points), 0.009))
+    points = points + shoulder * (on_shoulders - points)
+    angle = np.abs(clothes.torso.angle(points))
+    behind, before = ramp(np.radians(108), np.radians(128), angle), ramp(np.radians(62), np.radians(48), angle)
+    return clothes.torso.push(points, 0.008, part.falls * np.maximum(behind, before) * ramp(1.42, 1.37, z))
+
+
 def make_hair(body: Body, style: str, *, hat: str | None = None, clothes: Dressed | None = None) -> list[Piece]:
     """A person's hair: the main part, and the tail if it has one.
 
@@ -445,10 +453,6 @@ def make_hair(body: Body, style: str, *, hat: str | None = None, clothes: Dresse
     for part in drawing(style, hat):
         points = part.near.carry(body, part.points)
         if part.falls.any():
-            torso = (clothes or dressed(body)).torso
-            angle = np.abs(torso.angle(points))
-            behind, before = ramp(np.radians(108), np.radians(128), angle), ramp(np.radians(62), np.radians(48), angle)
-            low = ramp(1.47, 1.42, part.points[:, 2])
-            points = torso.push(points, 0.008, part.falls * np.maximum(behind, before) * low)
+            points = laid(points, part, clothes or dressed(body))
         pieces.append(Piece(points, part.triangles, part.bones, part.points, part.uv, part.edge))
     return pieces

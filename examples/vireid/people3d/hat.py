@@ -247,7 +247,7 @@ def wrapped(kind: str) -> list[Drawing]:
     below = np.stack([radius * np.sin(turn), middle - radius * np.cos(turn), z], -1)
     points = np.concatenate([head, below])
     # The opening for the face.
-    x, y, z = np.moveaxis(points, -1, 0)
+    x, z = points[..., 0], points[..., 2]
     side = np.abs(np.concatenate([around, np.broadcast_to(turn, below.shape[:2])]))
     across, up, low, high = (0.058, 1.585, 0.083, 0.066) if scarf else (0.064, 1.585, 0.095, 0.082)
     tall = np.where(z > up, high, low)

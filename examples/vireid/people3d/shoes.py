@@ -138,13 +138,15 @@ def upper_side() -> np.ndarray:
     cell = ((points[:, :2] - [0.1, -0.26]) / CELL).astype(int)
     np.maximum.at(height, (cell[:, 0], cell[:, 1]), points[:, 2])
     span = grey_dilation(height, (7, 7))
-    return gaussian_filter(span, 1.5)
+    out: np.ndarray = gaussian_filter(span, 1.5)
+    return out
 
 
 def foot_height(xy: np.ndarray) -> np.ndarray:
     i = np.clip(((xy[..., 0] - 0.1) / CELL).astype(int), 0, 39)
     j = np.clip(((xy[..., 1] + 0.26) / CELL).astype(int), 0, 89)
-    return upper_side()[i, j]
+    out: np.ndarray = upper_side()[i, j]
+    return out
 
 
 @functools.cache
@@ -181,7 +183,8 @@ def around_leg(z: np.ndarray, angle: np.ndarray, gap: float) -> np.ndarray:
 def topline(angle: np.ndarray, cut: Cut) -> np.ndarray:
     """The height of the opening in directions from the ankle."""
     ahead, behind = np.clip(-np.cos(angle), 0, 1) ** 1.3, np.clip(np.cos(angle), 0, 1) ** 2
-    return cut.side + ahead * (cut.front - cut.side) + behind * (cut.back - cut.side)
+    out: np.ndarray = cut.side + ahead * (cut.front - cut.side) + behind * (cut.back - cut.side)
+    return out
 
 
 def upper_rings(cut: Cut) -> np.ndarray:
@@ -204,7 +207,7 @@ def upper_rings(cut: Cut) -> np.ndarray:
         # Angles are spread so that the sides of the foot meet the front of the ankle.
         angle = 2 * np.pi * (share + 0.035 * np.sin(4 * np.pi * share) - 0.03 * np.sin(2 * np.pi * share))
         collar = around_leg(topline(angle, cut), angle, GAP)
-    rows = []
+    rows: list[np.ndarray] = []
     for f in np.concatenate([[0, 0, 0.02, 0.05], np.linspace(0.1, 1, 9)]):
         xy = base + (collar[:, :2] - base) * f
         length = np.linalg.norm(collar[:, :2] - base, axis=1)
@@ -299,16 +302,17 @@ def opening(place: np.ndarray, cut: Cut) -> np.ndarray:
     x, y = np.abs(place[:, 0]), place[:, 1]
     middle, _ = leg()
     if cut.shaft:
-        return cut.shaft - place[:, 2]
-    if cut.low:
+        below: np.ndarray = cut.shaft - place[:, 2]
+    elif cut.low:
         front = outline(GAP, cut.toe, cut.point)[:, 1].min() + 0.062
         # Under the vamp, and along the sides and the heel what lies below the opening.
-        return np.maximum(
-            front - 0.004 - y,
-            np.interp(y, (front, -0.10, 0.0, 0.04), (0.036, cut.side, cut.side, cut.back)) + 0.002 - place[:, 2],
-        )
-    angle = np.arctan2(x - middle[1, 0], y - middle[1, 1])
-    return np.where(y < middle[1, 1] - 0.045, 0.10 + cut.tongue - place[:, 2], topline(angle, cut) - place[:, 2])
+        side = np.interp(y, (front, -0.10, 0.0, 0.04), (0.036, cut.side, cut.side, cut.back)) + 0.002
+        below = np.maximum(front - 0.004 - y, side - place[:, 2])
+    else:
+        angle = np.arctan2(x - middle[1, 0], y - middle[1, 1])
+        before = y < middle[1, 1] - 0.045
+        below = np.where(before, 0.10 + cut.tongue, topline(angle, cut)) - place[:, 2]
+    return below
 
 
 @dataclass(frozen=True)
@@ -365,13 +369,13 @@ def drawing(kind: str) -> tuple[Drawing, Drawing]:
     if cut.straps:
         ribbons = strap_rings()
         points = np.concatenate([ribbon.reshape(-1, 3) for ribbon in ribbons])
-        triangles, uvs, start = [], [], 0
+        faces, uvs, start = [], [], 0
         for ribbon in ribbons:
-            triangles.append(grid(2, ribbon.shape[1], around=False) + start)
+            faces.append(grid(2, ribbon.shape[1], around=False) + start)
             along = lengths(ribbon.swapaxes(0, 1)).T
             uvs.append(np.stack([along, np.array([[0.0], [0.024]]) + 0 * along], -1).reshape(-1, 2))
             start += ribbon.shape[0] * ribbon.shape[1]
-        upper = both(points, np.concatenate(triangles), np.concatenate(uvs))
+        upper = both(points, np.concatenate(faces), np.concatenate(uvs))
     else:
         rings = upper_rings(cut)
         triangles = grid(len(rings), AROUND, around=True)

@@ -61,7 +61,8 @@ class Torso:
         """The direction in which points lie: 0 at the front, positive to the left."""
         row = (self.top - points[..., 2]) / (self.top - self.bottom) * ROWS
         middle = np.interp(row, np.arange(ROWS) + 0.5, self.middle)
-        return np.arctan2(points[..., 0], middle - points[..., 1])
+        out: np.ndarray = np.arctan2(points[..., 0], middle - points[..., 1])
+        return out
 
     def reach(self, z: np.ndarray, angle: np.ndarray) -> np.ndarray:
         """The radius at heights, in directions: 0 at the front, positive to the left."""

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.sparse import csr_matrix
 from scipy.spatial import cKDTree
 
 from vireid.people3d.body import Body, source, template
@@ -66,7 +67,7 @@ def waves(seed: int, count: int = 24) -> tuple[np.ndarray, np.ndarray]:
 
 
 def bumps(points: np.ndarray, size: float, seed: int) -> np.ndarray:
-    """Smooth noise [...] of variance 1 with bumps of about a size in metres: a fixed function of points in space [... 3]."""
+    """Smooth noise [...] of variance 1, with bumps of a size in metres: a fixed function of points in space [... 3]."""
     way, phase = waves(seed)
     out: np.ndarray = np.sin(points @ way * (np.pi / size) + phase).sum(-1) * np.sqrt(2 / len(phase))
     return out
@@ -123,25 +124,25 @@ def skin_tree() -> tuple[cKDTree, np.ndarray]:
 
 @dataclass(frozen=True)
 class Near:
-    """Where points of the template hang: vertices of the skin [n k] and their weights [n k]."""
+    """Where points of the template hang: on vertices of the skin."""
 
-    index: np.ndarray
-    weight: np.ndarray
+    vertices: np.ndarray
+    """[m] their numbers in the base mesh."""
+    weight: csr_matrix
+    """[n m]"""
 
     def carry(self, body: Body, points: np.ndarray) -> np.ndarray:
-        """The points on a body."""
-        used, inverse = np.unique(self.index, return_inverse=True)
-        moved = (body.vertices[used] - template().vertices[used])[inverse.reshape(self.index.shape)]
-        out: np.ndarray = (points + (self.weight[:, :, None] * moved).sum(1)).astype(np.float32)
+        """The points [n 3] on a body."""
+        moved = body.vertices[self.vertices] - template().vertices[self.vertices]
+        out: np.ndarray = (points + self.weight @ moved).astype(np.float32)
         return out
 
     def dense(self) -> np.ndarray:
         """[n bones] the weights of all bones."""
         index, weight = source().skin
-        out = np.zeros((len(self.index), len(source().bones)), np.float32)
-        rows = np.arange(len(out))[:, None]
-        for k in range(4):
-            np.add.at(out, (rows, index[self.index, k]), self.weight * weight[self.index, k])
+        own = np.zeros((len(self.vertices), len(source().bones)), np.float32)
+        np.put_along_axis(own, index[self.vertices].astype(np.int64), weight[self.vertices], 1)
+        out: np.ndarray = self.weight @ own
         return out
 
 
@@ -151,7 +152,10 @@ def near(points: np.ndarray, count: int = 16) -> Near:
     far, index = tree.query(points, count)
     width = far[:, -1:] + 1e-6
     weight = (1 - far / width) ** 2 + 1e-6
-    return Near(number[index], (weight / weight.sum(1, keepdims=True)).astype(np.float32))
+    weight = (weight / weight.sum(1, keepdims=True)).astype(np.float32)
+    used, inverse = np.unique(index, return_inverse=True)
+    rows = np.repeat(np.arange(len(points)), count)
+    return Near(number[used], csr_matrix((weight.ravel(), (rows, inverse.ravel())), (len(points), len(used))))
 
 
 def bones_by(shares: Mapping[str, np.ndarray]) -> Bones:
@@ -173,14 +177,6 @@ def affine(body: Body, vertices: np.ndarray) -> np.ndarray:
 def mapped(points: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     out: np.ndarray = (points @ matrix[:3] + matrix[3]).astype(np.float32)
     return out
-
-
-@functools.cache
-def skull_vertices() -> np.ndarray:
-    """The numbers of vertices of the skull, without the ears and the face."""
-    tree, number = skin_tree()
-    x, y, z = np.asarray(tree.data).T
-    return number[(z > 1.55) & (np.abs(x) < 0.0725) & (z - 1.64 > -1.2 * (y + 0.11)) & (z > 1.545 - 0.3 * y)]
 
 
 def section(
