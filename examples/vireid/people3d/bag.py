@@ -55,6 +55,9 @@ def surface(rings: np.ndarray, bones: Bones, *, around: bool = True) -> Piece:
     """A piece from a grid of points; `place` is filled in later."""
     rows, columns = rings.shape[:2]
     across = lengths(rings.swapaxes(0, 1)).T
+    if around:  # both sides are mirror images, so that there is no seam
+        half = across[:, columns // 2 : columns // 2 + 1]
+        across = np.where(np.arange(columns) > columns // 2, 2 * half - across, across)
     uv = np.stack([across, -lengths(rings)], -1).reshape(-1, 2).astype(np.float32)
     points = rings.reshape(-1, 3).astype(np.float32)
     return Piece(points, grid(rows, columns, around=around), bones, points, uv, np.full(len(points), FAR, np.float32))
@@ -123,7 +126,7 @@ def shoulder_strap(wear: Dressed, sign: float, bottom: float, ends: np.ndarray) 
     for k in (-1, 0, 1):  # from its inner side to its outer one, each in a plane of its own
         x = sign * (inside + k * half)
         slab = wear.points[(np.abs(wear.points[:, 0] - x) < 0.016) & (wear.points[:, 2] > wear.height(1.185))]
-        slab = slab[slab[:, 2] < wear.height(1.47)]
+        slab = slab[slab[:, 2] < wear.height(1.50)]
         centre = np.array([x, 0.5 * (slab[:, 1].min() + slab[:, 1].max()), wear.height(1.27)])
         over.append(section(slab, centre, np.array([0, 1.0, 0]), np.array([0, 0, 1.0]), 56, OVER)[2:26])
     upper = np.stack(over)
@@ -168,7 +171,7 @@ def shoulder_bag(wear: Dressed) -> Bag:
     down /= np.linalg.norm(down)
     ahead = np.array([0, -1.0, 0])
     normal = np.cross(down, ahead)
-    slab_of = wear.points[wear.points[:, 2] < wear.height(1.465)]
+    slab_of = wear.points[wear.points[:, 2] < wear.height(1.50)]
     middle_y = float(wear.torso.middle[20:40].mean())
     centre = 0.5 * (shoulder + [side[0], 0, hip]) + [0, middle_y, 0]
     lines = []

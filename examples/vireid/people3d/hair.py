@@ -1,7 +1,7 @@
 """Hair: a shell over the skull with volume, a ragged hairline and ends that hang, and tails, buns and braids.
 
 All of it is drawn once on the template, in directions from the middle of the head. `uv` is across the strands and along
-them, in metres from the crown.
+them, in metres from the crown; both sides are mirror images, so that there is no seam.
 """
 
 from __future__ import annotations
@@ -404,7 +404,7 @@ def drawing(name: str, hat: str | None) -> tuple[Drawing, ...]:
     rows, columns = edge.shape
     triangles = grid(rows, columns, around=True)
     falls = ramp(1.60, 1.54, points[..., 2]) * (1.0 if style.hang else 0.0)
-    uv = np.stack([0.09 * turn, along], -1).reshape(-1, 2)
+    uv = np.stack([0.09 * np.abs(turn), along], -1).reshape(-1, 2)
     flat = points.reshape(-1, 3)
     if hat is not None:
         flat = press(flat, hat, FAR if style.hang else 0.028)
@@ -413,7 +413,9 @@ def drawing(name: str, hat: str | None) -> tuple[Drawing, ...]:
     parts = [finished(flat, triangles, edge, uv, falls)]
     if style.tail and hat not in ("hood", "headscarf"):
         rings, edge, hanging = tail_of(style.tail, hat is not None)
-        uv = np.stack(np.broadcast_arrays(0.3 * np.arange(rings.shape[1]) / rings.shape[1], lengths(rings)), -1)
+        uv = np.stack(
+            np.broadcast_arrays(0.15 * np.abs(2 * np.arange(rings.shape[1]) / rings.shape[1] - 1), lengths(rings)), -1
+        )
         weight = np.broadcast_to(hanging[:, None], rings.shape[:2]).reshape(-1)
         triangles = grid(*rings.shape[:2], around=True)
         parts.append(finished(rings.reshape(-1, 3), triangles, edge.reshape(-1), uv.reshape(-1, 2), weight))

@@ -83,7 +83,7 @@ def finished(
     """A part of a hat from a grid of points [r c 3]; it moves with the head, or hangs on to the shoulders."""
     rows, columns = points.shape[:2]
     turn = np.arctan2(points[..., 0], -(points[..., 1] - CENTRE[1]))
-    uv = np.stack([scale * turn, points[..., 2].max() - lengths(points)], -1).reshape(-1, 2)
+    uv = np.stack([0.09 * np.abs(turn), points[..., 2].max() - lengths(points)], -1).reshape(-1, 2)
     edge = np.full(rows * columns, FAR) if edge is None else edge.reshape(-1)
     triangles = grid(rows, columns, around=around)
     triangles = triangles[(edge[triangles] >= 0).any(1)]

@@ -190,7 +190,7 @@ def section(
     x, y = from_centre @ right, from_centre @ up
     angle = 2 * np.pi * np.arange(turns) / turns
     turn = np.arctan2(y, x) / (2 * np.pi) * turns
-    fine = 4
+    fine = 2
     rings = np.zeros((1, turns * fine), np.float32)
     np.maximum.at(rings[0], np.floor(turn * fine + 0.5).astype(int) % (turns * fine), np.hypot(x, y).astype(np.float32))
     radius = hulls(rings)[0, ::fine] + gap
