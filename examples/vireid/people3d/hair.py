@@ -71,7 +71,7 @@ class Hang:
     """x of the parting."""
     fringe: float | None = None
     """The height of the lower end of a fringe."""
-    gather: float = 0.62
+    gather: float = 0.5
     """Below the neck, the share of the angle around the neck that hair still covers: it falls on the back."""
     curl: float = 0.0
     """How far the ends turn inward, in metres."""
@@ -117,9 +117,9 @@ STYLES = {
     "afro": Style(0.075, 0.055, 0.065, 0.065, 0.005, 0.022, 0.004, curly=True),
     "bob": Style(0.026, 0.020, 0.024, 0.028, 0.003, 0.03, 0.004, hang=Hang(1.475, 0.02, 1.622, 1.0, 0.015)),
     "long": Style(0.022, 0.014, 0.018, 0.022, 0.003, 0.03, 0.006, hang=Hang(1.24)),
-    "long front": Style(0.024, 0.016, 0.018, 0.022, 0.003, 0.03, 0.006, hang=Hang(1.22, 0.025, None, 0.72, front=True)),
+    "long front": Style(0.024, 0.016, 0.018, 0.022, 0.003, 0.03, 0.006, hang=Hang(1.22, 0.025, None, 0.58, front=True)),
     "wavy": Style(
-        0.030, 0.022, 0.030, 0.030, 0.006, 0.03, 0.010, hang=Hang(1.30, -0.02, None, 0.78, wave=0.010, front=True)
+        0.030, 0.022, 0.030, 0.030, 0.006, 0.03, 0.010, hang=Hang(1.30, -0.02, None, 0.62, wave=0.010, front=True)
     ),
     "pony": Style(0.012, 0.009, 0.008, 0.012, 0.001, 0.03, 0.001, tail="pony"),
     "bun": Style(0.012, 0.009, 0.008, 0.012, 0.001, 0.03, 0.001, tail="bun"),
@@ -208,7 +208,8 @@ def volume(down: np.ndarray, turn: np.ndarray, points: np.ndarray, style: Style)
         if style.curly:
             noise = bumps(points, style.grain, 5)
         else:  # along the strands, which run down from the crown
-            around = np.stack([0.09 * np.sin(turn), 0.09 * np.cos(turn), 0.035 * down], -1)
+            level = 0.09 * np.minimum(1, np.sin(down) / 0.7)  # strands meet at the crown
+            around = np.stack([level * np.sin(turn), level * np.cos(turn), 0.035 * down], -1)
             noise = bumps(around, style.grain, 6) - 0.5 * np.abs(bumps(around, 0.6 * style.grain, 7))
         thick = thick + style.clump * noise
     # It grows thinner toward the nape.

@@ -78,7 +78,6 @@ def finished(
     edge: np.ndarray | None = None,
     around: bool = True,
     drapes: bool = False,
-    scale: float = 0.09,
 ) -> Drawing:
     """A part of a hat from a grid of points [r c 3]; it moves with the head, or hangs on to the shoulders."""
     rows, columns = points.shape[:2]
@@ -166,7 +165,7 @@ def brimmed(kind: str) -> list[Drawing]:
     else:  # slanted walls, a flat top with a seam
         top = 1.710
         wall = np.linspace(1, 0, 6)[:, None, None]
-        inward = CENTRE[:2] + 0.88 * (rim[:, :2] - CENTRE[:2])
+        inward = CENTRE[:2] + 0.82 * (rim[:, :2] - CENTRE[:2])
         upper = np.concatenate([inward, np.full((COLUMNS, 1), top)], 1)
         walls = upper + (1 - wall) * (rim - upper)
         lid = np.stack(
@@ -249,7 +248,7 @@ def wrapped(kind: str) -> list[Drawing]:
     # The opening for the face.
     x, z = points[..., 0], points[..., 2]
     side = np.abs(np.concatenate([around, np.broadcast_to(turn, below.shape[:2])]))
-    across, up, low, high = (0.058, 1.585, 0.083, 0.066) if scarf else (0.064, 1.585, 0.095, 0.082)
+    across, up, low, high = (0.058, 1.585, 0.083, 0.066) if scarf else (0.069, 1.585, 0.097, 0.082)
     tall = np.where(z > up, high, low)
     oval = (np.hypot(x / across, (z - up) / tall) - 1) * across
     edge = np.where(side < np.pi / 2, oval, FAR)

@@ -1,4 +1,4 @@
-"""Hair, hats, shoes, bags and collars on bodies of all shapes: whole, bound to bones, outside of what they enclose."""
+"""Hair, beards, hats, shoes, bags and collars on bodies of all shapes: whole, bound to bones, outside of what they enclose."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 from scipy.spatial import cKDTree
 
 from vireid.people3d.bag import BAGS, Bag, hang, make_bag
+from vireid.people3d.beard import BEARDS, make_beard
 from vireid.people3d.body import Body, Shape, bone_matrices, build, posed, template
 from vireid.people3d.collar import COLLARS, make_collar
 from vireid.people3d.hair import CENTRE, HAIR, hides_hair, make_hair, scalp
@@ -54,6 +55,7 @@ def all_of(bag: Bag) -> list[Piece]:
 
 KINDS: dict[str, tuple[tuple[str, ...], Callable[[str, str], list[Piece]]]] = {
     "hair": (HAIR, lambda shape, kind: make_hair(body_of(shape), kind, clothes=clothes_of(shape))),
+    "beard": (tuple(BEARDS), lambda shape, kind: [make_beard(body_of(shape), kind)]),
     "hat": (HATS, lambda shape, kind: make_hat(body_of(shape), kind, clothes=clothes_of(shape))),
     "shoes": (SHOES, lambda shape, kind: [(pair := make_shoes(body_of(shape), kind)).upper, pair.sole]),
     "bag": (BAGS, lambda shape, kind: all_of(make_bag(kind, clothes_of(shape)))),
