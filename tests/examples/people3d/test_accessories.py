@@ -1,4 +1,4 @@
-"""Hair, beards, hats, shoes, bags and collars on bodies of all shapes: whole, bound to bones, outside of what they enclose."""
+"""Hair, beards, hats, shoes, bags and collars on bodies of all shapes: whole, bound to bones, around what they enclose."""
 
 from __future__ import annotations
 
