@@ -1,0 +1,1 @@
+"""People in three dimensions, in visible light and in the near infrared."""

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from vireid.people3d.body import Body, source, template
+from vireid.people3d.body import Body, template
 from vireid.people3d.mesh import FAR, Piece
-from vireid.people3d.source import strongest
+from vireid.people3d.source import load_source, strongest
 from vireid.people3d.trunk import Dressed, dressed
 from vireid.people3d.tube import Bones, bones_by, curve, grid, lengths, ramp, section, sweep
 
@@ -153,7 +153,7 @@ def shoulder_strap(wear: Dressed, sign: float, bottom: float, ends: np.ndarray) 
     flat = lines.reshape(-1, 3)
     flat = wear.torso.push(flat, OVER, np.tile((number > count).astype(float), 3))
     # Its ends are sewn to the pack.
-    names = source().bones
+    names = load_source().bones
     pack = np.zeros(len(names), np.float32)
     pack[[names.index("spine02"), names.index("spine01")]] = 0.5
     tied = np.maximum(ramp(4, 0, number), ramp(len(path) - 5, len(path) - 1, number))[:, None].astype(np.float32)
@@ -299,7 +299,7 @@ def make_bag(kind: str, clothes: Dressed) -> Bag:
 
 def hang(bag: Bag, body: Body, matrices: np.ndarray) -> list[np.ndarray]:
     """The vertices of a bag in the left hand in a pose: of its pieces, then of its straps. Gravity holds it upright."""
-    names = source().bones
+    names = load_source().bones
 
     def joint(bone: str) -> np.ndarray:
         moved: np.ndarray = matrices[names.index(bone)] @ np.append(body.heads[bone], 1)

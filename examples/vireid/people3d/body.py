@@ -9,9 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vireid.people3d.kernels import skin
-from vireid.people3d.source import AGES, GENDERS, HEIGHTS, MUSCLES, PROPORTIONS, RACES, WEIGHTS, Source, load_source
-
-source = functools.cache(load_source)
+from vireid.people3d.source import AGES, GENDERS, HEIGHTS, MUSCLES, PROPORTIONS, RACES, WEIGHTS, load_source
 
 
 @dataclass(frozen=True)
@@ -46,12 +44,12 @@ def shares(value: float, names: tuple[str, ...], low: float = 0.0) -> dict[str, 
 
 @functools.cache
 def parts_of_labels() -> tuple[tuple[str, ...], ...]:
-    return tuple(tuple(label.split("+")) for label in source().labels)
+    return tuple(tuple(label.split("+")) for label in load_source().labels)
 
 
 def build(shape: Shape) -> Body:
     """The body of a shape."""
-    known = source()
+    known = load_source()
     share = {
         **shares(shape.gender, GENDERS),
         **shares(shape.age, AGES, 1 / 3),
@@ -76,7 +74,7 @@ TEMPLATE = Shape()
 def template() -> Body:
     """The average adult, scaled to 1.70 m: the coordinates in which garments are cut and patterns are drawn."""
     body = build(TEMPLATE)
-    own = body.vertices[np.unique(source().faces["body"][0])]
+    own = body.vertices[np.unique(load_source().faces["body"][0])]
     scale = 1.70 / float(own[:, 2].max())
     return Body(body.vertices * np.float32(scale), {bone: head * scale for bone, head in body.heads.items()})
 
@@ -100,7 +98,7 @@ def between(start: np.ndarray, end: np.ndarray) -> np.ndarray:
 
 def bone_matrices(heads: Mapping[str, np.ndarray], turns: Mapping[str, np.ndarray]) -> np.ndarray:
     """The motion of each bone [bones 3 4] when some are turned about their heads, in the axes of the unposed body."""
-    known = source()
+    known = load_source()
     moved = np.zeros((len(known.bones), 4, 4))
     for i, (bone, parent) in enumerate(zip(known.bones, known.parents, strict=True)):
         own = np.eye(4)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vireid.people3d.body import Body, source, template
+from vireid.people3d.body import Body, template
 from vireid.people3d.mesh import FAR, Piece
-from vireid.people3d.source import strongest
+from vireid.people3d.source import load_source, strongest
 from vireid.people3d.trunk import Dressed, dressed
 from vireid.people3d.tube import Bones, Near, bumps, curve, grid, lengths, near, ramp, sweep
 
@@ -50,7 +50,7 @@ def finished(points: np.ndarray, lies: np.ndarray, *, around: bool = False) -> D
     uv = np.stack([across - 0.5 * across[:, -1:], -lengths(points)], -1).reshape(-1, 2).astype(np.float32)
     flat = points.reshape(-1, 3).astype(np.float32)
     hung = near(flat, 24)
-    dense, names = hung.dense(), source().bones
+    dense, names = hung.dense(), load_source().bones
     spine = np.zeros_like(dense)
     spine[:, names.index("spine01")] = 1
     share = (0.5 * ramp(1.30, 1.40, flat[:, 2]))[:, None].astype(np.float32)

@@ -53,24 +53,50 @@ def normals(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
 
 
 @compiled
+def neighbour_means(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
+    """The mean [n 3] of the neighbours of each vertex; of a vertex without any, the vertex."""
+    total = np.zeros_like(vertices)
+    count = np.zeros(vertices.shape[0], np.float32)
+    for t in range(triangles.shape[0]):
+        for k in range(3):
+            a, b = triangles[t, k], triangles[t, (k + 1) % 3]
+            for r in range(3):
+                total[a, r] += vertices[b, r]
+                total[b, r] += vertices[a, r]
+            count[a] += 1
+            count[b] += 1
+    for i in range(vertices.shape[0]):
+        for r in range(3):
+            total[i, r] = total[i, r] / count[i] if count[i] > 0 else vertices[i, r]
+    return total
+
+
+@compiled
 def smooth(vertices: np.ndarray, triangles: np.ndarray, weight: np.ndarray, rounds: int) -> np.ndarray:
     """Each vertex moved by its weight toward the mean of its neighbours, a number of rounds."""
     current = vertices.copy()
     for _ in range(rounds):
-        total = np.zeros_like(current)
-        count = np.zeros(current.shape[0], np.float32)
-        for t in range(triangles.shape[0]):
-            for k in range(3):
-                a, b = triangles[t, k], triangles[t, (k + 1) % 3]
-                for r in range(3):
-                    total[a, r] += current[b, r]
-                    total[b, r] += current[a, r]
-                count[a] += 1
-                count[b] += 1
+        means = neighbour_means(current, triangles)
         for i in range(current.shape[0]):
-            if count[i] > 0:
-                for r in range(3):
-                    current[i, r] += weight[i] * (total[i, r] / count[i] - current[i, r])
+            for r in range(3):
+                current[i, r] += weight[i] * (means[i, r] - current[i, r])
+    return current
+
+
+@compiled
+def smooth_along(
+    vertices: np.ndarray, triangles: np.ndarray, outward: np.ndarray, weight: np.ndarray, rounds: int
+) -> np.ndarray:
+    """The same, but only along the direction `outward` [n 3] of each vertex: hems stay where they are."""
+    current = vertices.copy()
+    for _ in range(rounds):
+        means = neighbour_means(current, triangles)
+        for i in range(current.shape[0]):
+            out = np.float32(0)
+            for r in range(3):
+                out += (means[i, r] - current[i, r]) * outward[i, r]
+            for r in range(3):
+                current[i, r] += weight[i] * out * outward[i, r]
     return current
 
 
@@ -159,3 +185,15 @@ def majority(labels: np.ndarray, over: int, kinds: int) -> np.ndarray:
                     count[labels[i * over + a, j * over + b]] += 1
             out[i, j] = np.argmax(count)
     return out
+
+
+@compiled
+def shrink(image: np.ndarray, over: int) -> np.ndarray:
+    """The mean of each block of over x over pixels of an image [h w c]."""
+    h, w, channels = image.shape[0] // over, image.shape[1] // over, image.shape[2]
+    out = np.zeros((h, w, channels), np.float32)
+    for i in range(h * over):
+        for j in range(w * over):
+            for c in range(channels):
+                out[i // over, j // over, c] += image[i, j, c]
+    return out / np.float32(over * over)

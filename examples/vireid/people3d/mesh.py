@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from vireid.people3d.body import TEMPLATE, source, template
-from vireid.people3d.source import strongest
+from vireid.people3d.body import TEMPLATE, template
+from vireid.people3d.source import load_source, strongest
 
 FAR = 1.0
 """The distance to a hem that stands for: there is none near."""
@@ -27,8 +27,8 @@ class Piece:
     """The four bones that move each vertex [n 4], and their weights [n 4]."""
     place: np.ndarray
     """[n 3] the same points on the template body."""
-    uv: np.ndarray
-    """[n 2] metres on the cloth: around (0 at the front), and up."""
+    uv: np.ndarray | None
+    """[n 2] metres on the cloth: around (0 at the front), and up. None: unrolled from `place` at each pixel."""
     edge: np.ndarray
     """[n] metres to the nearest hem; below 0 there is no cloth."""
 
@@ -57,7 +57,7 @@ class Surface:
 @functools.cache
 def base_surface(name: str) -> Surface:
     """A surface of the base mesh as it is."""
-    faces, corners = source().faces[name]
+    faces, corners = load_source().faces[name]
     used, inverse = np.unique(faces, return_inverse=True)
     return Surface(np.stack([used, used], 1), inverse.reshape(-1, 3).astype(np.int32), corners)
 
@@ -78,7 +78,7 @@ def fine_surface(name: str) -> Surface:
 
 def dense_skin(ends: np.ndarray) -> np.ndarray:
     """[n bones] weights of all bones at vertices between two of the base."""
-    known = source()
+    known = load_source()
     dense = np.zeros((len(ends), len(known.bones)), np.float32)
     rows = np.arange(len(ends))[:, None]
     for side in (0, 1):

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vireid.people3d.body import between, rotation, source
+from vireid.people3d.source import load_source
+from vireid.people3d.body import between, rotation
 
 X, Y, Z = np.eye(3)
 FRONT = -Y
@@ -91,7 +92,7 @@ def frame_of(walk: np.ndarray, phase: float) -> np.ndarray:
 
 def step_of(side: str, phase: float) -> tuple[float, float, float]:
     """How far the ankle is before the hip and above its place when standing (metres, for WALK_LEG), and the foot's pitch."""
-    known = source().walk
+    known = load_source().walk
     foot = frame_of(known["left_foot_ik" if side == "L" else "right_foot_ik"], phase)
     root = frame_of(known["root"], phase)
     cos, sin = np.cos(IK_PITCH), np.sin(IK_PITCH)
@@ -103,7 +104,7 @@ class Turner:
     """Collects the turns of bones, each given by where it shall point; knows how each bone stands by then."""
 
     def __init__(self, heads: Mapping[str, np.ndarray]) -> None:
-        known = source()
+        known = load_source()
         self.heads = heads
         self.parent = {bone: known.bones[p] if p >= 0 else None for bone, p in zip(known.bones, known.parents, strict=True)}
         self.turns: dict[str, np.ndarray] = {}
@@ -145,7 +146,7 @@ def knee(hip: np.ndarray, ankle: np.ndarray, thigh: float, shin: float) -> np.nd
 def turns_of(heads: Mapping[str, np.ndarray], gait: Gait, action: Action) -> dict[str, np.ndarray]:
     """The turn of each bone that moves."""
     turner = Turner(heads)
-    known = source().walk
+    known = load_source().walk
     twist = float(sum(frame_of(known[f"spine0{k}"], action.phase)[4] for k in range(1, 6))) if action.walks else 0.0
     sway = float(frame_of(known["root"], action.phase)[4]) if action.walks else action.lean
     turner.turn("root", rotation(Y, sway))
@@ -178,11 +179,11 @@ def legs(turner: Turner, gait: Gait, action: Action) -> None:
             ahead, pitch = 0.05 * sign * np.sin(6 * action.phase), 0.0
             ankle = np.array([heads[f"upperleg01.{side}"][0] * (0.8 + 0.5 * action.phase), hip[1] - ahead, rest[2]])
         hips[side], ankles[side], lengths[side], pitches[side] = hip, ankle, (thigh, shin), pitch
-    # The hips sink until both feet can be reached.
-    sink = 0.0
+    # The hips are as high as the leg allows that reaches farther down.
+    sink = -np.inf
     for side, _ in SIDES:
         away = ankles[side] - hips[side]
-        reach = 0.995 * sum(lengths[side])
+        reach = 0.992 * sum(lengths[side])
         sink = max(sink, -float(away[2]) - float(np.sqrt(max(reach**2 - away[0] ** 2 - away[1] ** 2, 0.01))))
     for side, sign in SIDES:
         ankle = ankles[side] + [0, 0, sink]

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vireid.people3d.body import Body, source, template
-from vireid.people3d.kernels import normals, smooth
+from vireid.people3d.source import load_source
+from vireid.people3d.body import Body, template
+from vireid.people3d.kernels import normals, smooth_along
 from vireid.people3d.mesh import FAR, Piece, Surface, bones_of, dense_skin, fine_surface
-from vireid.people3d.unroll import along_arm, beyond_armhole, unroll
+from vireid.people3d.unroll import along_arm, beyond_armhole
 
 Inside = Callable[[np.ndarray], np.ndarray]
 """A garment's cut: the signed distance [n] of places on the template [n 3] to its hems, above 0 inside."""
@@ -62,7 +63,7 @@ def skin_of(inside: Inside) -> tuple[tuple[np.ndarray, np.ndarray], dict[str, np
     """The bones of the vertices of a cut, and the share of each limb in them."""
     surface, _, _ = cut_surface(inside)
     dense = dense_skin(surface.ends)
-    names = source().bones
+    names = load_source().bones
     shares = {}
     for limb, bones in (("arm", ARM), ("leg", LEG)):
         for side in "LR":
@@ -206,10 +207,10 @@ def make_shell(body: Body, inside: Inside, fit: Fit) -> Piece:
             low = (shares[f"leg.{side}"] > 0.5) & (place[:, 2] < 0.78)
             moved[low, 0] = sign * np.maximum(sign * moved[low, 0], 0.004)
     inner = np.where(edge > 0.02 - MARGIN, 0.5, 0).astype(np.float32)
-    moved = smooth(moved.astype(np.float32), surface.triangles, inner, fit.smoothing)
+    moved = smooth_along(moved.astype(np.float32), surface.triangles, outward, inner, fit.smoothing)
     short = np.float32(0.6 * fit.ease) - ((moved - tight) * outward).sum(1)  # smoothing may have sunk it into the body
     moved = moved + np.maximum(short, 0)[:, None] * outward
-    return Piece(moved.astype(np.float32), surface.triangles, bones, place, unroll(place), edge)
+    return Piece(moved.astype(np.float32), surface.triangles, bones, place, None, edge)
 
 
 def top_cut(hem: float, sleeve: float | None, neck: float, width: float = 0.07, opening: float = -1.0, vee: float = 0.8) -> Inside:

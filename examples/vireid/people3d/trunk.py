@@ -9,10 +9,10 @@ import numpy as np
 from scipy.ndimage import gaussian_filter, gaussian_filter1d
 from scipy.spatial import cKDTree
 
-from vireid.people3d.body import Body, source, template
-from vireid.people3d.mesh import dense_skin, fine_surface
+from vireid.people3d.body import Body, template
+from vireid.people3d.mesh import Piece, dense_skin, fine_surface
 from vireid.people3d.shell import ARM, look_up, ring_radii
-from vireid.people3d.source import strongest
+from vireid.people3d.source import load_source, strongest
 from vireid.people3d.tube import Bones, hulls
 
 TOP, BOTTOM = 1.56, 0.62
@@ -26,7 +26,7 @@ LANDMARKS = ("upperleg01.L", "spine03", "spine01", "clavicle.L", "neck01")
 @functools.cache
 def arms() -> np.ndarray:
     """[bones] which bones are an arm's."""
-    return np.array([name.startswith(ARM) for name in source().bones])
+    return np.array([name.startswith(ARM) for name in load_source().bones])
 
 
 @functools.cache
@@ -179,13 +179,18 @@ class Dressed:
         return Dome(centre.astype(np.float32), gaussian_filter(rings, 0.6, mode=("nearest", "wrap")))
 
 
-def dressed(body: Body, outer: np.ndarray | None = None, bones: Bones | None = None) -> Dressed:
-    """A body in its clothes: the vertices [k 3] of the outermost, and their bones; without any, the bare body."""
+def dressed(body: Body, *clothes: Piece) -> Dressed:
+    """A body in its clothes; without any, the bare body."""
     ends, dense = bare_trunk()
-    points = 0.5 * (body.vertices[ends[:, 0]] + body.vertices[ends[:, 1]])
-    if outer is not None and bones is not None:
-        kept = (arms()[bones[0]] * bones[1]).sum(1) < 0.5
+    points = [0.5 * (body.vertices[ends[:, 0]] + body.vertices[ends[:, 1]])]
+    weights = [dense]
+    for piece in clothes:
+        index, weight = piece.bones
+        worn = np.zeros(len(piece.vertices), bool)
+        worn[piece.triangles] = True
+        kept = worn & (piece.edge >= 0) & ((arms()[index] * weight).sum(1) < 0.5)
         own = np.zeros((int(kept.sum()), dense.shape[1]), np.float32)
-        np.put_along_axis(own, bones[0][kept].astype(np.int64), bones[1][kept], 1)
-        points, dense = np.concatenate([points, outer[kept]]), np.concatenate([dense, own])
-    return Dressed(body, points, dense)
+        np.put_along_axis(own, index[kept].astype(np.int64), weight[kept], 1)
+        points.append(piece.vertices[kept])
+        weights.append(own)
+    return Dressed(body, np.concatenate(points), np.concatenate(weights))

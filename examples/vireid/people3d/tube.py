@@ -14,10 +14,10 @@ import numpy as np
 from scipy.sparse import csr_matrix
 from scipy.spatial import cKDTree
 
-from vireid.people3d.body import Body, source, template
+from vireid.people3d.body import Body, template
 from vireid.people3d.kernels import compiled
 from vireid.people3d.mesh import base_surface
-from vireid.people3d.source import strongest
+from vireid.people3d.source import load_source, strongest
 
 Bones = tuple[np.ndarray, np.ndarray]
 
@@ -139,8 +139,8 @@ class Near:
 
     def dense(self) -> np.ndarray:
         """[n bones] the weights of all bones."""
-        index, weight = source().skin
-        own = np.zeros((len(self.vertices), len(source().bones)), np.float32)
+        index, weight = load_source().skin
+        own = np.zeros((len(self.vertices), len(load_source().bones)), np.float32)
         np.put_along_axis(own, index[self.vertices].astype(np.int64), weight[self.vertices], 1)
         out: np.ndarray = self.weight @ own
         return out
@@ -160,7 +160,7 @@ def near(points: np.ndarray, count: int = 16) -> Near:
 
 def bones_by(shares: Mapping[str, np.ndarray]) -> Bones:
     """The bones [n 4] and weights [n 4] of vertices with the given shares [n] of bones, which need not sum to 1."""
-    names = source().bones
+    names = load_source().bones
     dense = np.zeros((len(next(iter(shares.values()))), len(names)), np.float32)
     for bone, share in shares.items():
         dense[:, names.index(bone)] += share

@@ -1,4 +1,4 @@
-"""Hair, beards, hats, shoes, bags and collars on bodies of all shapes: whole, bound to bones, around what they enclose."""
+"""Hair, beards, hats, shoes, bags and collars on bodies of all shapes: whole, bound to bones, around what is inside."""
 
 from __future__ import annotations
 
@@ -45,8 +45,7 @@ def shirt_of(shape: str) -> Piece:
 
 @functools.cache
 def clothes_of(shape: str) -> Dressed:
-    shirt = shirt_of(shape)
-    return dressed(body_of(shape), shirt.vertices, shirt.bones)
+    return dressed(body_of(shape), shirt_of(shape))
 
 
 def all_of(bag: Bag) -> list[Piece]:
@@ -93,6 +92,7 @@ def test_pieces_are_whole(sort: str, kind: str, shape: str) -> None:
     assert sum(len(piece.triangles) for piece in pieces) <= 4000
     for piece in pieces:
         count = len(piece.vertices)
+        assert piece.uv is not None
         assert piece.vertices.dtype == piece.place.dtype == piece.uv.dtype == piece.edge.dtype == np.float32
         assert piece.triangles.dtype == piece.bones[0].dtype == np.int32
         assert piece.place.shape == (count, 3)
