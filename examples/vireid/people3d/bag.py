@@ -11,9 +11,11 @@ from vireid.people3d.body import Body, template
 from vireid.people3d.mesh import FAR, Piece
 from vireid.people3d.source import load_source, strongest
 from vireid.people3d.trunk import Dressed, dressed
-from vireid.people3d.tube import Bones, bones_by, curve, grid, lengths, ramp, section, sweep
+from vireid.people3d.tube import Bones, curve, grid, lengths, ramp, section, sweep
 
 BAGS: tuple[str, ...] = ("backpack", "shoulder bag", "waist bag", "tote", "handbag", "briefcase")
+PACK = ("spine02", "spine01")
+"""The bones that carry a backpack."""
 OVER = 0.005
 """How far straps lie over the clothes, in metres."""
 
@@ -63,10 +65,12 @@ def surface(rings: np.ndarray, bones: Bones, *, around: bool = True) -> Piece:
     return Piece(points, grid(rows, columns, around=around), bones, points, uv, np.full(len(points), FAR, np.float32))
 
 
-def rigid(rings: np.ndarray, **shares: float) -> Piece:
-    """A piece that moves as one with a few bones."""
-    count = rings.shape[0] * rings.shape[1]
-    return surface(rings, bones_by({name.replace("_", "."): np.full(count, share) for name, share in shares.items()}))
+def rigid(rings: np.ndarray, *bones: str) -> Piece:
+    """A piece that moves as one, evenly with one or two bones."""
+    names, count = load_source().bones, rings.shape[0] * rings.shape[1]
+    index = np.array([names.index(bone) for bone in bones] + [0] * (4 - len(bones)), np.int32)
+    weight = np.array([1 / len(bones)] * len(bones) + [0.0] * (4 - len(bones)), np.float32)
+    return surface(rings, (np.tile(index, (count, 1)), np.tile(weight, (count, 1))))
 
 
 def backpack(wear: Dressed) -> Bag:
@@ -86,7 +90,6 @@ def backpack(wear: Dressed) -> Bag:
     def turned(points: np.ndarray) -> np.ndarray:
         return moved(points, centre, np.array([1.0, 0, 0]), out, up)
 
-    own = {"spine02": 0.5, "spine01": 0.5}
     tall = top - bottom
     main = box(width, depth, tall, 16, 28, 3.6, 0.14)
     main[..., 1] *= np.where(main[..., 1] > 0, 1 + 0.18 * ramp(0.25 * tall, -0.2 * tall, main[..., 2]), 1)  # full below
@@ -104,12 +107,12 @@ def backpack(wear: Dressed) -> Bag:
         9,
     )
     grip = sweep(loop, np.tile([0, 1.0, 0], (9, 1)), np.full(9, 0.010), np.full(9, 0.004), 6)
-    pieces = [rigid(turned(part), **own) for part in (main, pocket, lid, *sides)]
+    pieces = [rigid(turned(part), *PACK) for part in (main, pocket, lid, *sides)]
     straps = []
     for sign in (1.0, -1.0):
         ends = [[0.30 * sign * width, -0.45 * depth, 0.40 * tall], [0.40 * sign * width, -0.4 * depth, -0.40 * tall]]
         straps.append(shoulder_strap(wear, sign, bottom, turned(np.array(ends))))
-    return Bag(pieces, [*straps, rigid(turned(grip), **own)], False)
+    return Bag(pieces, [*straps, rigid(turned(grip), *PACK)], False)
 
 
 def shoulder_strap(wear: Dressed, sign: float, bottom: float, ends: np.ndarray) -> Piece:
@@ -155,7 +158,7 @@ def shoulder_strap(wear: Dressed, sign: float, bottom: float, ends: np.ndarray) 
     # Its ends are sewn to the pack.
     names = load_source().bones
     pack = np.zeros(len(names), np.float32)
-    pack[[names.index("spine02"), names.index("spine01")]] = 0.5
+    pack[[names.index(bone) for bone in PACK]] = 1 / len(PACK)
     tied = np.maximum(ramp(4, 0, number), ramp(len(path) - 5, len(path) - 1, number))[:, None].astype(np.float32)
     index, weight = strongest((1 - tied) * wear.dense_bones(path) + tied * pack)
     return surface(flat.reshape(lines.shape), (np.concatenate([index] * 3), np.concatenate([weight] * 3)), around=False)
@@ -164,7 +167,7 @@ def shoulder_strap(wear: Dressed, sign: float, bottom: float, ends: np.ndarray) 
 def shoulder_bag(wear: Dressed) -> Bag:
     """A bag at the left hip, with a strap across the trunk to the right shoulder."""
     s = wear.scale
-    hip = wear.height(0.93)
+    hip = wear.height(0.97)
     side = wear.torso.point(np.array([hip]), np.array([np.radians(100)]), 0.0)[0]
     shoulder = np.array([-0.085 * s, 0.0, wear.height(1.43)])
     down = np.array([side[0] - shoulder[0], 0, hip - shoulder[2]])
@@ -196,7 +199,7 @@ def shoulder_bag(wear: Dressed) -> Bag:
     flap[..., 2] += 0.006
     flap = flap[:8]
     flap[..., 1] = np.where(flap[..., 1] < 0, 0.97 * flap[..., 1] / 1.16, flap[..., 1])
-    return Bag([rigid(turned(part), root=1.0) for part in (main, flap)], [strap], False)
+    return Bag([rigid(turned(part), "root") for part in (main, flap)], [strap], False)
 
 
 def waist_bag(wear: Dressed) -> Bag:
@@ -269,8 +272,7 @@ def hanging(wear: Dressed, kind: str) -> Bag:
         else:
             rings = sweep(path, np.tile([1.0, 0, 0], (15, 1)), np.full(15, 0.008), np.full(15, 0.007), 6)
         straps.append(rings)
-    own = {"wrist_L": 1.0}
-    return Bag([rigid(part, **own) for part in pieces], [rigid(part, **own) for part in straps], True)
+    return Bag([rigid(part, "wrist.L") for part in pieces], [rigid(part, "wrist.L") for part in straps], True)
 
 
 def shaped(wear: Dressed, kind: str) -> Bag:

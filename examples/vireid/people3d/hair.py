@@ -112,7 +112,7 @@ class Style:
 STYLES = {
     "buzz": Style(0.005, 0.004, 0.004, 0.004, ragged=0.001),
     "side part": Style(0.030, 0.026, 0.012, 0.013, 0.004, 0.03, 0.003, part=0.035),
-    "messy": Style(0.038, 0.034, 0.020, 0.022, 0.011, 0.028, 0.010, drop=0.014),
+    "messy": Style(0.036, 0.032, 0.020, 0.022, 0.008, 0.030, 0.010, drop=0.014),
     "curly": Style(0.048, 0.034, 0.036, 0.036, 0.007, 0.020, 0.006, drop=0.006, curly=True),
     "afro": Style(0.075, 0.055, 0.065, 0.065, 0.005, 0.022, 0.004, curly=True),
     "bob": Style(0.026, 0.020, 0.024, 0.028, 0.003, 0.03, 0.004, hang=Hang(1.475, 0.02, 1.622, 1.0, 0.015)),
@@ -322,10 +322,6 @@ def curtain(style: Style, hang: Hang) -> tuple[np.ndarray, np.ndarray, np.ndarra
     return points, edge, np.concatenate([around, np.broadcast_to(turn, below.shape[:2])])
 
 
-def braid_radius(along: np.ndarray, steps: float) -> np.ndarray:
-    return 0.75 + 0.25 * np.abs(np.sin(np.pi * along / steps))
-
-
 def tail_of(kind: str, low: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The rings [s t 3] of a tail on the template, their distances to its end, and where it hangs (0 to 1)."""
     turns = 12
@@ -373,7 +369,7 @@ def tail_of(kind: str, low: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         depth = 0.75 * width
     else:
         width = np.interp(share, (0, 0.1, 0.5, 0.9, 0.93, 1), (0.022, 0.026, 0.023, 0.016, 0.010, 0.014))
-        width = width * braid_radius(along, 0.034)
+        width = width * (0.75 + 0.25 * np.abs(np.sin(np.pi * along / 0.034)))
         depth = 0.75 * width
         path = path + np.stack([0.006 * np.sin(np.pi * along / 0.034), 0 * along, 0 * along], -1)
     rings = sweep(path, np.tile([1.0, 0, 0], (len(path), 1)), width, depth, turns)
@@ -410,6 +406,8 @@ def drawing(name: str, hat: str | None) -> tuple[Drawing, ...]:
     if hat is not None:
         flat = press(flat, hat, FAR if style.hang else 0.028)
     kept = (edge.reshape(-1)[triangles] >= 0).any(1) & ~hidden.reshape(-1)[triangles].any(1)
+    if not kept.any():
+        return ()
     flat, triangles, edge, uv, falls = compact(flat, triangles[kept], edge.reshape(-1), uv, falls.reshape(-1))
     parts = [finished(flat, triangles, edge, uv, falls)]
     if style.tail and hat not in ("hood", "headscarf"):
@@ -443,7 +441,7 @@ def laid(points: np.ndarray, part: Drawing, clothes: Dressed) -> np.ndarray:
 
 
 def make_hair(body: Body, style: str, *, hat: str | None = None, clothes: Dressed | None = None) -> list[Piece]:
-    """A person's hair: the main part, and the tail if it has one.
+    """A person's hair: the main part, and the tail if it has one; none where a hat hides all of it.
 
     Args:
         style: one of HAIR.

@@ -107,6 +107,18 @@ def test_pieces_are_whole(sort: str, kind: str, shape: str) -> None:
         assert (piece.bones[1] >= 0).all()
 
 
+@pytest.mark.parametrize("hat", HATS)
+def test_hats_leave_no_hair_or_less_of_it(hat: str) -> None:
+    body = body_of("average")
+    for style in HAIR:
+        free, under = make_hair(body, style), make_hair(body, style, hat=hat)
+        assert all(len(piece.triangles) for piece in under)
+        if hat == "headscarf":
+            assert not under
+        else:
+            assert sum(len(piece.triangles) for piece in under) <= sum(len(piece.triangles) for piece in free)
+
+
 @every_kind
 def test_pieces_are_the_same_each_time_and_on_equal_grids(sort: str, kind: str) -> None:
     make = KINDS[sort][1]
