@@ -42,8 +42,8 @@ class Area:
 
 @dataclass(frozen=True)
 class Camera:
-    """A pinhole at (0, 0, `height`), which looks toward +y and `pitch` radians down; `focal` is in pixels of the frame, which
-    is (height, width)."""
+    """A pinhole at (0, 0, `height`), which looks toward +y and `pitch` radians down; `focal` is in pixels of the frame,
+    which is (height, width)."""
 
     number: int
     infrared: bool
@@ -106,29 +106,30 @@ CAMERAS: dict[int, Camera] = {
             1, False, True, height=2.7, pitch=math.radians(16), focal=920,
             area=Area(4.3, 10.5, -2.1, 1.25, 0.52),
             light=Light(
-                sun=(0.78, 0.74, 0.63), sky=(0.36, 0.36, 0.35), direction=toward(0, 85), softness=0.3,
+                sun=(0.78, 0.74, 0.63), sky=(0.44, 0.43, 0.41), direction=toward(0, 85), softness=0.3,
                 ground=(0.62, 0.58, 0.52), bounce=0.22,
                 lamps=((-0.4, 3.0, 2.95), (-0.4, 6.2, 2.95), (-0.4, 9.4, 2.95), (-0.4, 12.6, 2.95)), reference=2.1,
                 changes=0.35,
             ),
-            sensor=Sensor(1.0, (1.0, 0.98, 1.02), contrast=0.15, shot=0.018, read=0.006, blur=0.75, sharpen=0.6, quality=78),
+            sensor=Sensor(1.0, (1.0, 0.98, 1.02), contrast=0.15, shot=0.018, read=0.006, blur=0.75, sharpen=0.6,
+                          quality=78),
         ),
         Camera(
             2, False, True, height=3.4, pitch=math.radians(17), focal=980,
             area=Area(5.6, 13.5, -2.4, 3.0, 0.48),
             light=Light(
-                sun=(0.62, 0.68, 0.72), sky=(0.30, 0.33, 0.34), direction=toward(-68, 34), softness=0.25,
+                sun=(0.85, 0.90, 0.92), sky=(0.40, 0.43, 0.44), direction=toward(-62, 38), softness=0.1,
                 ground=(0.42, 0.43, 0.42), bounce=0.12, changes=0.8,
             ),
-            sensor=Sensor(1.15, (0.95, 1.0, 1.06), contrast=0.3, saturation=0.85, shot=0.022, read=0.009, blur=0.95,
-                          motion=1.4, sharpen=0.3, quality=62, drift=0.1),
+            sensor=Sensor(1.25, (0.95, 1.0, 1.06), contrast=0.25, saturation=0.85, shot=0.022, read=0.008, blur=0.95,
+                          motion=2.0, sharpen=0.3, quality=62, drift=0.1),
         ),
         Camera(
             3, True, True, height=2.6, pitch=math.radians(15), focal=880,
-            area=Area(4.3, 10.5, -1.7, 1.7, 0.52),
+            area=Area(4.3, 10.0, -1.6, 1.6, 0.52),
             light=infrared_lamp(2.6, 1.0, 6.0, 0.035, 2.0, math.radians(15)),
-            sensor=Sensor(1.25, gamma=1.9, contrast=0.1, black=0.04, shot=0.022, read=0.011, blur=0.9, motion=1.5,
-                          sharpen=0.4, bloom=0.12, vignette=0.35, drift=0.14, quality=70),
+            sensor=Sensor(1.1, gamma=2.3, contrast=0.15, shoulder=0.35, black=0.03, shot=0.024, read=0.006, blur=0.9,
+                          motion=2.0, sharpen=0.4, bloom=0.12, vignette=0.35, drift=0.14, quality=70),
         ),
         Camera(
             4, False, False, height=3.8, pitch=math.radians(16), focal=1050,
@@ -137,7 +138,7 @@ CAMERAS: dict[int, Camera] = {
                 sun=(1.05, 0.95, 0.78), sky=(0.30, 0.35, 0.42), direction=toward(125, 44), softness=0.012,
                 ground=(0.22, 0.24, 0.17), bounce=0.05,
             ),
-            sensor=Sensor(0.95, (1.02, 1.0, 0.96), contrast=0.35, saturation=1.1, shot=0.014, read=0.004, blur=0.7,
+            sensor=Sensor(1.1, (1.02, 1.0, 0.96), contrast=0.35, saturation=1.1, shot=0.014, read=0.004, blur=0.7,
                           sharpen=0.8, quality=82),
         ),
         Camera(
@@ -147,15 +148,15 @@ CAMERAS: dict[int, Camera] = {
                 sun=(0.42, 0.40, 0.36), sky=(0.55, 0.59, 0.64), direction=toward(-120, 52), softness=0.06,
                 ground=(0.30, 0.28, 0.26), bounce=0.05,
             ),
-            sensor=Sensor(0.95, (1.0, 1.0, 1.0), contrast=0.2, saturation=0.9, shot=0.016, read=0.005, blur=0.9,
+            sensor=Sensor(1.15, (1.0, 1.0, 1.0), contrast=0.2, saturation=0.9, shot=0.016, read=0.005, blur=0.9,
                           sharpen=0.5, quality=72),
         ),
         Camera(
             6, True, False, height=3.3, pitch=math.radians(15), focal=950,
-            area=Area(5.6, 13.0, -2.6, 2.4, 0.48),
+            area=Area(5.6, 12.0, -2.5, 2.1, 0.48),
             light=infrared_lamp(3.3, 1.0, 7.5, 0.012, 3.0, math.radians(15)),
-            sensor=Sensor(1.35, gamma=2.0, contrast=0.25, black=0.03, shot=0.03, read=0.016, blur=1.0, motion=1.8,
-                          sharpen=0.5, bloom=0.2, vignette=0.5, drift=0.16, quality=64),
+            sensor=Sensor(1.25, gamma=2.3, contrast=0.2, shoulder=0.35, black=0.03, shot=0.035, read=0.011, blur=1.1,
+                          motion=2.5, sharpen=0.5, bloom=0.2, vignette=0.5, drift=0.16, quality=64),
         ),
     )
 }  # fmt: skip

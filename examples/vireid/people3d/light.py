@@ -61,9 +61,9 @@ class Light:
         turn, raise_ = np.clip(rng.normal(0, 0.05, 2), -0.1, 0.1) * self.changes
         level = math.exp(0.14 * strength)
         # A cloud takes from the sun and gives a part of it to the sky; the warmth moves red against blue.
-        cover = 1 / (1 + math.exp(-1.3 * (overcast - 1.0))) if self.changes else 0.0
+        cover = 0.0 if self.lamps else 1 / (1 + math.exp(-1.3 * (overcast - 1.0)))
         tint = np.array([math.exp(0.05 * warmth), 1.0, math.exp(-0.07 * warmth)])
-        if len(set(self.sun)) == 1 and self.sun == self.sky:
+        if len(set(self.sun + self.sky)) == 2:  # infrared: no colour
             tint[:] = 1
         sun = np.asarray(self.sun) * tint * level * (1 - 0.75 * cover)
         sky = np.asarray(self.sky) * np.sqrt(tint) * level * (1 + 0.25 * cover)
@@ -115,7 +115,8 @@ def direct(
             hx, hy, hz = lx + view[0], ly + view[1], lz + view[2]
             size = math.sqrt(hx * hx + hy * hy + hz * hz) + 1e-9
             half = max((normal[0] * hx + normal[1] * hy + normal[2] * hz) / size, 0.0)
-            shine += strength * facing * half**power * (power + 8.0) / 40.0
+            if half > 0.4:  # below, even the widest highlight has faded
+                shine += strength * facing * half**power * (power + 8.0) / 40.0
     return scattered, 0.15 * gloss * shine
 
 
@@ -137,10 +138,12 @@ def shade_points(
     count, channels = colour.shape
     out = np.empty((count, channels), np.float32)
     reference, beam, bounce = shape
+    # Copies are cheaper to pass than views.
+    point, facing, back = np.empty(3, np.float32), np.empty(3, np.float32), np.empty(3, np.float32)
     for i in range(count):
-        scattered, shine = direct(
-            position[i], normal[i], view[i], gloss[i], direction, lamps, axis, reference, beam
-        )
+        for a in range(3):
+            point[a], facing[a], back[a] = position[i, a], normal[i, a], view[i, a]
+        scattered, shine = direct(point, facing, back, gloss[i], direction, lamps, axis, reference, beam)
         up = 0.5 + 0.5 * normal[i, 2]
         for c in range(channels):
             around = strengths[1, c] * (up + (1.0 - up) * strengths[2, c]) + strengths[0, c] * bounce * (1.0 - 0.5 * up)
@@ -161,14 +164,18 @@ def shade(
 ) -> np.ndarray:
     """The radiance of surface points, shape of `colour`: [n 3], or [n] for the infrared.
 
-    `normal`, `position` and `view` (unit, to the camera) are [n 3]; `sunlit` (the share of the sun or lamp that arrives),
-    `occlusion` (the share of the surroundings that is seen) and `gloss` in 0..1 are [n].
+    `normal`, `position` and `view` (unit, to the camera) are [n 3]; `sunlit` (the share of the sun or lamp that
+    arrives), `occlusion` (the share of the surroundings that is seen) and `gloss` in 0..1 are [n].
     """
     single = colour.ndim == 1
-    arrays = [np.ascontiguousarray(a, np.float32) for a in (normal, position, sunlit, occlusion, gloss, view)]
     out: np.ndarray = shade_points(
         np.ascontiguousarray(colour[:, None] if single else colour, np.float32),
-        *arrays,
+        np.ascontiguousarray(normal, np.float32),
+        np.ascontiguousarray(position, np.float32),
+        np.ascontiguousarray(sunlit, np.float32),
+        np.ascontiguousarray(occlusion, np.float32),
+        np.ascontiguousarray(gloss, np.float32),
+        np.ascontiguousarray(view, np.float32),
         np.asarray([light.sun, light.sky, light.ground], np.float32),
         np.asarray(light.direction, np.float32),
         light.table,

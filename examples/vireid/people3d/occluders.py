@@ -34,8 +34,9 @@ class Occluders:
 
 @dataclass(frozen=True)
 class Layer:
-    """What is seen of occluders in a picture: `colour` [h w 3], or reflectance [h w] in the infrared, `normal` and `position`
-    [h w 3], `depth` and `gloss` [h w], `mask` [h w] bool; all but the mask are 0 where it is false, and depth is infinite."""
+    """What is seen of occluders in a picture: `colour` [h w 3], or reflectance [h w] in the infrared, `normal` and
+    `position` [h w 3], `depth` and `gloss` [h w], `mask` [h w] bool. Where the mask is false, depth is infinite and the
+    others are 0."""
 
     colour: np.ndarray
     normal: np.ndarray
@@ -123,8 +124,12 @@ def draw_occluders(
     x, y, depth = camera.project(corners)
     left, right, top, bottom = 0, w, 0, h
     if depth.min() > 0.1:
-        left, right = np.clip([(x.min() - x0) / (x1 - x0) * w - 1, (x.max() - x0) / (x1 - x0) * w + 1], 0, w).astype(int)
-        top, bottom = np.clip([(y.min() - y0) / (y1 - y0) * h - 1, (y.max() - y0) / (y1 - y0) * h + 1], 0, h).astype(int)
+        left, right = np.clip([(x.min() - x0) / (x1 - x0) * w - 1, (x.max() - x0) / (x1 - x0) * w + 1], 0, w).astype(
+            int
+        )
+        top, bottom = np.clip([(y.min() - y0) / (y1 - y0) * h - 1, (y.max() - y0) / (y1 - y0) * h + 1], 0, h).astype(
+            int
+        )
     columns, rows = np.meshgrid(np.arange(left, right), np.arange(top, bottom))
     rays = camera.rays(x0 + (columns + 0.5) / w * (x1 - x0), y0 + (rows + 0.5) / h * (y1 - y0)).reshape(-1, 3)
     spread = (y1 - y0) / h / camera.focal

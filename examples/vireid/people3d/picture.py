@@ -74,14 +74,16 @@ def stand(soup: Soup, heading: float, spot: np.ndarray) -> np.ndarray:
 
 
 def light_figure(
-    seen: Fragments, surfaces: Surfaces, camera: Camera, light: Light, shadow: Shadow | None, pixels_per_metre: float
+    seen: Fragments, surfaces: Surfaces, plate: Plate, camera: Camera, light: Light, shadow: Shadow | None, pixels_per_metre: float
 ) -> np.ndarray:
     """The radiance of the fragments [n channels]."""
     metres = seen.depth / np.float32(pixels_per_metre)
     slope = bumps(seen.number, seen.rows, seen.columns, seen.owner, surfaces.relief, metres)
     down = np.array([0, -np.sin(camera.pitch), -np.cos(camera.pitch)], np.float32)
     normal, view = tilted(seen.normal, slope, seen.position, camera.position.astype(np.float32), down)
-    sunlit = np.ones(len(metres), np.float32) if shadow is None else shadow.lit(seen.position)
+    sunlit = plate.sunlit(seen.position)
+    if shadow is not None:
+        sunlit = sunlit * shadow.lit(seen.position)
     open_share = occlusion(seen.number, seen.depth, pixels_per_metre)
     reflectance = surfaces.infrared if camera.infrared else surfaces.colour
     radiance = shade(light, reflectance, normal, seen.position, sunlit, open_share, surfaces.gloss, view)
@@ -177,7 +179,7 @@ def render(figure: Figure, camera: Camera, plate: Plate, rng: np.random.Generato
     radiance, behind = background(plate, camera, light, window, size, shadow, spot)
     place_others(radiance, behind, camera, light, window, spot, rng)
     fine = radiance.repeat(OVER, 0).repeat(OVER, 1)
-    fine[seen.rows, seen.columns] = light_figure(seen, surfaces, camera, light, shadow, camera.focal * down)
+    fine[seen.rows, seen.columns] = light_figure(seen, surfaces, plate, camera, light, shadow, camera.focal * down)
     labels = np.zeros((h, w), np.uint8)
     labels[seen.rows, seen.columns] = surfaces.part
     hide(fine, labels, camera, light, window, spot, rng)

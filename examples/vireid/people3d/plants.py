@@ -15,7 +15,7 @@ LAUREL = Material("#2c4a2b", 0.40, "#557a3c", 0.58, Pattern.EACH, varies=0.3, gl
 CROWN = Material("#46602c", 0.45, "#7d9447", 0.62, Pattern.EACH, varies=0.3, gloss=0.2, clear=0.45)
 GRASS = Material("#54692f", 0.42, "#8c9450", 0.55, Pattern.EACH, varies=0.3, gloss=0.1, clear=0.4)
 FALLEN = Material("#8a6a35", 0.45, "#5c4426", 0.38, Pattern.EACH, varies=0.3, gloss=0.1)
-TWIGS = Material("#2a2a1c", 0.22, "#1c1f14", 0.16, Pattern.SOIL, (6.0, 1.0), varies=0.3)
+TWIGS = Material("#2a2a1c", 0.14, "#1c1f14", 0.09, Pattern.SOIL, (6.0, 1.0), varies=0.3)
 BARK = Material("#5b4c3d", 0.42, "#2e2620", 0.28, Pattern.BARK, varies=0.25, bump=0.25)
 PALE_BARK = Material("#8d8878", 0.5, "#575346", 0.36, Pattern.BARK, varies=0.2, bump=0.15)
 EARTH = Material("#4a3b2c", 0.3, "#2e251c", 0.22, Pattern.SOIL, (5.0, 1.0), varies=0.2)
@@ -57,7 +57,9 @@ def hedge(
     normal[rows, axis] = np.where(side, 1, -1)
     point = a + place * size
     # Bulges, as of single bushes, and leaves that lie deeper.
-    bulge = 0.06 * np.sin(point[:, 0] * 5.1 + 1.3 * point[:, 2]) + 0.06 * np.sin(point[:, 1] * 4.3 + 2.1 * point[:, 2] + 1)
+    bulge = 0.06 * np.sin(point[:, 0] * 5.1 + 1.3 * point[:, 2]) + 0.06 * np.sin(
+        point[:, 1] * 4.3 + 2.1 * point[:, 2] + 1
+    )
     point += normal * (bulge - np.abs(rng.normal(0, 0.07, count)) + 0.04 * (rng.random(count) < 0.1))[:, None]
     point[:, 2] = np.maximum(point[:, 2], 0.03)
     axes = frames(rng, normal + 0.75 * rng.standard_normal((count, 3)) + np.array([0, 0, 0.3]))
@@ -97,7 +99,8 @@ def trunk(
         points.append(np.array([*rng.normal(0, 0.02, 2), k * height / 5]) + [points[-1][0], points[-1][1], 0])
     for k in range(5):
         scene.rod(points[k], points[k + 1], radius * (1 - 0.09 * k), material, radius * (1 - 0.09 * (k + 1)))
-    scene.rod((0, 0, -0.1), (0, 0, 0.22), radius * 1.7, material, radius)
+    scene.rod((0, 0, -0.1), (0, 0, 0.1), radius * 1.75, material, radius * 1.2)
+    scene.rod((0, 0, 0.1), (0, 0, 0.4), radius * 1.2, material, radius * 0.96)
     for _ in range(branches):
         angle, rise = rng.uniform(0, 2 * math.pi), rng.uniform(0.6, 1.6)
         start = points[-1] - [0, 0, rng.uniform(0, 0.25 * height)]
@@ -110,7 +113,7 @@ def tree(
 ) -> None:
     """A tree of a trunk's height, with a crown above."""
     trunk(scene, rng, height, 0.11 + 0.01 * height, material)
-    crown(scene, rng, (0, 0, height + 0.55 * spread), (spread, spread, 0.75 * spread), 0.16, leaves)
+    crown(scene, rng, (0, 0, height + 0.55 * spread), (spread, spread, 0.75 * spread), 0.125, 2 * leaves)
 
 
 def lawn(
@@ -130,7 +133,7 @@ def lawn(
     axes[:, 0] = np.cross(axes[:, 1], axes[:, 2])
     length = tall * rng.uniform(0.4, 1.0, count)
     point = np.concatenate((flat, np.full((count, 1), 0.02)), axis=1) + 0.5 * length[:, None] * up
-    width = np.full(count, 0.009) + 0.0006 * np.abs(flat[:, 1])
+    width = np.full(count, 0.006) + 0.0006 * np.abs(flat[:, 1])
     scene.add(Form.BLADE, point, axes, np.stack((width, 0.5 * length, width), 1), GRASS)
 
 

@@ -17,15 +17,17 @@ CREAM_TILES = Material(
 STONE = Material(
     "#8d8f8e", 0.42, "#5d5f60", 0.3, Pattern.TILES, (0.8, 0.8), varies=0.2, gloss=0.7, mirror=0.06, rough=0.03
 )
-LINO = Material("#6c7268", 0.34, "#545a52", 0.28, Pattern.TILES, (0.5, 0.5), varies=0.16, gloss=0.4, mirror=0.02, rough=0.1)
+LINO = Material(
+    "#6c7268", 0.34, "#545a52", 0.28, Pattern.TILES, (0.5, 0.5), varies=0.16, gloss=0.4, mirror=0.02, rough=0.1
+)
 PAINTED = Material("#c7ccc9", 0.5, varies=0.08, bump=0.04, dirt=0.3)
 LOWER_PAINT = Material("#5f7f93", 0.36, varies=0.1, gloss=0.2, dirt=0.3)
 WALL_STONE = Material("#b6aea0", 0.48, "#8d877c", 0.4, Pattern.TILES, (1.1, 0.7), varies=0.12, gloss=0.3, mirror=0.015)
 CONCRETE = Material("#a5a5a0", 0.38, "#7c7c78", 0.3, Pattern.CONCRETE, (1.5, 2.4), varies=0.16, dirt=0.15)
 LAMP = Material("#ffffff", 0.0, glow=-3.0)
 DAY = Material("#e4edf2", 0.5, "#9fb38c", 0.6, Pattern.BLOTCHES, (2.6, 1.4), varies=0.15, glow=2.6)
-TIN = Material("#7d8f96", 0.45, varies=0.07, gloss=0.35, dirt=0.25)
-EXIT = Material("#2c8f52", 0.3, "#e8f3ea", 0.6, Pattern.POSTER, (0.07, 0.1), glow=0.7)
+TIN = Material("#7d8f96", 0.46, "#6b7c84", 0.36, Pattern.EACH, varies=0.07, gloss=0.35, dirt=0.3)
+EXIT = Material("#2c8f52", 0.3, "#e8f3ea", 0.6, Pattern.TILES, (0.12, 0.3), glow=0.7)
 MAT = Material("#4a2f2c", 0.2, "#2e2624", 0.14, Pattern.SOIL, (25.0, 1.0), varies=0.2)
 
 
@@ -129,7 +131,12 @@ def hall() -> Scene:
     for k in range(14):
         scene.box((2.6 + 0.28 * k, 16.9, 0.08 * (k + 1)), (0.3, 2.2, 0.16 * (k + 1)), STONE)
         if k % 2 == 0:
-            scene.rod((2.6 + 0.28 * k, 15.78, 0.16 * (k + 1)), (2.6 + 0.28 * k, 15.78, 0.16 * (k + 1) + 0.95), 0.016, things.STEEL)
+            scene.rod(
+                (2.6 + 0.28 * k, 15.78, 0.16 * (k + 1)),
+                (2.6 + 0.28 * k, 15.78, 0.16 * (k + 1) + 0.95),
+                0.016,
+                things.STEEL,
+            )
     scene.rod((2.5, 15.78, 1.1), (6.4, 15.78, 3.3), 0.03, things.STEEL)
     back = scene.at(-0.8, end)
     for x in (-0.95, 0.95):
@@ -171,6 +178,11 @@ def dark_store() -> Scene:
     side.path(cable, 0.012, things.BLACK)
     side.box((8.95, -0.03, 1.25), (0.14, 0.05, 0.14), things.WHITE)
     things.extinguisher(back.at(2.05, -0.05))
+    things.ladder(scene.at(right - 0.03, 10.2, 0, -90))
+    things.mop(scene.at(left + 0.3, 11.6, 0, 90))
+    things.poster(scene.at(right, 5.6, 1.6, -90), 1, 0.6, 0.9)
+    things.poster(scene.at(left, 3.9, 1.7, 90), 2, 0.7, 1.0)
+    scene.at(right, 4.6, 0, -90).box((0, -0.02, 1.3), (0.1, 0.02, 0.1), things.WHITE)
     droop = [(x, 12.4 + 0.02, 2.2 - 0.25 * (1 - (x / 1.2 - 1) ** 2)) for x in np.linspace(0, 2.4, 9)]
     scene.path(droop, 0.014, things.BLACK)
     return scene

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -14,7 +15,7 @@ Vector = Sequence[float] | np.ndarray
 
 
 class Scene:
-    """Gathers solids. Coordinates are those of a frame at `origin`, turned by `yaw` about z; `at` gives other frames."""
+    """Gathers solids. Coordinates are those of a frame of its own; `at` gives other frames."""
 
     def __init__(self) -> None:
         self.parts: list[tuple[np.ndarray, ...]] = []
@@ -87,13 +88,13 @@ class Scene:
         x /= np.linalg.norm(x)
         end = radius if end_radius is None else end_radius
         middle = (radius + end) / 2
-        half = (middle, middle, np.linalg.norm(b - a) / 2)
+        half = np.array([middle, middle, np.linalg.norm(b - a) / 2])
         axes = np.stack((x, np.cross(z, x), z))
         self.add(Form.CYLINDER, (a + b) / 2, axes, half, material, (end - radius) / 2 / middle)
 
     def path(self, points: Sequence[Vector], radius: float, material: Material) -> None:
         """A bent rod through points."""
-        for start, stop in zip(points[:-1], points[1:], strict=True):
+        for start, stop in pairwise(points):
             self.rod(start, stop, radius, material)
             self.ellipsoid(stop, (radius,) * 3, material)
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import numba
 import numpy as np
 from PIL import Image
-from scipy.ndimage import gaussian_filter1d
 
 if TYPE_CHECKING:
     from vireid.people3d.camera import Camera
@@ -18,14 +17,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Sensor:
-    """`balance` multiplies the channels after exposure; `exposure` is the gain; `black` lifts the darkest level, `gamma`
-    is the exponent of the tone curve and `contrast` bends it into an S."""
+    """`exposure` is the gain, and `balance` multiplies the channels; `black` lifts the darkest level, `gamma` is the
+    exponent of the tone curve and `contrast` bends it into an S."""
 
     exposure: float
     balance: tuple[float, float, float] = (1.0, 1.0, 1.0)
     gamma: float = 2.2
     contrast: float = 0.0
     saturation: float = 1.0
+    shoulder: float = 0.7
+    """The level, of 1, from which highlights are compressed."""
     black: float = 0.0
     shot: float = 0.01
     """Noise that grows with the root of the light."""
@@ -45,11 +46,11 @@ class Sensor:
 
 
 @numba.njit(cache=True)
-def area_weights(start: float, stop: float, count: int, limit: int) -> tuple[np.ndarray, np.ndarray]:
-    """To resample [start, stop) of a line to `count` pixels: for each, the first source pixel and the weights from there
-    on. Pixels beyond the line repeat its ends. Averages by area where it shrinks, interpolates where it grows."""
+def area_weights(start: float, stop: float, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """To resample [start, stop) of a line to `count` pixels: for each, the first source pixel and the weights from
+    there on. Pixels beyond the line repeat its ends. Averages by area where it shrinks, interpolates where it grows."""
     step = (stop - start) / count
-    reach = int(math.ceil(max(step, 1.0))) + 2
+    reach = math.ceil(max(step, 1.0)) + 2
     begin = np.zeros(count, np.int64)
     weight = np.zeros((count, reach))
     wide = 0.5 * max(step, 1.0)
@@ -67,13 +68,11 @@ def area_weights(start: float, stop: float, count: int, limit: int) -> tuple[np.
 
 
 @numba.njit(cache=True)
-def resample(
-    image: np.ndarray, x0: float, y0: float, x1: float, y1: float, height: int, width: int
-) -> np.ndarray:
+def resample(image: np.ndarray, x0: float, y0: float, x1: float, y1: float, height: int, width: int) -> np.ndarray:
     """The window of an image [h w c], as float32 of another size."""
     h, w, channels = image.shape
-    row_begin, row_weight = area_weights(y0, y1, height, h)
-    column_begin, column_weight = area_weights(x0, x1, width, w)
+    row_begin, row_weight = area_weights(y0, y1, height)
+    column_begin, column_weight = area_weights(x0, x1, width)
     out = np.zeros((height, width, channels), np.float32)
     line = np.empty((width, channels), np.float32)
     top, bottom = row_begin[0], row_begin[height - 1] + row_weight.shape[1]
@@ -105,23 +104,66 @@ def resample(
 
 
 @numba.njit(cache=True)
+def bell(sigma: float) -> np.ndarray:
+    """Weights of a Gaussian, out to 2.5 standard deviations."""
+    reach = max(int(2.5 * sigma + 0.5), 1)
+    weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) / max(sigma, 1e-3)) ** 2)
+    return np.asarray(weights / weights.sum(), np.float32)
+
+
+@numba.njit(cache=True)
+def smooth(image: np.ndarray, down: float, across: float) -> np.ndarray:
+    """Blur an image [h w c] by Gaussians of two standard deviations; its border is repeated."""
+    h, w, channels = image.shape
+    weights = bell(down)
+    reach, line = len(weights) // 2, w * channels
+    flat = image.reshape(h, line)
+    columns = np.zeros((h, line), np.float32)
+    for i in range(h):
+        for k in range(2 * reach + 1):
+            source = min(max(i + k - reach, 0), h - 1)
+            for x in range(line):
+                columns[i, x] += weights[k] * flat[source, x]
+    weights = bell(across)
+    reach = len(weights) // 2
+    out = np.zeros((h, line), np.float32)
+    padded = np.empty(line + 2 * reach * channels, np.float32)
+    for i in range(h):
+        padded[reach * channels : reach * channels + line] = columns[i]
+        for k in range(reach):
+            for c in range(channels):
+                padded[k * channels + c] = columns[i, c]
+                padded[(reach + w + k) * channels + c] = columns[i, line - channels + c]
+        for k in range(2 * reach + 1):
+            for x in range(line):
+                out[i, x] += weights[k] * padded[x + k * channels]
+    return out.reshape(h, w, channels)
+
+
+@numba.njit(cache=True)
 def expose(
-    light: np.ndarray, normal: np.ndarray, gain: np.ndarray, shot: float, read: float, vignette: float
+    light: np.ndarray,
+    noise: np.ndarray,
+    gain: np.ndarray,
+    shot: float,
+    read: float,
+    vignette: float,
+    shoulder: float,
+    tone: np.ndarray,
 ) -> np.ndarray:
-    """Gain, falloff toward the corners and noise, then the soft shoulder: linear light [h w c] to 0..1."""
+    """Gain, falloff toward the corners, noise, the soft shoulder, and the tone curve: linear light [h w c] to 0..1."""
     h, w, channels = light.shape
-    out = np.empty((h, w, channels), np.float32)
+    out, room = np.empty((h, w, channels), np.float32), 1.0 - shoulder
     for i in range(h):
         for j in range(w):
             y, x = (i + 0.5) / h - 0.5, (j + 0.5) / w - 0.5
             fall = 1.0 - vignette * 2.0 * (x * x + y * y)
             for c in range(channels):
                 value = max(light[i, j, c] * gain[c] * fall, 0.0)
-                value += normal[i, j, c] * math.sqrt(shot * shot * value + read * read)
-                # Straight up to 0.7, then a shoulder that ends at 1.
-                if value > 0.7:
-                    value = 0.7 + 0.3 * (1.0 - math.exp(-(value - 0.7) / 0.3))
-                out[i, j, c] = max(value, 0.0)
+                value += noise[i, j, c] * math.sqrt(shot * shot * value + read * read)
+                if value > shoulder:
+                    value = shoulder + room * (1.0 - math.exp((shoulder - value) / room))
+                out[i, j, c] = tone[min(int(max(value, 0.0) * 4095.0 + 0.5), 4095)]
     return out
 
 
@@ -132,51 +174,56 @@ def tone_table(sensor: Sensor) -> np.ndarray:
     return np.asarray(sensor.black + (1 - sensor.black) * level, np.float32)
 
 
-def develop(
-    radiance: np.ndarray, camera: Camera, rng: np.random.Generator, native_height: int
-) -> np.ndarray:
+def develop(radiance: np.ndarray, camera: Camera, rng: np.random.Generator, native_height: int) -> np.ndarray:
     """The picture a camera gives of a linear radiance [h w c], uint8 [h w 3], or [h w] in the infrared.
 
     The sensor had `native_height` rows for it: noise, blur and JPEG happen at that size.
     """
     sensor = camera.sensor
     height, width, channels = radiance.shape
-    rows = min(native_height, 2 * height)
+    rows = min(native_height, height)
     columns = max(round(width * rows / height), 8)
-    # What happens per pixel of the sensor is drawn first, so that it does not depend on the size.
+    # What several pixels of the sensor share in a pixel of the picture is less noisy and less blurred.
+    scale = rows / native_height
     blur, speed, heading = rng.random(3)
     drift = math.exp(sensor.drift * float(np.clip(rng.standard_normal(), -2, 2)))
     tint = np.exp(0.02 * np.clip(rng.standard_normal(3), -2, 2))
-    image = resample(np.ascontiguousarray(radiance, np.float32), 0.0, 0.0, width, height, rows, columns)
-    sigma = sensor.blur * (0.7 + 0.6 * blur) * max(rows / native_height, 0.5)
+    image: np.ndarray = np.ascontiguousarray(radiance, np.float32)
+    if rows != height:
+        image = resample(image, 0.0, 0.0, width, height, rows, columns)
+    sigma = scale * sensor.blur * (0.7 + 0.6 * blur)
     if sensor.bloom:
-        over = np.maximum(image * sensor.exposure - 1.0, 0)
+        over = np.maximum(image * np.float32(sensor.exposure) - 1, 0)
         if over.any():
-            spread = rows / 14
-            image += sensor.bloom * gaussian_filter1d(gaussian_filter1d(over, spread, 0), spread, 1) / sensor.exposure
+            image = image + np.float32(sensor.bloom / sensor.exposure) * smooth(over, rows / 14, rows / 14)
     # A third of the pictures are taken of somebody who walks fast across.
-    smear = sensor.motion * max(speed - 0.67, 0) / 0.33
-    across = math.hypot(sigma, smear * (0.5 + 0.5 * heading))
-    image = gaussian_filter1d(gaussian_filter1d(image, sigma, 0, truncate=2.5), across, 1, truncate=2.5)
+    smear = scale * sensor.motion * max(speed - 0.67, 0) / 0.33
+    image = smooth(image, sigma, math.hypot(sigma, smear * (0.5 + 0.5 * heading)))
     gain = np.full(channels, sensor.exposure * drift)
     if channels == 3:
         gain *= np.asarray(sensor.balance) * tint
-    noise = rng.standard_normal((rows, columns, channels), np.float32)
-    # The firmware smooths noise, colour more than light, which leaves blotches.
-    noise = 0.6 * noise + 1.1 * gaussian_filter1d(gaussian_filter1d(noise, 0.9, 0, truncate=2), 0.9, 1, truncate=2)
-    image = expose(image, noise, gain, sensor.shot, sensor.read, sensor.vignette)
-    image = tone_table(sensor)[np.minimum(image * 4095 + 0.5, 4095).astype(np.uint16)]
+    noise: np.ndarray = rng.standard_normal((rows, columns, channels), np.float32)
+    # The firmware smooths noise, which leaves blotches.
+    noise = np.float32(0.6) * noise + np.float32(1.1) * smooth(noise, 0.9, 0.9)
+    image = expose(
+        image,
+        noise,
+        gain,
+        sensor.shot * scale,
+        sensor.read * scale,
+        sensor.vignette,
+        sensor.shoulder,
+        tone_table(sensor),
+    )
     if channels == 3 and sensor.saturation != 1:
         grey = image @ np.array([0.3, 0.59, 0.11], np.float32)
         image = grey[..., None] + np.float32(sensor.saturation) * (image - grey[..., None])
     if sensor.sharpen:
-        soft = gaussian_filter1d(gaussian_filter1d(image, 1.1, 0, truncate=2), 1.1, 1, truncate=2)
-        image = image + np.float32(sensor.sharpen) * np.clip(image - soft, -0.12, 0.12)
-    pixels = np.clip(image * 255 + 0.5, 0, 255).astype(np.uint8)
+        image = image + np.float32(sensor.sharpen) * np.clip(image - smooth(image, 1.1, 1.1), -0.12, 0.12)
+    pixels = np.clip(image * 255 + np.float32(0.5), 0, 255).astype(np.uint8)
     file = io.BytesIO()
     Image.fromarray(pixels if channels == 3 else pixels[..., 0]).save(file, "JPEG", quality=sensor.quality)
     with Image.open(file) as decoded:
         if decoded.size == (width, height):
             return np.asarray(decoded)
-        method = Image.Resampling.BILINEAR
-        return np.asarray(decoded.resize((width, height), method))
+        return np.asarray(decoded.resize((width, height), Image.Resampling.BILINEAR))

@@ -36,8 +36,9 @@ LEAF_FORM, RING, MESH, BLADE, DISC = (int(f) for f in (Form.LEAF, Form.RING, For
 
 @dataclass(frozen=True)
 class Solids:
-    """n solids: `axes` [n 3 3] holds each frame's axes as rows, `half` [n 3] the half extents along them, `taper` [n] the
-    change of a cylinder's or box's width from its middle to its upper end, `material` [n] a row of the table of materials."""
+    """n solids: `axes` [n 3 3] holds each frame's axes as rows, `half` [n 3] the half extents along them, `taper` [n]
+    the change of a cylinder's or box's width from its middle to its upper end, `material` [n] a row of the table of
+    materials."""
 
     form: np.ndarray
     centre: np.ndarray
@@ -51,7 +52,8 @@ class Solids:
 
 @dataclass(frozen=True)
 class Tree:
-    """`bounds` [m 6] are the low and high corners of each node; `first` and `count` [m] are its solids, or its left child and 0."""
+    """`bounds` [m 6] are the low and high corners of each node; `first` and `count` [m] are its solids, or its
+    left child and 0."""
 
     solids: Solids
     bounds: np.ndarray
@@ -197,8 +199,9 @@ def strike(
     qy = unit[s, 1, 0] * dx + unit[s, 1, 1] * dy + unit[s, 1, 2] * dz
     qz = unit[s, 2, 0] * dx + unit[s, 2, 1] * dy + unit[s, 2, 2] * dz
     kind = form[s]
+    near: float = -FAR
+    far: float = FAR
     if kind == BOX:
-        near, far = -FAR, FAR
         slope = taper[s]
         if slope != 0.0:
             # A truncated pyramid: four sides that lean, below them the two ends.
@@ -227,7 +230,7 @@ def strike(
         if LEAST < near < most:
             return near
         return far if LEAST < far < most else FAR
-    if kind == ELLIPSOID or kind == CYLINDER:
+    if kind in (ELLIPSOID, CYLINDER):
         slope = taper[s]
         if kind == ELLIPSOID:
             a2 = qx * qx + qy * qy + qz * qz
@@ -255,7 +258,7 @@ def strike(
         return best
     if abs(qz) < 1e-12:
         return FAR
-    t = -pz / qz
+    t = float(-pz / qz)
     if LEAST < t < most:
         x, y = px + t * qx, py + t * qy
         if abs(x) <= 1.0 and abs(y) <= 1.0 and covered(kind, x, y, half[s, 0], half[s, 1]):
@@ -287,7 +290,18 @@ def first_hit(
                     if blocked and not shadow[s]:
                         continue
                     t = strike(
-                        form, unit, half, taper, s, x - centre[s, 0], y - centre[s, 1], z - centre[s, 2], dx, dy, dz, best
+                        form,
+                        unit,
+                        half,
+                        taper,
+                        s,
+                        x - centre[s, 0],
+                        y - centre[s, 1],
+                        z - centre[s, 2],
+                        dx,
+                        dy,
+                        dz,
+                        best,
                     )
                     if t < best:
                         best, found = t, s
@@ -326,8 +340,8 @@ def first_hit(
 
 @numba.njit(cache=True)
 def surface_at(tree: Grid, s: int, point: np.ndarray, normal: np.ndarray) -> tuple[float, float, int]:
-    """The outward normal (written to `normal`) at a point of the surface of solid s; coordinates on the surface in metres,
-    and the face of a box (axis * 2 + side)."""
+    """The outward normal (written to `normal`) at a point of the surface of solid s; coordinates on the surface in
+    metres, and the face of a box (axis * 2 + side)."""
     centre, form, axes, half, taper = tree[1], tree[0][s], tree[9][s], tree[3][s], tree[4][s]
     ox, oy, oz = point[0] - centre[s, 0], point[1] - centre[s, 1], point[2] - centre[s, 2]
     px = axes[0, 0] * ox + axes[0, 1] * oy + axes[0, 2] * oz

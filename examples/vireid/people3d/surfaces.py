@@ -1,8 +1,9 @@
 """Materials of places: a colour, a near-infrared reflectance of its own, and a procedural pattern of the two.
 
-The infrared reflectances (about 850 nm) follow the order found in spectral libraries, such as ECOSTRESS (Meerdink et al.,
-2019), USGS splib07 (Kokaly et al., 2017) and KLUM (Ilehag et al., 2019): green leaves .45-.6, dry wood and brick .35-.5,
-concrete .25-.4, asphalt .1-.2, glass and water below .1. Painted metal and plastic vary freely; their values are assumed.
+The infrared reflectances (about 850 nm) follow the order found in spectral libraries, such as ECOSTRESS (Meerdink et
+al., 2019), USGS splib07 (Kokaly et al., 2017) and KLUM (Ilehag et al., 2019): green leaves .45-.6, dry wood and brick
+.35-.5, concrete .25-.4, asphalt .1-.2, glass and water below .1. The values themselves are assumed; painted metal and
+plastic may have any.
 """
 
 from __future__ import annotations
@@ -114,7 +115,9 @@ def pattern_at(
         shifted = u + (0.5 * a if j % 2 else 0.0)
         mix = 1.0 - (1.0 - joint(shifted, a, 0.012, width)) * (1.0 - joint(v, b, 0.012, width))
         i = math.floor(shifted / a)
-        value += varies * (1.6 * chance(i, j, seed) - 0.8) + 0.5 * varies * layered_noise(u * 30.0, v * 30.0, 0.7, 2, 30.0 * width)
+        value += varies * (1.6 * chance(i, j, seed) - 0.8) + 0.5 * varies * layered_noise(
+            u * 30.0, v * 30.0, 0.7, 2, 30.0 * width
+        )
         if chance(i, j, seed + 9) < 0.06:
             value *= 0.7
     elif kind == WOOD:
@@ -126,7 +129,9 @@ def pattern_at(
     elif kind == CONCRETE:
         pits, _, _ = cells(u * 9.0, v * 9.0, seed)
         mix = max(joint(u, a, 0.012, width), joint(v, b, 0.012, width))
-        value += varies * (layered_noise(x * 2.0, y * 2.0, z * 2.0, 5, 2.0 * width) + (-0.8 if pits < 0.07 and width < 0.02 else 0.0))
+        value += varies * (
+            layered_noise(x * 2.0, y * 2.0, z * 2.0, 5, 2.0 * width) + (-0.8 if pits < 0.07 and width < 0.02 else 0.0)
+        )
         value += 0.3 * varies * layered_noise(u * 14.0, v * 1.5, seed, 2, 14.0 * width)
     elif kind == ASPHALT:
         grit = layered_noise(u * 55.0, v * 55.0, 0.5, 3, 55.0 * width)
@@ -156,27 +161,35 @@ def pattern_at(
         mix = min(max(0.5 + 0.7 * layered_noise(x * a, y * a, 0.5, 5, a * width), 0.0), 1.0)
         value += varies * layered_noise(x * 21.0, y * 21.0, 2.5, 3, 21.0 * width)
     elif kind == BARK:
-        ridge = layered_noise(u * 26.0, v * 5.0, seed, 4, 26.0 * width)
+        ridge = layered_noise(u * 26.0, z * 5.0, 0.5, 4, 26.0 * width)
         mix = min(max(0.5 + 0.9 * ridge, 0.0), 1.0)
-        value += varies * layered_noise(u * 5.0, v * 5.0, seed, 2, 5.0 * width)
+        value += varies * layered_noise(u * 5.0, z * 5.0, 1.5, 2, 5.0 * width)
     elif kind == EACH:
         mix = chance(seed, 11, 3)
         value += varies * (2.0 * chance(seed, 7, 5) - 1.0)
         if chance(seed, 19, 2) < 0.04:
             mix = 1.6
     elif kind == POSTER:
-        # Blocks of two colours, a band, and a rough picture.
-        i, j = math.floor(u / a), math.floor(v / b)
-        mix = 1.0 if chance(i, j, seed) > 0.55 else 0.1
-        mix += 0.25 * layered_noise(u * 12.0, v * 12.0, seed, 3, 12.0 * width)
+        # A picture of two tones with a soft edge in it, a band, and lines of text below.
+        if v > -0.25 * b:
+            mix = min(max(0.5 + 2.2 * layered_noise(u / a * 1.4, v / b * 1.4, seed, 4, 2.0 * width / a), 0.0), 1.0)
+            value += 0.3 * layered_noise(u * 25.0, v * 25.0, seed, 3, 25.0 * width)
+        elif v > -0.35 * b:
+            mix = 1.0
+        else:
+            line, word = math.floor(v / 0.04), math.floor(u / 0.05)
+            if v / 0.04 - line < 0.45 and abs(u) < 0.8 * a and chance(word, line, seed) > 0.25:
+                mix = 0.7
     elif kind == BLOTCHES:
-        mix = 1.0 if layered_noise(u / a, v / b, seed, 3, width / a) > 0.1 else 0.0
+        mix = min(max(0.5 + 1.6 * layered_noise(u / a, v / b, seed, 4, width / a), 0.0), 1.0)
     else:
         value += varies * layered_noise(x * 1.3, y * 1.3, z * 1.3, 5, 1.3 * width)
     dirt = row[DIRT]
     if dirt > 0.0:
         stain = layered_noise(x * 1.1 + 9.0, y * 1.1, z * 0.8, 4, width)
-        value *= 1.0 - dirt * max(0.0, min(1.0, 0.9 * math.exp(-abs(z) / 0.22) * (0.8 + 0.7 * stain) + 0.8 * (stain - 0.35)))
+        value *= 1.0 - dirt * max(
+            0.0, min(1.0, 0.9 * math.exp(-abs(z) / 0.22) * (0.8 + 0.7 * stain) + 0.8 * (stain - 0.35))
+        )
     return mix, max(value, 0.05)
 
 

@@ -40,13 +40,15 @@ PAPERS = [
     )
 ]
 POSTERS = [
-    Material("#d8d2c0", 0.7, "#34557f", 0.4, Pattern.POSTER, (0.17, 0.14)),
-    Material("#a8342e", 0.55, "#e3cf9c", 0.68, Pattern.POSTER, (0.21, 0.11)),
-    Material("#dfe3df", 0.7, "#3c7a57", 0.42, Pattern.POSTER, (0.13, 0.19)),
+    Material("#d8d2c0", 0.7, "#34557f", 0.4, Pattern.POSTER, (0.3, 0.45)),
+    Material("#a8342e", 0.55, "#e3cf9c", 0.68, Pattern.POSTER, (0.35, 0.5)),
+    Material("#dfe3df", 0.7, "#3c7a57", 0.42, Pattern.POSTER, (0.28, 0.42)),
 ]
 
 
-def door(scene: Scene, leaf: Material, frame: Material, width: float = 0.92, height: float = 2.1, pane: bool = False) -> None:
+def door(
+    scene: Scene, leaf: Material, frame: Material, width: float = 0.92, height: float = 2.1, pane: bool = False
+) -> None:
     """A closed door in a wall that lies behind it."""
     for side in (-1, 1):
         scene.box((side * (width / 2 + 0.045), -0.03, height / 2), (0.09, 0.1, height), frame)
@@ -100,6 +102,21 @@ def desk(scene: Scene, rng: np.random.Generator) -> None:
     scene.rod((0.1, -0.2, 0.755), (0.1, -0.2, 0.85), 0.04, RED)
 
 
+def mop(scene: Scene) -> None:
+    """A mop in its bucket, against a wall behind."""
+    scene.rod((0, 0, 0.02), (0, 0, 0.3), 0.13, YELLOW, 0.16)
+    scene.rod((0.02, 0, 0.1), (0.1, 0.22, 1.35), 0.012, BEECH)
+
+
+def ladder(scene: Scene) -> None:
+    """Leans against a wall behind."""
+    for x in (-0.2, 0.2):
+        scene.rod((x, -0.4, 0), (x, 0, 2.2), 0.022, STEEL)
+    for k in range(1, 8):
+        z = 0.28 * k
+        scene.rod((-0.2, -0.4 * (1 - z / 2.2), z), (0.2, -0.4 * (1 - z / 2.2), z), 0.014, STEEL)
+
+
 def chair(scene: Scene, seat: Material = CLOTH_BLUE) -> None:
     scene.box((0, 0, 0.45), (0.44, 0.44, 0.05), seat)
     scene.box((0, 0.22, 0.75), (0.42, 0.04, 0.36), seat, tilt=-8)
@@ -145,7 +162,7 @@ def vending_machine(scene: Scene, rng: np.random.Generator) -> None:
     for j in range(6):
         scene.box((-0.1, -0.39, 0.56 + 0.2 * j), (0.62, 0.03, 0.012), WHITE)
         for i in range(7):
-            tone = "#%02x%02x%02x" % tuple(int(v) for v in rng.integers(60, 230, 3))
+            tone = f"#{int(rng.integers(0x404040, 0xE0E0E0)):06x}"
             drink = Material(tone, float(rng.uniform(0.2, 0.7)), glow=0.25)
             scene.rod((-0.37 + 0.09 * i, -0.4, 0.57 + 0.2 * j), (-0.37 + 0.09 * i, -0.4, 0.69 + 0.2 * j), 0.03, drink)
     scene.box((0.36, -0.38, 1.2), (0.14, 0.02, 0.4), GREY)
@@ -165,7 +182,9 @@ def bench(scene: Scene, slats: Material = PLANKS, length: float = 1.7, back: boo
             scene.box((0, 0.22 + 0.015 * k, 0.58 + 0.12 * k), (length, 0.03, 0.09), slats, tilt=-10)
 
 
-def lockers(scene: Scene, body: Material, columns: int, rows: int = 3, width: float = 0.38, height: float = 1.8) -> None:
+def lockers(
+    scene: Scene, body: Material, columns: int, rows: int = 3, width: float = 0.38, height: float = 1.8
+) -> None:
     scene.box((0, 0.02, height / 2), (columns * width, 0.46, height), body)
     tall = (height - 0.08) / rows
     for i in range(columns):
@@ -234,7 +253,12 @@ def bicycle(scene: Scene, paint: Material) -> None:
     lean.path([(0.25, -0.27, 1.0), (0.36, -0.15, 1.02), (0.36, 0.15, 1.02), (0.25, 0.27, 1.0)], 0.013, BLACK)
     for k in range(6):
         mesh = (0.5 + 0.28 * math.cos(k * math.pi / 3), 0, 0.82)
-        lean.rod((mesh[0], 0.14 * math.sin(k * math.pi / 3), 0.75), (mesh[0], 0.14 * math.sin(k * math.pi / 3), 0.98), 0.006, STEEL)
+        lean.rod(
+            (mesh[0], 0.14 * math.sin(k * math.pi / 3), 0.75),
+            (mesh[0], 0.14 * math.sin(k * math.pi / 3), 0.98),
+            0.006,
+            STEEL,
+        )
     lean.box((0.52, 0, 0.86), (0.3, 0.32, 0.2), DARK_STEEL)
     lean.box((-0.55, 0, 0.74), (0.4, 0.14, 0.02), BLACK)
     for x in (-0.58, 0.5):
@@ -245,10 +269,10 @@ def car(scene: Scene, paint: Material) -> None:
     """Along x, its bonnet toward -x."""
     scene.box((0, 0, 0.46), (4.2, 1.72, 0.44), paint, taper=0.012)
     scene.box((0, 0, 0.78), (4.25, 1.74, 0.2), paint, taper=-0.035)
-    scene.ellipsoid((-1.35, 0, 0.86), (0.78, 0.76, 0.1), paint)
+    scene.ellipsoid((-1.4, 0, 0.85), (0.72, 0.72, 0.065), paint)
     scene.box((0.3, 0, 1.13), (2.75, 1.5, 0.52), GLASS, taper=-0.17)
     scene.box((0.3, 0, 1.41), (2.3, 1.24, 0.06), paint, taper=-0.03)
-    scene.ellipsoid((0.3, 0, 1.42), (1.1, 0.6, 0.06), paint)
+    scene.ellipsoid((0.3, 0, 1.43), (1.05, 0.56, 0.035), paint)
     for y in (-1, 1):
         # Pillars along the edges of the glass.
         for low, high in ((-1.31, -0.84), (1.91, 1.44)):

@@ -11,14 +11,15 @@ import numba
 import numpy as np
 
 from vireid.people3d.light import direct
-from vireid.people3d.grain import chance
+from vireid.people3d.grain import chance, layered_noise
 from vireid.people3d.solids import FAR, Grid, first_hit, surface_at
 from vireid.people3d.surfaces import BUMP, CLEAR, GLOSS, GLOW, MIRROR, ROUGH, colour_at
 
 AMBIENT = 6  # rays of every other pixel to its surroundings; neighbours share theirs
-SKY_GLOW = 1.15
 
-Sun = tuple[np.ndarray, np.ndarray, np.ndarray, float, float, float]  # direction, lamps, axis, reference, beam, softness
+Sun = tuple[
+    np.ndarray, np.ndarray, np.ndarray, float, float, float
+]  # direction, lamps, axis, reference, beam, softness
 
 
 @numba.njit(cache=True)
@@ -60,6 +61,13 @@ def look(
         for a in range(3):
             normal[a] /= size
     return t, s, m
+
+
+@numba.njit(cache=True)
+def open_sky(ray: np.ndarray) -> float:
+    """The radiance of the sky along a ray, with clouds."""
+    z = max(ray[2], 0.03) + 0.15
+    return 1.05 + 0.3 * layered_noise(ray[0] / z, ray[1] / z, 0.5, 4, 0.01)
 
 
 @numba.njit(cache=True)
@@ -111,16 +119,15 @@ def trace(
     tree: Grid,
     table: np.ndarray,
     sun: Sun,
-    soft: bool,
     height: float,
     pitch: float,
     focal: float,
     rows: int,
     columns: int,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """What a camera sees: [rows columns 3] the direct light, the albedo, the mirrored and own light of the sun's and of the
-    sky's part; [rows columns] how much of the light arrives, where shadows are soft, and the depth; [rows columns 6] the
-    point and the normal of the first ray."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """What a camera sees: [rows columns 3] the direct light, the albedo, the mirrored and own light of the sun's and of
+    the sky's part; [rows columns] how much of the light arrives, and the depth; [rows columns 6] the point and the
+    normal of the first ray; [rows columns] whether rays of a pixel met several solids."""
     lit = np.zeros((rows, columns, 3), np.float32)
     albedo = np.zeros((rows, columns, 3), np.float32)
     own_sun = np.zeros((rows, columns, 3), np.float32)
@@ -128,6 +135,7 @@ def trace(
     seen = np.zeros((rows, columns), np.float32)
     depth = np.zeros((rows, columns), np.float32)
     place = np.zeros((rows, columns, 6), np.float32)
+    mixed = np.zeros((rows, columns), np.bool_)
     direction, lamps, axis, reference, beam, _ = sun
     origin, stack = np.array([0.0, 0.0, height]), np.empty((64, 2))
     ray, point, normal, colour, view = np.zeros(3), np.zeros(3), np.zeros(3), np.zeros(3), np.zeros(3)
@@ -141,8 +149,8 @@ def trace(
                 if n == 2 and alike:
                     break
                 taken += 1
-                y = i + 0.5 * ((1 if n in (1, 2) else 0) + chance(i, j, 4 * n + 0))
-                x = j + 0.5 * ((1 if n in (1, 3) else 0) + chance(i, j, 4 * n + 1))
+                y = i + 0.5 * ((1.35 if n in (1, 2) else 0.35) + 0.3 * chance(i, j, 4 * n + 0))
+                x = j + 0.5 * ((1.35 if n in (1, 3) else 0.35) + 0.3 * chance(i, j, 4 * n + 1))
                 right, up = (x - 0.5 * columns) / focal, (0.5 * rows - y) / focal
                 ray[0], ray[1], ray[2] = right, cos + up * sin, -sin + up * cos
                 size = math.sqrt(1.0 + right * right + up * up)
@@ -155,11 +163,11 @@ def trace(
                     for a in range(3):
                         place[i, j, a], place[i, j, 3 + a] = point[a], normal[a] if s >= 0 else 0.0
                 if n > 0 and s != met:
-                    alike = False
+                    alike, mixed[i, j] = False, True
                 met = s
                 if s < 0:
                     for c in range(3):
-                        own_sky[i, j, c] += SKY_GLOW
+                        own_sky[i, j, c] += open_sky(ray)
                     continue
                 row = table[m]
                 if row[GLOW] > 0.0:
@@ -179,10 +187,12 @@ def trace(
                     size = math.sqrt(mirrored[0] ** 2 + mirrored[1] ** 2 + mirrored[2] ** 2)
                     for a in range(3):
                         mirrored[a] /= size
-                    far, other, k = look(tree, stack, table, out, mirrored, 3.0 / focal, far_point, far_normal, far_colour)
+                    _, other, k = look(
+                        tree, stack, table, out, mirrored, 3.0 / focal, far_point, far_normal, far_colour
+                    )
                     if other < 0:
                         for c in range(3):
-                            own_sky[i, j, c] += share * SKY_GLOW
+                            own_sky[i, j, c] += share * open_sky(mirrored)
                     else:
                         glow = table[k, GLOW]
                         arriving, _ = direct(far_point, far_normal, view, 0.0, direction, lamps, axis, reference, beam)
@@ -202,17 +212,27 @@ def trace(
                         # A leaf is no obstacle to itself: start toward the light.
                         for a in range(3):
                             out[a] = direction[a]
-                        arriving = arrives(tree, stack, point, out, sun, chance(i, j, 50 + n), chance(i, j, 60 + n), 0.5)
+                        arriving = arrives(
+                            tree, stack, point, out, sun, chance(i, j, 50 + n), chance(i, j, 60 + n), 0.5
+                        )
                     else:
                         arriving = arrives(
-                            tree, stack, point, normal, sun, chance(i, j, 50 + n), chance(i, j, 60 + n), chance(i, j, 70 + n)
+                            tree,
+                            stack,
+                            point,
+                            normal,
+                            sun,
+                            chance(i, j, 50 + n),
+                            chance(i, j, 60 + n),
+                            chance(i, j, 70 + n),
                         )
-                seen[i, j] += arriving
+                # Leaves have their own shadows each; those on other things are evened out later.
+                seen[i, j] += 1.0 if row[CLEAR] > 0.0 else arriving
                 brightness = arriving * scattered * colour[1]
                 if n > 0 and (abs(brightness - lighter) > 0.05 or abs(colour[1] - before) > 0.04):
                     alike = False
                 lighter, before = brightness, colour[1]
-                if soft:
+                if row[CLEAR] == 0.0:
                     arriving = 1.0
                 for c in range(3):
                     lit[i, j, c] += arriving * ((1.0 - share) * colour[c] * scattered + shine)
@@ -223,19 +243,19 @@ def trace(
                 own_sun[i, j, c] /= taken
                 own_sky[i, j, c] /= taken
             seen[i, j] /= taken
-    return lit, albedo, own_sun, own_sky, seen, depth, place
+    return lit, albedo, own_sun, own_sky, seen, depth, place, mixed
 
 
 @numba.njit(cache=True)
 def surroundings(
     tree: Grid, table: np.ndarray, sun: Sun, place: np.ndarray, ground: np.ndarray, bounce: float, reach: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What comes to each pixel's point from all around, [rows columns 3] of the sun's part and of the sky's: the open sky
-    or ground beyond `reach` metres, and what nearer things give back."""
+    """What comes to each pixel's point from all around, [rows columns 3] of the sun's part and of the sky's: the open
+    sky or ground beyond `reach` metres, and what nearer things give back."""
     rows, columns = place.shape[:2]
     of_sun, of_sky = np.zeros((rows, columns, 3), np.float32), np.zeros((rows, columns, 3), np.float32)
     direction, lamps, axis, reference, beam, _ = sun
-    count = 16 * AMBIENT
+    count = 8 * AMBIENT
     origin, point, normal, ray = np.zeros(3), np.zeros(3), np.zeros(3), np.zeros(3)
     material, stack = tree[10], np.empty((64, 2))
     for i in range(rows):
@@ -250,9 +270,10 @@ def surroundings(
             p = -1.0 / (sign + nz)
             q = nx * ny * p
             for k in range(AMBIENT):
-                index = ((i % 4) * 4 + j % 4 + 5 * (i % 3)) % 16 + 16 * k
-                first = (index + 0.5) / count
-                second = index * 0.6180339887498949 % 1.0
+                # The 8 pixels of a block of 4 x 4 that are taken share out the directions.
+                index = (i % 4) * 2 + (j % 4) // 2 + 8 * k
+                first = (index + chance(i, j, 200 + k)) / count
+                second = (index * 0.6180339887498949 + 0.1 * chance(i, j, 300 + k)) % 1.0
                 r, angle = math.sqrt(first), 2.0 * math.pi * second
                 x, y, z = r * math.cos(angle), r * math.sin(angle), math.sqrt(max(1.0 - first, 0.0))
                 ray[0] = x * (1.0 + sign * nx * nx * p) + y * q + z * nx
@@ -282,32 +303,61 @@ def surroundings(
 
 
 @numba.njit(cache=True)
-def even_out(values: np.ndarray, place: np.ndarray, depth: np.ndarray, sparse: bool) -> np.ndarray:
-    """Means over a block of 5 x 5 pixels, of those on the same surface. `sparse`: only every other pixel has values."""
+def even_out(values: np.ndarray, place: np.ndarray, depth: np.ndarray, mixed: np.ndarray, sparse: bool) -> np.ndarray:
+    """Means over a block of 4 x 4 pixels, of those on the same surface, or of its middle where a pixel is of several
+    surfaces. `sparse`: only every other pixel has values."""
     rows, columns, channels = values.shape
     out = np.zeros_like(values)
     for i in range(rows):
         for j in range(columns):
             total = 0.0
-            for least in (0.85, -2.0):
-                for k in range(max(i - 2, 0), min(i + 3, rows)):
-                    for m in range(max(j - 2, 0), min(j + 3, columns)):
+            for alone in range(2):
+                # A lone pixel, as of a leaf, takes what its neighbours have.
+                close = mixed[i, j] or alone == 1
+                for k in range(max(i - 2, 0), min(i + 2, rows)):
+                    for m in range(max(j - 2, 0), min(j + 2, columns)):
                         if sparse and (k + m) % 2:
                             continue
-                        same, away = 0.0, 0.0
-                        for a in range(3):
-                            same += place[i, j, 3 + a] * place[k, m, 3 + a]
-                            # Distance from the plane of the pixel's own surface.
-                            away += place[i, j, 3 + a] * (place[k, m, a] - place[i, j, a])
-                        if least < 0.0 and abs(i - k) + abs(j - m) > 1:
-                            continue
-                        if same > least and (abs(away) < 0.02 * depth[i, j] or least < 0.0):
-                            total += 1.0
-                            for c in range(channels):
-                                out[i, j, c] += values[k, m, c]
-                # A lone pixel, as of a leaf, takes what its neighbours have.
+                        if close:
+                            if abs(i - k) + abs(j - m) > 1:
+                                continue
+                        else:
+                            same, away = 0.0, 0.0
+                            for a in range(3):
+                                same += place[i, j, 3 + a] * place[k, m, 3 + a]
+                                # Distance from the plane of the pixel's own surface.
+                                away += place[i, j, 3 + a] * (place[k, m, a] - place[i, j, a])
+                            if same < 0.85 or abs(away) > 0.02 * depth[i, j]:
+                                continue
+                        total += 1.0
+                        for c in range(channels):
+                            out[i, j, c] += values[k, m, c]
                 if total > 0.0:
                     break
             for c in range(channels):
                 out[i, j, c] /= total
     return out
+
+
+@numba.njit(cache=True)
+def sun_in_space(tree: Grid, sun: Sun, corner: np.ndarray, step: float, shape: tuple[int, int, int]) -> np.ndarray:
+    """The share of the sun or lamps that reaches the points [z y x] of a grid in space."""
+    out = np.zeros(shape, np.float32)
+    stack, point, normal = np.empty((64, 2)), np.zeros(3), np.zeros(3)
+    direction, lamps = sun[0], sun[1]
+    count = 24
+    for k in range(shape[0]):
+        for j in range(shape[1]):
+            for i in range(shape[2]):
+                for n in range(count):
+                    point[0] = corner[0] + step * (i + chance(i, j, 9 * n + k) - 0.5)
+                    point[1] = corner[1] + step * (j + chance(i, j, 9 * n + k + 1000) - 0.5)
+                    point[2] = corner[2] + step * (k + chance(i, j, 9 * n + k + 2000) - 0.5)
+                    for a in range(3):
+                        normal[a] = direction[a]
+                    if len(lamps):
+                        normal[0], normal[1], normal[2] = 0.0, 0.0, 1.0
+                    out[k, j, i] += arrives(
+                        tree, stack, point, normal, sun, chance(n, i, j), chance(n, j, k), (n + 0.5) / count
+                    )
+    return out / count
