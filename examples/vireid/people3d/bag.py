@@ -3,32 +3,19 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.ndimage import gaussian_filter1d
-from scipy.spatial import cKDTree
 
 from vireid.people3d.body import Body, template
-from vireid.people3d.mesh import FAR, Piece, dense_skin
+from vireid.people3d.mesh import FAR, Piece
 from vireid.people3d.source import load_source, strongest
-from vireid.people3d.tube import (
-    Bones,
-    Torso,
-    bare_trunk,
-    bones_by,
-    curve,
-    grid,
-    lengths,
-    ramp,
-    section,
-    sweep,
-    tights,
-    torso,
-    without_arms,
-)
+from vireid.people3d.trunk import Dressed, dressed
+from vireid.people3d.tube import Bones, curve, grid, lengths, ramp, section, sweep
 
 BAGS: tuple[str, ...] = ("backpack", "shoulder bag", "waist bag", "tote", "handbag", "briefcase")
+PACK = ("spine02", "spine01")
+"""The bones that carry a backpack."""
 OVER = 0.005
 """How far straps lie over the clothes, in metres."""
 
@@ -42,62 +29,13 @@ class Bag:
     straps: list[Piece]
     """Straps and handles."""
     hangs: bool
-    """It hangs from the left hand: `hang` gives its vertices in a pose. Its own are about the grip, z up, y along the hand."""
+    """It hangs from the left hand: `hang` gives its vertices in a pose. Its own are about the grip, z up."""
 
 
-@dataclass(frozen=True)
-class Dressed:
-    """What a bag lies on."""
-
-    body: Body
-    points: np.ndarray
-    """[n 3] of the trunk and its clothes."""
-    dense: np.ndarray
-    """[n bones]"""
-    trunk: Torso
-    scale: float
-    """Of the trunk's height, to that of the template."""
-
-    def height(self, z: float) -> float:
-        """A height of the template's trunk on this body."""
-        bones = ("upperleg01.L", "spine03", "spine01", "clavicle.L", "neck01")
-        known = [float(template().heads[bone][2]) for bone in bones]
-        own = [float(self.body.heads[bone][2]) for bone in bones]
-        if z < known[0]:
-            return own[0] + (z - known[0]) * self.scale
-        return float(np.interp(z, known, own)) + max(z - known[-1], 0.0) * self.scale
-
-    def bones(self, path: np.ndarray, lines: int) -> Bones:
-        """The bones of the points [s 3] of a path, for each line of a ribbon along it."""
-        _, index = cKDTree(self.points).query(path, 6)
-        dense = gaussian_filter1d(self.dense[index].mean(1), 1.0, axis=0, mode="nearest")
-        index, weight = strongest(dense)
-        return np.concatenate([index] * lines), np.concatenate([weight] * lines)
-
-
-def dressed(body: Body, outer: np.ndarray | None, bones: Bones | None, trunk: Torso | None) -> Dressed:
-    """A body in clothes, without its arms."""
-    points, dense = bare_trunk(body), bare_bones()
-    if outer is not None and bones is not None:
-        names = load_source().bones
-        own = np.zeros((len(outer), len(names)), np.float32)
-        np.put_along_axis(own, bones[0].astype(np.int64), bones[1], 1)
-        points, dense = np.concatenate([points, outer]), np.concatenate([dense, own])
-    arms = np.array([name.startswith(("upperarm", "lowerarm", "wrist")) for name in load_source().bones])
-    kept = dense[:, arms].sum(1) < 0.5
-    heads, usual = body.heads, template().heads
-    scale = (heads["neck01"][2] - heads["spine05"][2]) / (usual["neck01"][2] - usual["spine05"][2])
-    return Dressed(body, points[kept], dense[kept], trunk or torso(body, outer, bones), float(scale))
-
-
-@functools.cache
-def bare_bones() -> np.ndarray:
-    ends, _ = tights()
-    return dense_skin(ends)
-
-
-def box(width: float, depth: float, height: float, rows: int = 12, turns: int = 24, square: float = 4.0, taper: float = 0.0) -> np.ndarray:
-    """A rounded box [rows turns 3] about the origin: wide along x, deep along y; from its top down; narrower by a share on top."""
+def box(
+    width: float, depth: float, height: float, rows: int = 12, turns: int = 24, square: float = 4.0, taper: float = 0.0
+) -> np.ndarray:
+    """A rounded box [rows turns 3], from its top down: wide along x, deep along y, narrower on top by a share."""
     at = np.cos(np.pi * np.arange(rows) / (rows - 1))
     at = np.sign(at) * np.abs(at) ** 0.8
     scale = np.maximum(1 - np.abs(at) ** square, 1e-4) ** (1 / square) * (1 - taper * np.clip(at, 0, 1) ** 1.5)
@@ -109,47 +47,49 @@ def box(width: float, depth: float, height: float, rows: int = 12, turns: int = 
     return np.stack([scale[:, None] * x, scale[:, None] * y, z], -1)
 
 
+def moved(points: np.ndarray, place: np.ndarray, right: np.ndarray, out: np.ndarray, up: np.ndarray) -> np.ndarray:
+    """Points [... 3] about the origin, moved to a place and turned to three axes."""
+    result: np.ndarray = place + points @ np.stack([right, out, up])
+    return result
+
+
 def surface(rings: np.ndarray, bones: Bones, *, around: bool = True) -> Piece:
     """A piece from a grid of points; `place` is filled in later."""
     rows, columns = rings.shape[:2]
     across = lengths(rings.swapaxes(0, 1)).T
+    if around:  # both sides are mirror images, so that there is no seam
+        half = across[:, columns // 2 : columns // 2 + 1]
+        across = np.where(np.arange(columns) > columns // 2, 2 * half - across, across)
     uv = np.stack([across, -lengths(rings)], -1).reshape(-1, 2).astype(np.float32)
     points = rings.reshape(-1, 3).astype(np.float32)
     return Piece(points, grid(rows, columns, around=around), bones, points, uv, np.full(len(points), FAR, np.float32))
 
 
-def rigid(rings: np.ndarray, **shares: float) -> Piece:
-    """A piece that moves as one with a few bones."""
-    count = rings.shape[0] * rings.shape[1]
-    return surface(rings, bones_by({name.replace("_", "."): np.full(count, share) for name, share in shares.items()}))
-
-
-def ribbon(path: np.ndarray, across: np.ndarray, width: float, bones: Bones | None, wear: Dressed) -> Piece:
-    """A strap [3 s 3] along a path [s 3], wide along `across` [s 3]."""
-    across = across / (np.linalg.norm(across, axis=1, keepdims=True) + 1e-9)
-    lines = np.stack([path + 0.5 * width * k * across for k in (-1, 0, 1)])
-    return surface(lines, bones or wear.bones(path, 3), around=False)
+def rigid(rings: np.ndarray, *bones: str) -> Piece:
+    """A piece that moves as one, evenly with one or two bones."""
+    names, count = load_source().bones, rings.shape[0] * rings.shape[1]
+    index = np.array([names.index(bone) for bone in bones] + [0] * (4 - len(bones)), np.int32)
+    weight = np.array([1 / len(bones)] * len(bones) + [0.0] * (4 - len(bones)), np.float32)
+    return surface(rings, (np.tile(index, (count, 1)), np.tile(weight, (count, 1))))
 
 
 def backpack(wear: Dressed) -> Bag:
     """A pack with a front pocket, a lid and two straps over the shoulders."""
     s = wear.scale
-    top, bottom = wear.height(1.375), wear.height(1.375) - 0.43 * s
+    top, bottom = wear.height(1.375), wear.height(1.375) - 0.42 * s
     width, depth = 0.29 * s, 0.145 * s
-    z = np.linspace(top - 0.03, bottom + 0.04, 9)
-    near = wear.points[np.abs(wear.points[:, 0]) < 0.09 * s]
-    back = np.array([near[np.abs(near[:, 1 + 1] - height) < 0.03, 1].max(initial=0.0) for height in z])
-    slope = float(np.clip((back[0] - back[5]) / (z[0] - z[5]), -0.3, 0.35))
-    start = float((back - slope * z).max()) + 0.008
+    z = np.linspace(top - 0.05, bottom + 0.14, 7)
+    back = wear.torso.point(z, np.full(7, np.pi), 0.0)[:, 1]
+    slope = float(np.clip((back[0] - back[-1]) / (z[0] - z[-1]), -0.2, 0.45))
+    start = float((back - slope * z).max()) - 0.008
     up = np.array([0, slope, 1.0]) / np.hypot(slope, 1)
     out = np.array([0, 1.0, -slope]) / np.hypot(slope, 1)
     middle = 0.5 * (top + bottom)
     centre = np.array([0, start + slope * middle, middle]) + 0.5 * depth * out
 
     def turned(points: np.ndarray) -> np.ndarray:
-        return centre + points[..., :1] * [1.0, 0, 0] + points[..., 1:2] * out + points[..., 2:] * up
+        return moved(points, centre, np.array([1.0, 0, 0]), out, up)
 
-    own = {"spine02": 0.5, "spine01": 0.5}
     tall = top - bottom
     main = box(width, depth, tall, 16, 28, 3.6, 0.14)
     main[..., 1] *= np.where(main[..., 1] > 0, 1 + 0.18 * ramp(0.25 * tall, -0.2 * tall, main[..., 2]), 1)  # full below
@@ -157,82 +97,85 @@ def backpack(wear: Dressed) -> Bag:
     lid = box(1.05 * width, 1.10 * depth, 0.36 * tall, 10, 28, 3.2, 0.10)[:6] + [0, 0.006, 0.345 * tall]
     lid[-1, :, 2] -= 0.02 * s
     sides = [box(0.03 * s, 0.09 * s, 0.36 * tall, 8, 14, 3.0) + [k * 0.5 * width, 0, -0.28 * tall] for k in (-1, 1)]
-    loop = curve([(-0.03, -0.03, 0.47 * tall), (-0.025, -0.03, 0.545 * tall), (0.025, -0.03, 0.545 * tall), (0.03, -0.03, 0.47 * tall)], 9)
+    loop = curve(
+        [
+            (-0.03, -0.03, 0.47 * tall),
+            (-0.025, -0.03, 0.545 * tall),
+            (0.025, -0.03, 0.545 * tall),
+            (0.03, -0.03, 0.47 * tall),
+        ],
+        9,
+    )
     grip = sweep(loop, np.tile([0, 1.0, 0], (9, 1)), np.full(9, 0.010), np.full(9, 0.004), 6)
-    pieces = [rigid(turned(part), **own) for part in (main, pocket, lid, *sides)]
-    straps = [shoulder_strap(wear, sign, top, bottom, turned(np.array([[0.30 * sign * width, -0.45 * depth, 0.40 * tall],
-              [0.40 * sign * width, -0.4 * depth, -0.40 * tall]]))) for sign in (1.0, -1.0)]
-    return Bag(pieces, [*straps, rigid(turned(grip), **own)], False)
+    pieces = [rigid(turned(part), *PACK) for part in (main, pocket, lid, *sides)]
+    straps = []
+    for sign in (1.0, -1.0):
+        ends = [[0.30 * sign * width, -0.45 * depth, 0.40 * tall], [0.40 * sign * width, -0.4 * depth, -0.40 * tall]]
+        straps.append(shoulder_strap(wear, sign, bottom, turned(np.array(ends))))
+    return Bag(pieces, [*straps, rigid(turned(grip), *PACK)], False)
 
 
-def shoulder_strap(wear: Dressed, sign: float, top: float, bottom: float, ends: np.ndarray) -> Piece:
-    """A strap from the pack's top over a shoulder, down the chest, and under the arm back to the pack's bottom."""
-    s, body, half = wear.scale, wear.body, 0.021
-    x0 = 0.55 * (abs(body.heads["clavicle.L"][0]) * 0.4 + abs(body.heads["upperarm01.L"][0])) * sign
-    low = wear.height(1.235)
-    lines = []
-    for k in (-1, 0, 1):
-        x = x0 + k * half
-        slab = wear.points[(np.abs(wear.points[:, 0] - x) < 0.016) & (wear.points[:, 2] > low - 0.05)]
-        slab = slab[slab[:, 2] < wear.height(1.47)]
-        middle = 0.5 * (slab[:, 1].min() + slab[:, 1].max())
-        centre = np.array([x, middle, wear.height(1.27)])
-        loop = section(slab, centre, np.array([0, 1.0, 0]), np.array([0, 0, 1.0]), 56, OVER)
-        lines.append(loop[2:27])  # from the back over the shoulder to the front
-    over = np.stack(lines)
-    front = over[1, -1]
-    _, turn, _, _ = wear.trunk.cylinder(front[None])
-    angle = float(abs(turn[0])) / 48 * 2 * np.pi
+def shoulder_strap(wear: Dressed, sign: float, bottom: float, ends: np.ndarray) -> Piece:
+    """A strap from a pack's top over a shoulder, down the chest, and under the arm back to the pack's bottom.
+
+    Args:
+        sign: 1 for the left shoulder, -1 for the right one.
+        bottom: the height of the pack's bottom.
+        ends: [2 3] where the strap begins and ends.
+    """
+    heads, half = wear.body.heads, 0.021
+    inside = 0.22 * abs(heads["clavicle.L"][0]) + 0.55 * abs(heads["upperarm01.L"][0])
+    over = []
+    for k in (-1, 0, 1):  # from its inner side to its outer one, each in a plane of its own
+        x = sign * (inside + k * half)
+        slab = wear.points[(np.abs(wear.points[:, 0] - x) < 0.016) & (wear.points[:, 2] > wear.height(1.185))]
+        slab = slab[slab[:, 2] < wear.height(1.50)]
+        centre = np.array([x, 0.5 * (slab[:, 1].min() + slab[:, 1].max()), wear.height(1.27)])
+        over.append(section(slab, centre, np.array([0, 1.0, 0]), np.array([0, 0, 1.0]), 56, OVER)[2:26])
+    upper = np.stack(over)
+    front = upper[1, -1]
+    angle = float(np.abs(wear.torso.angle(front)))
     t = np.linspace(0, 1, 17)[1:]
     z = front[2] + (bottom + 0.06 - front[2]) * t
-    around = sign * (angle + (np.radians(150) - angle) * t**1.15)
-    rest = wear.trunk.point(z, around, OVER)
-    path = np.concatenate([over[1], rest])
-    path = np.concatenate([ends[:1], path, ends[1:]])
-    ahead = np.gradient(path, axis=0)
-    outward = np.zeros_like(path)
-    outward[:, :2] = path[:, :2] - np.array([0, wear.trunk.middle.mean()])
-    across = np.cross(ahead, outward)
-    across /= np.linalg.norm(across, axis=1, keepdims=True) + 1e-9
-    upper = np.arange(len(path)) <= over.shape[1]
-    first = np.array([1.0, 0, 0])
-    across *= np.sign((across[over.shape[1] + 4] @ np.array([0, 0, 1.0])) or 1.0)
-    share = ramp(over.shape[1] - 3, over.shape[1] + 5, np.arange(len(path), dtype=float))[:, None]
-    # The inner side of the strap on the chest is its upper side under the arm.
-    across = (1 - share) * (-sign * first) + share * across
+    lower = wear.torso.point(z, sign * (angle + (np.radians(150) - angle) * t**1.15), OVER)
+    path = np.concatenate([ends[:1], upper[1], lower, ends[1:]])
+    # What is the outer side on the chest is the upper side under the arm.
+    radial = path - [0, float(wear.torso.middle.mean()), 0]
+    radial[:, 2] = 0
+    beside = np.cross(np.gradient(path, axis=0), radial)
+    beside *= np.where(beside[:, 2:] < 0, -1, 1) / (np.linalg.norm(beside, axis=1, keepdims=True) + 1e-9)
+    count, number = upper.shape[1], np.arange(len(path), dtype=float)
+    turned = ramp(count - 3, count + 5, number)[:, None]
+    across = (1 - turned) * [sign, 0, 0] + turned * beside
     across /= np.linalg.norm(across, axis=1, keepdims=True)
-    ribbon_lines = np.stack([path + k * half * (1 - 0.35 * share) * across for k in (-1, 0, 1)])
-    order = (-1, 0, 1) if sign < 0 else (1, 0, -1)
-    for row, k in enumerate((-1, 0, 1)):
-        source_line = over[order.index(k)] if sign < 0 else over[(-k) + 1]
-        keep = slice(1, over.shape[1] - 2)
-        ribbon_lines[row, keep] = source_line[: over.shape[1] - 3]
-    flat = ribbon_lines.reshape(-1, 3)
-    low_share = ramp(wear.height(1.36), wear.height(1.32), flat[:, 2]) * np.tile((~upper).astype(float), 3)
-    flat = wear.trunk.push(flat, OVER, low_share)
-    dense_index, dense_weight = wear.bones(path, 1)
+    lines = np.stack([path + k * half * (1 - 0.35 * turned) * across for k in (-1, 0, 1)])
+    blend = (1 - turned[1 : count + 1]) * (upper - upper[1])  # each side lies at its own height on the shoulder
+    lines[:, 1 : count + 1] = (
+        path[1 : count + 1] + blend + turned[1 : count + 1] * (lines[:, 1 : count + 1] - path[1 : count + 1])
+    )
+    flat = lines.reshape(-1, 3)
+    flat = wear.torso.push(flat, OVER, np.tile((number > count).astype(float), 3))
+    # Its ends are sewn to the pack.
     names = load_source().bones
-    dense = np.zeros((len(path), len(names)), np.float32)
-    np.put_along_axis(dense, dense_index.astype(np.int64), dense_weight, 1)
     pack = np.zeros(len(names), np.float32)
-    pack[[names.index("spine02"), names.index("spine01")]] = 0.5
-    tied = np.maximum(ramp(4, 0, np.arange(len(path), dtype=float)), ramp(len(path) - 5, len(path) - 1, np.arange(len(path), dtype=float)))
-    index, weight = strongest((1 - tied)[:, None].astype(np.float32) * dense + tied[:, None].astype(np.float32) * pack)
-    return surface(flat.reshape(ribbon_lines.shape), (np.concatenate([index] * 3), np.concatenate([weight] * 3)), around=False)
+    pack[[names.index(bone) for bone in PACK]] = 1 / len(PACK)
+    tied = np.maximum(ramp(4, 0, number), ramp(len(path) - 5, len(path) - 1, number))[:, None].astype(np.float32)
+    index, weight = strongest((1 - tied) * wear.dense_bones(path) + tied * pack)
+    return surface(flat.reshape(lines.shape), (np.concatenate([index] * 3), np.concatenate([weight] * 3)), around=False)
 
 
 def shoulder_bag(wear: Dressed) -> Bag:
     """A bag at the left hip, with a strap across the trunk to the right shoulder."""
     s = wear.scale
-    hip = wear.height(0.93)
-    side = wear.trunk.point(np.array([hip]), np.array([np.radians(100)]), 0.0)[0]
+    hip = wear.height(0.97)
+    side = wear.torso.point(np.array([hip]), np.array([np.radians(100)]), 0.0)[0]
     shoulder = np.array([-0.085 * s, 0.0, wear.height(1.43)])
     down = np.array([side[0] - shoulder[0], 0, hip - shoulder[2]])
     down /= np.linalg.norm(down)
     ahead = np.array([0, -1.0, 0])
     normal = np.cross(down, ahead)
-    slab_of = wear.points[wear.points[:, 2] < wear.height(1.465)]
-    middle_y = float(wear.trunk.middle[20:40].mean())
+    slab_of = wear.points[wear.points[:, 2] < wear.height(1.50)]
+    middle_y = float(wear.torso.middle[20:40].mean())
     centre = 0.5 * (shoulder + [side[0], 0, hip]) + [0, middle_y, 0]
     lines = []
     for k in (-1, 0, 1):
@@ -242,21 +185,21 @@ def shoulder_bag(wear: Dressed) -> Bag:
     loop = np.stack(lines)
     loop = np.concatenate([loop, loop[:, :1]], 1)
     strap = surface(loop, wear.bones(loop[1], 3), around=False)
-    outward = side - [0, wear.trunk.middle[40], side[2]]
+    outward = side - [0, wear.torso.middle[40], side[2]]
     outward /= np.linalg.norm(outward)
     along = np.array([-outward[1], outward[0], 0])
     width, depth, tall = 0.29 * s, 0.085 * s, 0.21 * s
     place = side + outward * (0.5 * depth + 0.010) + [0, 0, -0.42 * tall]
 
     def turned(points: np.ndarray) -> np.ndarray:
-        return place + points[..., :1] * along + points[..., 1:2] * outward + points[..., 2:] * [0, 0, 1.0]
+        return moved(points, place, along, outward, np.array([0, 0, 1.0]))
 
     main = box(width, depth, tall, 12, 24, 3.6, 0.05)
     flap = box(1.04 * width, 1.16 * depth, 1.05 * tall, 12, 24, 3.6, 0.05)
     flap[..., 2] += 0.006
     flap = flap[:8]
     flap[..., 1] = np.where(flap[..., 1] < 0, 0.97 * flap[..., 1] / 1.16, flap[..., 1])
-    return Bag([rigid(turned(part), root=1.0) for part in (main, flap)], [strap], False)
+    return Bag([rigid(turned(part), "root") for part in (main, flap)], [strap], False)
 
 
 def waist_bag(wear: Dressed) -> Bag:
@@ -264,16 +207,16 @@ def waist_bag(wear: Dressed) -> Bag:
     s, z = wear.scale, wear.height(1.0)
     angle = np.radians(np.linspace(-180, 180, 49))
     height = z + 0.02 * s * (1 - np.cos(angle)) / 2 - 0.02
-    path = wear.trunk.point(height, angle, OVER)
-    lines = np.stack([wear.trunk.point(height + k * 0.017, angle, OVER) for k in (1, 0, -1)])
+    path = wear.torso.point(height, angle, OVER)
+    lines = np.stack([wear.torso.point(height + k * 0.017, angle, OVER) for k in (1, 0, -1)])
     strap = surface(lines, wear.bones(path, 3), around=False)
     turn = np.radians(np.linspace(-38, 38, 13)) + 0.25
     rows = []
     for t in np.linspace(0, np.pi, 9):
         thick = 0.062 * s * np.sin(t) ** 0.7
-        level = z - 0.024 + 0.062 * s * np.cos(t)
-        ends = np.clip(1 - (np.abs(turn - 0.25) / np.radians(38)) ** 3.0, 0, 1) ** 0.6
-        rows.append(wear.trunk.point(np.full(13, level) , turn, OVER + thick * ends))
+        ends = np.clip(1 - (np.abs(turn - 0.25) / np.radians(38)) ** 2.6, 0, 1) ** 0.6
+        level = z - 0.020 + 0.070 * s * np.cos(t) * (0.35 + 0.65 * ends)
+        rows.append(wear.torso.point(level, turn, OVER + thick * ends))
     front = np.stack(rows)
     bones = wear.bones(front[4], 9)
     return Bag([surface(front, bones, around=False)], [strap], False)
@@ -284,7 +227,7 @@ def hanging(wear: Dressed, kind: str) -> Bag:
     s = 0.5 + 0.5 * wear.scale
     if kind == "tote":  # soft, wide on top, with long handles
         width, depth, tall, drop = 0.36 * s, 0.11 * s, 0.36 * s, 0.17 * s
-        main = box(depth, width, tall, 12, 24, 3.0, 0.0)
+        main = box(depth, width, tall, 12, 28, 5.0, 0.0)
         wide = ramp(-0.5 * tall, 0.4 * tall, main[..., 2])
         main[..., 1] *= 0.86 + 0.14 * wide
         main[..., 0] *= 1.15 - 0.65 * wide
@@ -312,16 +255,24 @@ def hanging(wear: Dressed, kind: str) -> Bag:
     for sign in (-1.0, 1.0):
         x = sign * (0.18 * depth if kind != "briefcase" else 0.05 * depth)
         foot = -drop - (0.10 if kind == "tote" else 0.03) * tall
-        path = curve([(1.6 * x, -spread, foot), (x, -0.85 * spread, 0.45 * foot), (0.3 * x, -0.035, 0), (0.3 * x, 0.035, 0),
-                      (x, 0.85 * spread, 0.45 * foot), (1.6 * x, spread, foot)], 15)
+        path = curve(
+            [
+                (1.6 * x, -spread, foot),
+                (x, -0.85 * spread, 0.45 * foot),
+                (0.3 * x, -0.035, 0),
+                (0.3 * x, 0.035, 0),
+                (x, 0.85 * spread, 0.45 * foot),
+                (1.6 * x, spread, foot),
+            ],
+            15,
+        )
         if kind == "tote":
             side = np.tile([0.0, 1.0, 0], (15, 1))
             rings = sweep(path, side, np.full(15, 0.013), np.full(15, 0.004), 6)
         else:
             rings = sweep(path, np.tile([1.0, 0, 0], (15, 1)), np.full(15, 0.008), np.full(15, 0.007), 6)
         straps.append(rings)
-    own = {"wrist_L": 1.0}
-    return Bag([rigid(part, **own) for part in pieces], [rigid(part, **own) for part in straps], True)
+    return Bag([rigid(part, "wrist.L") for part in pieces], [rigid(part, "wrist.L") for part in straps], True)
 
 
 def shaped(wear: Dressed, kind: str) -> Bag:
@@ -335,27 +286,15 @@ def shaped(wear: Dressed, kind: str) -> Bag:
 @functools.cache
 def on_template(kind: str) -> Bag:
     """A bag on the template's bare body."""
-    return shaped(dressed(template(), None, None, None), kind)
+    return shaped(dressed(template()), kind)
 
 
-def make_bag(
-    body: Body, kind: str, outer: np.ndarray | None, outer_bones: Bones | None, *, trunk: Torso | None = None
-) -> Bag:
-    """A bag on a person.
-
-    Args:
-        kind: one of BAGS.
-        outer: the vertices [k 3] of the outermost clothes; None: the bare body.
-        outer_bones: their bones.
-        trunk: the dressed trunk, if it is known.
-    """
-    bag, usual = shaped(dressed(body, outer, outer_bones, trunk), kind), on_template(kind)
+def make_bag(kind: str, clothes: Dressed) -> Bag:
+    """A bag of one of BAGS on a dressed person."""
+    bag, usual = shaped(clothes, kind), on_template(kind)
 
     def with_places(pieces: list[Piece], places: list[Piece]) -> list[Piece]:
-        return [
-            Piece(piece.vertices, piece.triangles, piece.bones, place.vertices, place.uv, piece.edge)
-            for piece, place in zip(pieces, places, strict=True)
-        ]
+        return [replace(piece, place=place.vertices, uv=place.uv) for piece, place in zip(pieces, places, strict=True)]
 
     return Bag(with_places(bag.pieces, usual.pieces), with_places(bag.straps, usual.straps), bag.hangs)
 

@@ -6,56 +6,14 @@ import functools
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import gaussian_filter
 
 from vireid.people3d.body import Body, template
 from vireid.people3d.mesh import FAR, Piece
-from vireid.people3d.shell import look_up, ring_radii
 from vireid.people3d.source import load_source, strongest
-from vireid.people3d.tube import Bones, Near, bare_trunk, bumps, curve, grid, lengths, near, ramp, sweep, without_arms
+from vireid.people3d.trunk import Dressed, dressed
+from vireid.people3d.tube import Bones, Near, bumps, curve, grid, lengths, near, ramp, sweep
 
 COLLARS: tuple[str, ...] = ("shirt", "polo", "stand", "turtleneck", "lapels", "hood down")
-ROWS, TURNS = 30, 60
-OVER = 0.004
-"""How far a folded collar lies over the clothes, in metres."""
-
-
-@dataclass(frozen=True)
-class Dome:
-    """How far the dressed chest and shoulders reach in each direction from a point in the chest."""
-
-    centre: np.ndarray
-    rings: np.ndarray
-
-    def look(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """How far points [n 3] are from the centre, and how far the clothes reach there."""
-        away = points - self.centre
-        level = np.hypot(away[:, 0], away[:, 1])
-        down, turn = np.arctan2(level, away[:, 2]), np.arctan2(away[:, 0], -away[:, 1])
-        return np.hypot(level, away[:, 2]), look_up(self.rings, down / np.pi * ROWS, turn / (2 * np.pi) * TURNS)
-
-    def push(self, points: np.ndarray, gap: np.ndarray) -> np.ndarray:
-        """Points [n 3] moved outward to a gap [n] over the clothes, where they lie below."""
-        far, reach = self.look(points)
-        grow = np.maximum((reach + gap) / far, 1)
-        out: np.ndarray = (self.centre + (points - self.centre) * grow[:, None]).astype(np.float32)
-        return out
-
-
-def dome(body: Body, outer: np.ndarray | None, bones: Bones | None) -> Dome:
-    points = bare_trunk(body)
-    if outer is not None and bones is not None:
-        points = np.concatenate([points, without_arms(outer, bones)])
-    heads = body.heads
-    scale = (heads["neck01"][2] - heads["spine01"][2]) / 0.179
-    centre = np.array([0.0, heads["spine01"][1] - 0.025 * scale, heads["spine01"][2] - 0.005])
-    points = points[(points[:, 2] < heads["neck01"][2] + 0.004 * scale) & (points[:, 2] > centre[2] - 0.25 * scale)]
-    away = points - centre
-    level = np.hypot(away[:, 0], away[:, 1])
-    step = np.arctan2(level, away[:, 2]) / np.pi * ROWS
-    cell = np.floor(np.arctan2(away[:, 0], -away[:, 1]) / (2 * np.pi) * TURNS)
-    rings = ring_radii(step, cell, np.hypot(level, away[:, 2]), ROWS, TURNS)
-    return Dome(centre.astype(np.float32), gaussian_filter(rings, 0.6, mode=("nearest", "wrap")))
 
 
 @dataclass(frozen=True)
@@ -82,7 +40,8 @@ def about_neck(turn: np.ndarray, z: np.ndarray, out: np.ndarray | float) -> np.n
 
 def base_height(turn: np.ndarray) -> np.ndarray:
     """The height of the neck's base on the template."""
-    return np.interp(np.degrees(np.abs(turn)), (0, 45, 90, 180), (1.418, 1.434, 1.446, 1.452))
+    out: np.ndarray = np.interp(np.degrees(np.abs(turn)), (0, 45, 90, 180), (1.418, 1.434, 1.446, 1.452))
+    return out
 
 
 def finished(points: np.ndarray, lies: np.ndarray, *, around: bool = False) -> Drawing:
@@ -96,7 +55,9 @@ def finished(points: np.ndarray, lies: np.ndarray, *, around: bool = False) -> D
     spine[:, names.index("spine01")] = 1
     share = (0.5 * ramp(1.30, 1.40, flat[:, 2]))[:, None].astype(np.float32)
     dense = dense + share * (spine - dense)
-    return Drawing(flat, grid(rows, columns, around=around), uv, strongest(dense), hung, lies.reshape(-1).astype(np.float32))
+    return Drawing(
+        flat, grid(rows, columns, around=around), uv, strongest(dense), hung, lies.reshape(-1).astype(np.float32)
+    )
 
 
 def folded(stand: float, leaf: float, point: float, gap: float) -> Drawing:
@@ -118,7 +79,7 @@ def folded(stand: float, leaf: float, point: float, gap: float) -> Drawing:
         about_neck(spread, top - tips, 0.026 + 0.006 * ahead),
     ]
     lies = np.full((6, len(turn)), -1.0)
-    lies[3:] = np.array([0.006, 0.006, 0.005])[:, None]
+    lies[3:] = np.array([0.007, 0.009, 0.009])[:, None]
     return finished(np.stack(rows), lies)
 
 
@@ -141,7 +102,16 @@ def turtleneck() -> Drawing:
     turn = 2 * np.pi * np.arange(36) / 36 - np.pi
     base = base_height(turn)
     rows = []
-    for z, out in ((-0.014, 0.016), (0.0, 0.010), (0.045, 0.008), (0.053, 0.011), (0.050, 0.015), (0.030, 0.018), (0.012, 0.018), (0.006, 0.013)):
+    for z, out in (
+        (-0.014, 0.016),
+        (0.0, 0.010),
+        (0.045, 0.008),
+        (0.053, 0.011),
+        (0.050, 0.015),
+        (0.030, 0.018),
+        (0.012, 0.018),
+        (0.006, 0.013),
+    ):
         lift = z * (1 + 0.15 * (1 - np.cos(turn)) / 2)
         ripple = 0.0012 * np.sin(7 * turn + 90 * z)
         rows.append(about_neck(turn, base + lift, out + ripple))
@@ -155,11 +125,14 @@ def lapels() -> list[Drawing]:
     turn = np.radians(np.linspace(48, 312, 27)) - np.pi
     turn = np.where(turn < 0, turn + np.pi, turn - np.pi)
     base = base_height(turn)
-    rows = [about_neck(turn, base + z, out) for z, out in ((0.0, 0.010), (0.022, 0.012), (0.024, 0.018), (0.004, 0.026), (-0.018, 0.036))]
+    rows = [
+        about_neck(turn, base + z, out)
+        for z, out in ((0.0, 0.010), (0.022, 0.012), (0.024, 0.018), (0.004, 0.026), (-0.018, 0.036))
+    ]
     lies = np.full((5, len(turn)), -1.0)
-    lies[3:] = 0.007
+    lies[3:] = 0.010
     parts = [finished(np.stack(rows), lies)]
-    chest = dome(template(), None, None)
+    chest = dressed(template()).dome
     t = np.linspace(0, 1, 15)
     z = 1.440 - 0.31 * t
     inner = np.interp(t, (0, 0.3, 1), (0.056, 0.050, 0.004))
@@ -171,8 +144,12 @@ def lapels() -> list[Drawing]:
             lift = 0.020 * share * ramp(0.15, 0.30, t) * ramp(0.75, 0.35, t)
             flat = np.stack([sign * x, np.full(15, -0.06) - 0.02 * t, z + lift], 1)
             bent = 0.003 * np.sin(np.pi * share)
-            far, reach = chest.look(flat)
-            lines.append(chest.centre + (flat - chest.centre) * ((reach + 0.012 + bent) / far)[:, None])
+            laid = flat
+            for _ in range(4):  # on the chest, at the same x and z
+                far, reach = chest.look(laid)
+                laid = chest.centre + (laid - chest.centre) * ((reach + 0.012 + bent) / far)[:, None]
+                laid[:, [0, 2]] = flat[:, [0, 2]]
+            lines.append(laid)
         lies = np.full((6, 15), 0.006)
         lies[1:5] += 0.003
         parts.append(finished(np.stack(lines), lies))
@@ -182,8 +159,19 @@ def lapels() -> list[Drawing]:
 def hood_down() -> Drawing:
     """A hood that lies behind the neck: its rim about the neck, its sack on the back."""
     path = curve(
-        [(0.030, -0.098, 1.405), (0.066, -0.068, 1.440), (0.092, -0.012, 1.462), (0.070, 0.046, 1.456), (0, 0.070, 1.448),
-         (-0.070, 0.046, 1.456), (-0.092, -0.012, 1.462), (-0.066, -0.068, 1.440), (-0.030, -0.098, 1.405)], 31)
+        [
+            (0.030, -0.098, 1.405),
+            (0.066, -0.068, 1.440),
+            (0.092, -0.012, 1.462),
+            (0.070, 0.046, 1.456),
+            (0, 0.070, 1.448),
+            (-0.070, 0.046, 1.456),
+            (-0.092, -0.012, 1.462),
+            (-0.066, -0.068, 1.440),
+            (-0.030, -0.098, 1.405),
+        ],
+        31,
+    )
     behind = np.clip((path[:, 1] + 0.10) / 0.17, 0, 1)
     thick = 0.010 + 0.022 * behind**1.5
     tall = 0.014 + 0.028 * behind**1.5
@@ -214,20 +202,18 @@ def drawing(kind: str) -> tuple[Drawing, ...]:
     )
 
 
-def make_collar(body: Body, kind: str, outer: np.ndarray | None, outer_bones: Bones | None) -> list[Piece]:
+def make_collar(body: Body, kind: str, clothes: Dressed) -> list[Piece]:
     """A collar on a dressed person.
 
     Args:
         kind: one of COLLARS.
-        outer: the vertices [k 3] of the garment that it belongs to, and of those below; None: the bare body.
-        outer_bones: their bones.
+        clothes: the garment that it belongs to, and those below.
     """
-    clothes = dome(body, outer, outer_bones)
     pieces = []
     for part in drawing(kind):
         points = part.near.carry(body, part.points)
         lies = part.lies >= 0
-        pushed = clothes.push(points, np.maximum(part.lies, 0))
+        pushed = clothes.dome.push(points, np.maximum(part.lies, 0))
         points = np.where(lies[:, None], pushed, points)
         edge = np.full(len(points), FAR, np.float32)
         pieces.append(Piece(points, part.triangles, part.bones, part.points, part.uv, edge))

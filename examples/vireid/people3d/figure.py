@@ -19,7 +19,7 @@ from vireid.people3d.person import Person, Worn
 from vireid.people3d.pose import Action, turns_of
 from vireid.people3d.shell import Inside, make_shell
 from vireid.people3d.shoes import make_shoes
-from vireid.people3d.tube import torso
+from vireid.people3d.trunk import dressed
 from vireid.people3d.wardrobe import BOTTOMS, DRESSES, OVERS, TOPS, Top, under
 
 OVERLAP = 0.035
@@ -133,19 +133,18 @@ def dress(person: Person) -> Figure:
             cut = bottom.cut(reach)
             layers.append(Layer(material, make_shell(body, cut, bottom.fit)))
             covers.append(cut)
-    outer = next(layer for layer in reversed(layers) if layer.material.part is Part.UPPER)
-    trunk = torso(body, outer.piece.vertices, outer.piece.bones)
+    clothes = dressed(body, *(layer.piece for layer in layers))
     shoes = make_shoes(body, person.shoes.kind)
     layers.append(Layer(Material("shoes", Part.SHOES, person.shoes.fabric), shoes.upper))
     layers.append(Layer(Material("sole", Part.SHOES, person.shoes.second), shoes.sole))
     hat = person.hat.kind if person.hat else None
-    layers += [Layer(Material("hair", Part.HAIR), piece) for piece in make_hair(body, person.hair.style, hat=hat, trunk=trunk)]
+    layers += [Layer(Material("hair", Part.HAIR), piece) for piece in make_hair(body, person.hair.style, hat=hat, clothes=clothes)]
     if person.hat is not None:
-        layers += [Layer(Material("hat", Part.HAT, person.hat.fabric), piece) for piece in make_hat(body, person.hat.kind, trunk=trunk)]
+        layers += [Layer(Material("hat", Part.HAT, person.hat.fabric), piece) for piece in make_hat(body, person.hat.kind, clothes=clothes)]
     bag = bag_material = None
     if person.bag is not None:
         bag_material = Material("bag", Part.BAG, person.bag.fabric)
-        bag = make_bag(body, person.bag.kind, outer.piece.vertices, outer.piece.bones, trunk=trunk)
+        bag = make_bag(person.bag.kind, clothes)
         layers += [Layer(bag_material, piece) for piece in (() if bag.hangs else (*bag.pieces, *bag.straps))]
     skin = base_piece(body, "body")
     hidden = shoes.hides(skin.place)
@@ -162,7 +161,7 @@ def worn(body: Body, what: Worn, top: Top, part: Part) -> list[Layer]:
     """A garment of the upper body with its collar."""
     material = Material(top.fabric, part, what.fabric)
     shell = make_shell(body, top.cut, top.fit)
-    collar = make_collar(body, top.collar, shell.vertices, shell.bones) if top.collar else []
+    collar = make_collar(body, top.collar, dressed(body, shell)) if top.collar else []
     return [Layer(material, piece) for piece in (shell, *collar)]
 
 

@@ -1,36 +1,33 @@
 """Hair: a shell over the skull with volume, a ragged hairline and ends that hang, and tails, buns and braids.
 
 All of it is drawn once on the template, in directions from the middle of the head. `uv` is across the strands and along
-them, in metres from the crown.
+them, in metres from the crown; both sides are mirror images, so that there is no seam.
 """
 
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from vireid.people3d.source import load_source
 from vireid.people3d.body import Body, template
 from vireid.people3d.mesh import FAR, Piece, base_surface
 from vireid.people3d.shell import look_up, ring_radii
+from vireid.people3d.trunk import Dressed, dressed
 from vireid.people3d.tube import (
     Bones,
     Near,
-    Torso,
     bones_by,
     bumps,
     compact,
     curve,
     grid,
-    joined,
     lengths,
     near,
     ramp,
     sweep,
-    torso,
 )
 
 CENTRE = np.array([0.0, -0.045, 1.60])
@@ -54,9 +51,9 @@ RIM = ((0, 50, 66, 75, 100, 140, 180), (140, 140, 84, 70, 60, 55, 53))
 
 HIDING = {
     "cap": ((0, 60, 95, 180), (1.640, 1.625, 1.618, 1.598)),
-    "beanie": ((0, 60, 95, 180), (1.630, 1.605, 1.585, 1.570)),
-    "bucket": ((0, 180), (1.630, 1.610)),
-    "sun hat": ((0, 180), (1.630, 1.610)),
+    "beanie": ((0, 60, 95, 180), (1.640, 1.610, 1.585, 1.570)),
+    "bucket": ((0, 180), (1.645, 1.615)),
+    "sun hat": ((0, 180), (1.645, 1.615)),
     "helmet": ((0, 60, 95, 180), (1.645, 1.620, 1.610, 1.600)),
     "hood": ((0, 40, 70, 180), (1.63, 1.60, 1.30, 1.30)),
     "headscarf": ((0, 180), (0.9, 0.9)),
@@ -74,14 +71,14 @@ class Hang:
     """x of the parting."""
     fringe: float | None = None
     """The height of the lower end of a fringe."""
-    gather: float = 0.62
-    """Below the neck, the share of the angle around the neck that the hair still covers: it falls behind the shoulders."""
+    gather: float = 0.5
+    """Below the neck, the share of the angle around the neck that hair still covers: it falls on the back."""
     curl: float = 0.0
     """How far the ends turn inward, in metres."""
     wave: float = 0.0
     """How far strands wind from side to side, in metres."""
-    front: float = 0.0
-    """The share of the hair that falls before the shoulders."""
+    front: bool = False
+    """The foremost locks fall before the shoulders."""
 
 
 @dataclass(frozen=True)
@@ -115,13 +112,15 @@ class Style:
 STYLES = {
     "buzz": Style(0.005, 0.004, 0.004, 0.004, ragged=0.001),
     "side part": Style(0.030, 0.026, 0.012, 0.013, 0.004, 0.03, 0.003, part=0.035),
-    "messy": Style(0.038, 0.034, 0.020, 0.022, 0.011, 0.028, 0.010, drop=0.014),
+    "messy": Style(0.036, 0.032, 0.020, 0.022, 0.008, 0.030, 0.010, drop=0.014),
     "curly": Style(0.048, 0.034, 0.036, 0.036, 0.007, 0.020, 0.006, drop=0.006, curly=True),
     "afro": Style(0.075, 0.055, 0.065, 0.065, 0.005, 0.022, 0.004, curly=True),
     "bob": Style(0.026, 0.020, 0.024, 0.028, 0.003, 0.03, 0.004, hang=Hang(1.475, 0.02, 1.622, 1.0, 0.015)),
     "long": Style(0.022, 0.014, 0.018, 0.022, 0.003, 0.03, 0.006, hang=Hang(1.24)),
-    "long front": Style(0.024, 0.016, 0.018, 0.022, 0.003, 0.03, 0.006, hang=Hang(1.22, 0.025, None, 0.72, 0.0, 0.0, 1.0)),
-    "wavy": Style(0.030, 0.022, 0.030, 0.030, 0.006, 0.03, 0.010, hang=Hang(1.30, -0.02, None, 0.78, 0.0, 0.011, 0.5)),
+    "long front": Style(0.024, 0.016, 0.018, 0.022, 0.003, 0.03, 0.006, hang=Hang(1.22, 0.025, None, 0.58, front=True)),
+    "wavy": Style(
+        0.030, 0.022, 0.030, 0.030, 0.006, 0.03, 0.007, hang=Hang(1.30, -0.02, None, 0.62, wave=0.010, front=True)
+    ),
     "pony": Style(0.012, 0.009, 0.008, 0.012, 0.001, 0.03, 0.001, tail="pony"),
     "bun": Style(0.012, 0.009, 0.008, 0.012, 0.001, 0.03, 0.001, tail="bun"),
     "braid": Style(0.014, 0.010, 0.010, 0.014, 0.001, 0.03, 0.001, tail="braid"),
@@ -132,7 +131,7 @@ HAIR: tuple[str, ...] = ("bald", *STYLES)
 
 
 def directions(points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Seen from the middle of the head: the angle down from the top, the angle from the front to the left, the distance."""
+    """Seen from the middle of the head: the angles down from the top and from the front to the left, the distance."""
     x, y, z = np.moveaxis(points - CENTRE, -1, 0)
     level = np.hypot(x, y)
     return np.arctan2(level, z), np.arctan2(x, -y), np.hypot(level, z)
@@ -150,7 +149,8 @@ def skull() -> np.ndarray:
     down, turn, far = directions(points)
     step, cell = down / np.pi * SKULL_ROWS, np.floor(turn / (2 * np.pi) * SKULL_TURNS)
     rings = ring_radii(step, cell, far, SKULL_ROWS, SKULL_TURNS)
-    return gaussian_filter(rings, 1.0, mode=("nearest", "wrap"))
+    out: np.ndarray = gaussian_filter(rings, 1.0, mode=("nearest", "wrap"))
+    return out
 
 
 def on_skull(down: np.ndarray, turn: np.ndarray) -> np.ndarray:
@@ -165,7 +165,8 @@ def placed(down: np.ndarray, turn: np.ndarray, far: np.ndarray) -> np.ndarray:
 
 
 def by_degrees(table: tuple[tuple[int, ...], tuple[float, ...]], turn: np.ndarray) -> np.ndarray:
-    return np.interp(np.degrees(np.abs(turn)), *table)
+    out: np.ndarray = np.interp(np.degrees(np.abs(turn)), *table)
+    return out
 
 
 def natural_edge(down: np.ndarray, turn: np.ndarray, far: np.ndarray, style: Style) -> np.ndarray:
@@ -174,7 +175,8 @@ def natural_edge(down: np.ndarray, turn: np.ndarray, far: np.ndarray, style: Sty
     def to_line(table: tuple[tuple[int, ...], tuple[float, ...]]) -> np.ndarray:
         line, beside = np.radians(by_degrees(table, turn)), np.radians(by_degrees(table, np.abs(turn) + 0.02))
         slope = (beside - line) / 0.02 / np.sin(line)
-        return (line - down) * far / np.hypot(1, np.clip(slope, -4, 4))
+        distance: np.ndarray = (line - down) * far / np.hypot(1, np.clip(slope, -4, 4))
+        return distance
 
     edge = to_line(LINE)
     if style.rim:
@@ -206,7 +208,8 @@ def volume(down: np.ndarray, turn: np.ndarray, points: np.ndarray, style: Style)
         if style.curly:
             noise = bumps(points, style.grain, 5)
         else:  # along the strands, which run down from the crown
-            around = np.stack([0.09 * np.sin(turn), 0.09 * np.cos(turn), 0.035 * down], -1)
+            level = 0.09 * np.minimum(1, np.sin(down) / 0.7)  # strands meet at the crown
+            around = np.stack([level * np.sin(turn), level * np.cos(turn), 0.035 * down], -1)
             noise = bumps(around, style.grain, 6) - 0.5 * np.abs(bumps(around, 0.6 * style.grain, 7))
         thick = thick + style.clump * noise
     # It grows thinner toward the nape.
@@ -232,20 +235,22 @@ class Drawing:
 def hides_hair(place: np.ndarray, hat: str) -> np.ndarray:
     """How far above a hat's rim places on the template lie, in metres."""
     _, turn, _ = directions(place)
-    return place[..., 2] - by_degrees(HIDING[hat], turn)
+    out: np.ndarray = place[..., 2] - by_degrees(HIDING[hat], turn)
+    return out
 
 
-def press(points: np.ndarray, hat: str) -> np.ndarray:
-    """Hair pressed down to the skull by a hat; below its rim it comes out again."""
+def press(points: np.ndarray, hat: str, free: float) -> np.ndarray:
+    """Hair pressed down to the skull by a hat; below its rim it comes out again, to a thickness of at most `free`."""
     down, turn, far = directions(points)
     bare = on_skull(down, turn)
     pressed = np.minimum(far, bare + UNDER_HAT)
+    far = np.minimum(far, bare + free)
     below = ramp(0.0, 0.035, -hides_hair(points, hat))
     return placed(down, turn, pressed + below * (far - pressed))
 
 
-def cap(style: Style) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Hair that does not hang: points [r c 3], their distances to the hairline, and directions."""
+def cap(style: Style) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Hair that does not hang: points [r c 3], their distances to the hairline, and directions from the front."""
     down = np.radians(np.concatenate([np.linspace(0.5, 75, 13), np.linspace(81, 148, 12)]))
     turn = 2 * np.pi * (np.arange(COLUMNS) / COLUMNS - 0.5)
     down, turn = np.meshgrid(down, turn, indexing="ij")
@@ -257,11 +262,11 @@ def cap(style: Style) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     width = 0.006 + 0.45 * thick
     edge_share = np.sqrt(np.clip(edge / width, 0, 1))
     thick = 0.0015 + (thick - 0.0015) * edge_share
-    return placed(down, turn, bare + thick), edge, down, turn
+    return placed(down, turn, bare + thick), edge, turn
 
 
-def curtain(style: Style, hang: Hang) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Hair that hangs: points [r c 3], their distances to its ends and to the face, and directions on the head."""
+def curtain(style: Style, hang: Hang) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Hair that hangs: points [r c 3], their distances to its ends and to the face, and directions from the front."""
     top_down = np.radians(np.concatenate([np.linspace(0.5, 60, 9), np.linspace(68, 90, 4)]))
     turn = 2 * np.pi * (np.arange(COLUMNS) / COLUMNS - 0.5)
     rows = 9 + int((1.56 - hang.end) / 0.028)
@@ -285,9 +290,9 @@ def curtain(style: Style, hang: Hang) -> tuple[np.ndarray, np.ndarray, np.ndarra
     if hang.curl:
         tip = ramp(0.06, 0.0, z - hang.end)
         radius = radius - hang.curl * 2.2 * tip**2 + 0.5 * hang.curl * ramp(0.12, 0.05, z - hang.end)
-    if hang.front:  # the foremost locks go before the shoulders
-        lock = ramp(np.radians(112), np.radians(98), np.abs(back))[None] * 0 + ramp(np.radians(80), np.radians(90), np.abs(back))[None]
-        before = np.sign(back)[None] * (np.pi - np.abs(0.62 * turn[None]))
+    if hang.front:
+        lock = ramp(np.radians(70), np.radians(82), np.abs(back))[None]
+        before = np.sign(back)[None] * (np.pi - 0.5 * np.abs(turn))[None]
         angle = angle + lock * gathered * (before - angle)
     if hang.wave:
         phase = 2 * np.pi * (z / 0.095) + 1.5 * np.sin(3 * turn)[None]
@@ -300,29 +305,25 @@ def curtain(style: Style, hang: Hang) -> tuple[np.ndarray, np.ndarray, np.ndarra
     points = np.concatenate([head, below])
     # The opening for the face, wider below the parting.
     side, z = np.abs(np.concatenate([around, np.broadcast_to(turn, below.shape[:2])])), points[..., 2]
-    opening = np.interp(z, (1.44, 1.50, 1.56, 1.60, 1.63, 1.655, 1.675), (64, 60, 57, 58, 50, 28, 0))
+    jaw = 46 if hang.front else 62
+    opening = np.interp(z, (1.44, 1.50, 1.56, 1.60, 1.63, 1.655, 1.675), (jaw, 57, 57, 58, 50, 28, 0))
     edge = (side - np.radians(opening)) * 0.085
     forehead = 1.668 if hang.fringe is None else hang.fringe
     wide = ramp(np.radians(75), np.radians(60), side)
     edge = np.maximum(edge, (z - forehead) * wide - (1 - wide))
     edge = edge + style.ragged * 0.6 * bumps(np.stack([0.09 * side, 0 * side, 0.25 * z], -1), 0.012, 8)
-    ends = z - hang.end + 2.2 * style.ragged * (bumps(np.stack([0.2 * side, points[..., 0], 0 * z], -1), 0.02, 10) - 0.5)
+    ends = (
+        z - hang.end + 2.2 * style.ragged * (bumps(np.stack([0.2 * side, points[..., 0], 0 * z], -1), 0.02, 10) - 0.5)
+    )
     edge = np.minimum(edge, ends)
     if hang.front:  # between the locks before and behind the shoulders
-        share = np.abs(back)[None] + 0 * z
-        gap = np.abs(share - np.radians(85)) * 0.1 - 0.012
+        gap = np.abs(np.abs(back) - np.radians(76))[None] * 0.1 - 0.010
         edge = np.where(z < 1.45, np.minimum(edge, gap), edge)
-    return points, edge, np.concatenate([down, np.full(below.shape[:2], np.pi / 2)]), np.concatenate(
-        [around, np.broadcast_to(turn, below.shape[:2])]
-    )
-
-
-def braid_radius(along: np.ndarray, steps: float) -> np.ndarray:
-    return 0.75 + 0.25 * np.abs(np.sin(np.pi * along / steps))
+    return points, edge, np.concatenate([around, np.broadcast_to(turn, below.shape[:2])])
 
 
 def tail_of(kind: str, low: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The rings [s t 3] of a tail on the template, their distances to its end, and 0 on the head to 1 where it hangs."""
+    """The rings [s t 3] of a tail on the template, their distances to its end, and where it hangs (0 to 1)."""
     turns = 12
     drop = 0.055 if low else 0.0
     if kind == "bun":
@@ -333,7 +334,9 @@ def tail_of(kind: str, low: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         radius = 0.040 * np.sin(s) ** 0.8 + 1e-4
         side = np.tile([1.0, 0, 0], (len(s), 1))
         rings = sweep(np.asarray(path), side, radius, radius, turns)
-        whirl = np.arctan2(rings[..., 0], rings[..., 2] - centre[2]) + 6 * np.linalg.norm(rings - centre, axis=-1) / 0.04
+        whirl = (
+            np.arctan2(rings[..., 0], rings[..., 2] - centre[2]) + 6 * np.linalg.norm(rings - centre, axis=-1) / 0.04
+        )
         rings = centre + (rings - centre) * (1 + 0.06 * np.sin(2 * whirl))[..., None]
         return rings, np.full(rings.shape[:2], FAR), np.zeros(len(s))
     end = 1.34 if kind == "pony" else 1.24
@@ -366,7 +369,7 @@ def tail_of(kind: str, low: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         depth = 0.75 * width
     else:
         width = np.interp(share, (0, 0.1, 0.5, 0.9, 0.93, 1), (0.022, 0.026, 0.023, 0.016, 0.010, 0.014))
-        width = width * braid_radius(along, 0.034)
+        width = width * (0.75 + 0.25 * np.abs(np.sin(np.pi * along / 0.034)))
         depth = 0.75 * width
         path = path + np.stack([0.006 * np.sin(np.pi * along / 0.034), 0 * along, 0 * along], -1)
     rings = sweep(path, np.tile([1.0, 0, 0], (len(path), 1)), width, depth, turns)
@@ -389,28 +392,29 @@ def hair_bones(points: np.ndarray, falls: np.ndarray) -> Bones:
 def drawing(name: str, hat: str | None) -> tuple[Drawing, ...]:
     """A style under a hat, on the template."""
     style = STYLES[name]
-    points, edge, down, turn = curtain(style, style.hang) if style.hang else cap(style)
+    points, edge, turn = curtain(style, style.hang) if style.hang else cap(style)
     along = lengths(points)
-    if style.hang is None and hat in ("hood", "headscarf"):
-        hidden = hides_hair(points, "beanie" if hat == "hood" else hat) > 0.01
-    elif hat in ("hood", "headscarf"):
-        hidden = (hides_hair(points, hat) > 0) & (points[..., 2] < 1.60)
-    else:
-        hidden = np.zeros(edge.shape, bool)
+    hidden = np.zeros(edge.shape, bool)
+    if hat in ("hood", "headscarf"):  # only what frames the face is seen
+        hidden = (np.abs(turn) > np.radians(75)) | (points[..., 2] < 1.56)
+        hidden |= (hat == "headscarf") | (hides_hair(points, "beanie") > 0.03)
     rows, columns = edge.shape
     triangles = grid(rows, columns, around=True)
     falls = ramp(1.60, 1.54, points[..., 2]) * (1.0 if style.hang else 0.0)
-    uv = np.stack([0.09 * turn, along], -1).reshape(-1, 2)
+    uv = np.stack([0.09 * np.abs(turn), along], -1).reshape(-1, 2)
     flat = points.reshape(-1, 3)
     if hat is not None:
-        flat = press(flat, hat)
-        flat[:, 2] = np.where(hides_hair(points.reshape(-1, 3), hat) < 0, points.reshape(-1, 3)[:, 2], flat[:, 2])
+        flat = press(flat, hat, FAR if style.hang else 0.028)
     kept = (edge.reshape(-1)[triangles] >= 0).any(1) & ~hidden.reshape(-1)[triangles].any(1)
+    if not kept.any():
+        return ()
     flat, triangles, edge, uv, falls = compact(flat, triangles[kept], edge.reshape(-1), uv, falls.reshape(-1))
     parts = [finished(flat, triangles, edge, uv, falls)]
     if style.tail and hat not in ("hood", "headscarf"):
         rings, edge, hanging = tail_of(style.tail, hat is not None)
-        uv = np.stack(np.broadcast_arrays(0.3 * np.arange(rings.shape[1]) / rings.shape[1], lengths(rings)), -1)
+        uv = np.stack(
+            np.broadcast_arrays(0.15 * np.abs(2 * np.arange(rings.shape[1]) / rings.shape[1] - 1), lengths(rings)), -1
+        )
         weight = np.broadcast_to(hanging[:, None], rings.shape[:2]).reshape(-1)
         triangles = grid(*rings.shape[:2], around=True)
         parts.append(finished(rings.reshape(-1, 3), triangles, edge.reshape(-1), uv.reshape(-1, 2), weight))
@@ -425,13 +429,24 @@ def finished(points: np.ndarray, triangles: np.ndarray, edge: np.ndarray, uv: np
     return Drawing(points, triangles, edge, uv.astype(np.float32), bones, near(points), falls.astype(np.float32))
 
 
-def make_hair(body: Body, style: str, *, hat: str | None = None, trunk: Torso | None = None) -> list[Piece]:
-    """A person's hair: the main part, and the tail if it has one.
+def laid(points: np.ndarray, part: Drawing, clothes: Dressed) -> np.ndarray:
+    """Hair that falls [n 3], moved to where it lies on the shoulders, the back and the chest."""
+    z = part.points[:, 2]
+    shoulder = (part.falls * ramp(1.49, 1.46, z))[:, None].astype(np.float32)
+    on_shoulders = clothes.dome.push(points, np.full(len(points), 0.009))
+    points = points + shoulder * (on_shoulders - points)
+    angle = np.abs(clothes.torso.angle(points))
+    behind, before = ramp(np.radians(108), np.radians(128), angle), ramp(np.radians(62), np.radians(48), angle)
+    return clothes.torso.push(points, 0.008, part.falls * np.maximum(behind, before) * ramp(1.42, 1.37, z))
+
+
+def make_hair(body: Body, style: str, *, hat: str | None = None, clothes: Dressed | None = None) -> list[Piece]:
+    """A person's hair: the main part, and the tail if it has one; none where a hat hides all of it.
 
     Args:
         style: one of HAIR.
         hat: the hat it is worn under, or None.
-        trunk: the dressed trunk, on which long hair lies; None: the bare body.
+        clothes: what long hair lies on; None: the bare body.
     """
     if style == "bald":
         return []
@@ -439,12 +454,6 @@ def make_hair(body: Body, style: str, *, hat: str | None = None, trunk: Torso | 
     for part in drawing(style, hat):
         points = part.near.carry(body, part.points)
         if part.falls.any():
-            if trunk is None:
-                trunk = torso(body)
-            _, turn, _, _ = trunk.cylinder(points)
-            angle = np.abs(np.angle(np.exp(2j * np.pi * turn / 48)))  # from the front
-            flat = np.maximum(ramp(np.radians(108), np.radians(128), angle), ramp(np.radians(62), np.radians(48), angle))
-            low = ramp(1.47, 1.42, part.points[:, 2])
-            points = trunk.push(points, 0.010, part.falls * flat * low)
+            points = laid(points, part, clothes or dressed(body))
         pieces.append(Piece(points, part.triangles, part.bones, part.points, part.uv, part.edge))
     return pieces

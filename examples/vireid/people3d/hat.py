@@ -11,8 +11,8 @@ from scipy.ndimage import gaussian_filter
 from vireid.people3d.body import Body
 from vireid.people3d.hair import CENTRE, HIDING, UNDER_HAT, by_degrees, directions, on_skull, placed
 from vireid.people3d.mesh import FAR, Piece
-from vireid.people3d.shell import convex
-from vireid.people3d.tube import Bones, Near, Torso, bones_by, bumps, compact, grid, lengths, near, ramp, torso
+from vireid.people3d.trunk import Dressed, dressed
+from vireid.people3d.tube import Bones, Near, bones_by, bumps, compact, grid, hulls, lengths, near, ramp
 
 COLUMNS = 48
 HATS: tuple[str, ...] = tuple(HIDING)
@@ -55,7 +55,7 @@ def dome(rim: np.ndarray, rows: int, room: float, top: float) -> np.ndarray:
     radius = np.hypot(points[..., 0], points[..., 1] - middle[1])
     angle = np.arctan2(points[..., 0], -(points[..., 1] - middle[1]))
     even = np.stack([np.interp(turn, angle[r], radius[r], period=2 * np.pi) for r in range(rows)])
-    hull = convex(even.astype(np.float32))
+    hull = hulls(even.astype(np.float32))
     grow = np.stack([np.interp(angle[r], turn, hull[r] / even[r], period=2 * np.pi) for r in range(rows)])
     points[..., 0] *= grow
     points[..., 1] = middle[1] + (points[..., 1] - middle[1]) * grow
@@ -73,12 +73,16 @@ def brim(rim: np.ndarray, width: np.ndarray, drop: np.ndarray, rows: int) -> np.
 
 
 def finished(
-    points: np.ndarray, *, edge: np.ndarray | None = None, around: bool = True, drapes: bool = False, scale: float = 0.09
+    points: np.ndarray,
+    *,
+    edge: np.ndarray | None = None,
+    around: bool = True,
+    drapes: bool = False,
 ) -> Drawing:
     """A part of a hat from a grid of points [r c 3]; it moves with the head, or hangs on to the shoulders."""
     rows, columns = points.shape[:2]
     turn = np.arctan2(points[..., 0], -(points[..., 1] - CENTRE[1]))
-    uv = np.stack([scale * turn, points[..., 2].max() - lengths(points)], -1).reshape(-1, 2)
+    uv = np.stack([0.09 * np.abs(turn), points[..., 2].max() - lengths(points)], -1).reshape(-1, 2)
     edge = np.full(rows * columns, FAR) if edge is None else edge.reshape(-1)
     triangles = grid(rows, columns, around=around)
     triangles = triangles[(edge[triangles] >= 0).any(1)]
@@ -129,7 +133,15 @@ def beanie() -> list[Drawing]:
     crown[..., 1] += 0.012 * high
     crown = crown + (0.0025 * bumps(crown * [1, 1, 0.5], 0.03, 21))[..., None] * [1, 1, 0.5]
     fold = []
-    for height, out in ((0.000, -0.003), (-0.003, 0.003), (0.004, 0.009), (0.020, 0.010), (0.042, 0.010), (0.050, 0.008), (0.053, 0.001)):
+    for height, out in (
+        (0.000, -0.003),
+        (-0.003, 0.003),
+        (0.004, 0.009),
+        (0.020, 0.010),
+        (0.042, 0.010),
+        (0.050, 0.008),
+        (0.053, 0.001),
+    ):
         z = crown[-1, :, 2] + height
         column = [np.interp(z[c], crown[::-1, c, 2], np.arange(12)[::-1]) for c in range(COLUMNS)]
         at = np.minimum(np.array(column), 10.999)
@@ -151,24 +163,29 @@ def brimmed(kind: str) -> list[Drawing]:
     if sun:
         crown = base
     else:  # slanted walls, a flat top with a seam
-        top = 1.728
+        top = 1.710
         wall = np.linspace(1, 0, 6)[:, None, None]
-        away = rim - [*CENTRE[:2], 0] * np.array([1, 1, 0])
-        upper = np.concatenate([CENTRE[:2] + 0.90 * away[:, :2], np.full((COLUMNS, 1), top)], 1)
-        upper[:, :2] = np.where(True, CENTRE[:2] + 0.90 * (rim[:, :2] - CENTRE[:2]), 0)
+        inward = CENTRE[:2] + 0.82 * (rim[:, :2] - CENTRE[:2])
+        upper = np.concatenate([inward, np.full((COLUMNS, 1), top)], 1)
         walls = upper + (1 - wall) * (rim - upper)
-        lid = np.stack([np.concatenate([CENTRE[:2] + s * (upper[:, :2] - CENTRE[:2]), np.full((COLUMNS, 1), z)], 1)
-                        for s, z in ((0.05, top + 0.006), (0.5, top + 0.005), (0.85, top + 0.003), (0.98, top))])
+        lid = np.stack(
+            [
+                np.concatenate([CENTRE[:2] + s * (upper[:, :2] - CENTRE[:2]), np.full((COLUMNS, 1), z)], 1)
+                for s, z in ((0.05, top + 0.006), (0.5, top + 0.005), (0.85, top + 0.003), (0.98, top))
+            ]
+        )
         crown = np.concatenate([lid, walls])
     wave = np.sin(2 * turn + 0.6) + 0.6 * np.sin(3 * turn + 2.0)
-    width = np.full(COLUMNS, 0.105) if sun else np.full(COLUMNS, 0.055)
-    drop = 0.022 + 0.012 * wave if sun else 0.034 + 0.005 * wave
+    width = np.full(COLUMNS, 0.105) if sun else np.full(COLUMNS, 0.060)
+    drop = 0.022 + 0.012 * wave if sun else 0.042 + 0.005 * wave
     parts = [finished(crown), finished(brim(rim, width, drop, 6))]
     if sun:
         away = rim[:, :2] - CENTRE[:2]
         away /= np.linalg.norm(away, axis=1, keepdims=True)
-        band = [np.concatenate([rim[:, :2] + out * away, rim[:, 2:] + z], 1)
-                for z, out in ((0.001, 0.004), (0.014, 0.003), (0.027, 0.002))]
+        band = [
+            np.concatenate([rim[:, :2] + out * away, rim[:, 2:] + z], 1)
+            for z, out in ((0.001, 0.004), (0.014, 0.003), (0.027, 0.002))
+        ]
         parts.append(finished(np.stack(band[::-1])))
     return parts
 
@@ -216,21 +233,22 @@ def wrapped(kind: str) -> list[Drawing]:
     last = head[-1]
     rows = 14 if scarf else 9
     t = np.linspace(0, 1, rows + 1)[1:, None]
-    z = last[None, :, 2] + t * (end - last[None, :, 2])
+    hem = end + (0.075 if scarf else 0.012) * np.abs(np.sin(turn)) ** 1.5  # higher on the shoulders
+    z = last[None, :, 2] + t * (hem - last[:, 2])[None]
     start = np.hypot(last[:, 0], last[:, 1] - CENTRE[1])
     middle = CENTRE[1] + 0.045 * ramp(1.56, 1.43, z)
-    neck = 0.080 if scarf else 0.098
+    neck = 0.080 if scarf else 0.090
     radius = start[None] + ramp(1.575, 1.485, z) * (neck - start[None])
-    radius = radius + (0.085 if scarf else 0.045) * ramp(1.475, 1.37, z) * (0.55 + 0.45 * np.abs(np.sin(turn)))[None]
+    radius = radius + (0.085 if scarf else 0.022) * ramp(1.475, 1.37, z) * (0.55 + 0.65 * np.abs(np.sin(turn)))[None]
     chin = 0.03 * np.clip(np.cos(turn), 0, 1)[None] ** 2 * np.exp(-(((z - 1.50) / 0.04) ** 2))
     folds = 0.004 * np.sin(9 * turn[None] + 60 * z) * ramp(1.56, 1.46, z)
     radius = radius + chin + folds
     below = np.stack([radius * np.sin(turn), middle - radius * np.cos(turn), z], -1)
     points = np.concatenate([head, below])
     # The opening for the face.
-    x, y, z = np.moveaxis(points, -1, 0)
+    x, z = points[..., 0], points[..., 2]
     side = np.abs(np.concatenate([around, np.broadcast_to(turn, below.shape[:2])]))
-    across, up, low, high = (0.058, 1.585, 0.083, 0.066) if scarf else (0.064, 1.585, 0.095, 0.082)
+    across, up, low, high = (0.058, 1.585, 0.083, 0.066) if scarf else (0.069, 1.585, 0.097, 0.082)
     tall = np.where(z > up, high, low)
     oval = (np.hypot(x / across, (z - up) / tall) - 1) * across
     edge = np.where(side < np.pi / 2, oval, FAR)
@@ -253,18 +271,19 @@ def drawing(kind: str) -> tuple[Drawing, ...]:
     return tuple(brimmed(kind) if kind in ("bucket", "sun hat") else wrapped(kind))
 
 
-def make_hat(body: Body, kind: str, *, trunk: Torso | None = None) -> list[Piece]:
+def make_hat(body: Body, kind: str, *, clothes: Dressed | None = None) -> list[Piece]:
     """A hat on a person: its main part first, then visor, brim, fold, ribbon or straps.
 
     Args:
         kind: one of HATS.
-        trunk: the dressed trunk, on which hoods and scarves lie; None: the bare body.
+        clothes: what hoods and scarves lie on; None: the bare body.
     """
     pieces = []
     for part in drawing(kind):
         points = part.near.carry(body, part.points)
         if part.drapes:
-            trunk = trunk or torso(body)
-            points = trunk.push(points, 0.008, ramp(1.47, 1.43, part.points[:, 2]))
+            low = ramp(1.475, 1.45, part.points[:, 2])
+            lying = (clothes or dressed(body)).dome.push(points, np.full(len(points), 0.010))
+            points = points + low[:, None].astype(np.float32) * (lying - points)
         pieces.append(Piece(points, part.triangles, part.bones, part.points, part.uv, part.edge))
     return pieces

@@ -11,19 +11,20 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.ndimage import gaussian_filter, gaussian_filter1d, grey_dilation
+from scipy.spatial import cKDTree
 
 from vireid.people3d.body import Body, template
-from vireid.people3d.kernels import smooth
+from vireid.people3d.kernels import normals, smooth
 from vireid.people3d.mesh import FAR, Piece, base_surface
-from vireid.people3d.shell import convex, look_up, ring_radii
-from vireid.people3d.tube import Bones, Near, affine, bones_by, grid, joined, lengths, mapped, near, ramp, section
+from vireid.people3d.shell import look_up, ring_radii
+from vireid.people3d.tube import Bones, Near, affine, bones_by, grid, hulls, lengths, mapped, near, ramp, section
 
 AROUND = 36
 """Points around a shoe, from the heel along its outer side to the toes."""
-LEG_ROWS, LEG_TURNS, LEG_TOP = 30, 24, 0.50
+LEG_ROWS, LEG_TURNS, LEG_LOW, LEG_TOP = 33, 24, 0.005, 0.50
 CELL = 0.004
 """Of the map of the foot's upper side, in metres."""
-GAP = 0.005
+GAP = 0.006
 """Between the foot and the shoe, in metres."""
 
 
@@ -82,7 +83,7 @@ class Shoes:
     """Both shoes."""
 
     upper: Piece
-    """`uv`: around the shoe from the middle of the toes, and up; tongue and laces lie near u = 0."""
+    """`uv`: from the middle of the toes around to the heel, and up; tongue and laces lie where u is below 0.06."""
     sole: Piece
     hides: Hides
 
@@ -138,39 +139,41 @@ def upper_side() -> np.ndarray:
     cell = ((points[:, :2] - [0.1, -0.26]) / CELL).astype(int)
     np.maximum.at(height, (cell[:, 0], cell[:, 1]), points[:, 2])
     span = grey_dilation(height, (7, 7))
-    return gaussian_filter(span, 1.5)
+    out: np.ndarray = gaussian_filter(span, 1.5)
+    return out
 
 
 def foot_height(xy: np.ndarray) -> np.ndarray:
     i = np.clip(((xy[..., 0] - 0.1) / CELL).astype(int), 0, 39)
     j = np.clip(((xy[..., 1] + 0.26) / CELL).astype(int), 0, 89)
-    return upper_side()[i, j]
+    out: np.ndarray = upper_side()[i, j]
+    return out
 
 
 @functools.cache
 def leg() -> tuple[np.ndarray, np.ndarray]:
-    """The middle of the ankle and shin [rows 2], and their radii [rows turns], from z = 0.05 up."""
+    """The middle of the ankle and shin [rows 2], and their radii [rows turns], from LEG_LOW up."""
     points = foot()[0]
-    points = points[(points[:, 2] > 0.05) & (points[:, 1] > -0.085)]
-    row = (points[:, 2] - 0.05) / (LEG_TOP - 0.05) * LEG_ROWS
+    points = points[(points[:, 2] > LEG_LOW) & (points[:, 1] > -0.085)]
+    row = (points[:, 2] - LEG_LOW) / (LEG_TOP - LEG_LOW) * LEG_ROWS
     middle = np.zeros((LEG_ROWS, 2))
     for s in range(LEG_ROWS):
         close = points[np.abs(row - s - 0.5) < 1.5]
-        if s < 4:  # at the ankle, without the instep
+        if s < 7:  # at the ankle, without the instep
             close = close[close[:, 1] > -0.055]
         middle[s] = 0.5 * (close[:, :2].min(0) + close[:, :2].max(0))
     middle = gaussian_filter1d(middle, 1.5, axis=0, mode="nearest")
     at = np.arange(LEG_ROWS) + 0.5
     xy = points[:, :2] - np.stack([np.interp(row, at, middle[:, k]) for k in (0, 1)], 1)
     turn = np.floor(np.arctan2(xy[:, 0], xy[:, 1]) / (2 * np.pi) * LEG_TURNS)
-    rings = convex(ring_radii(row, turn, np.hypot(*xy.T), LEG_ROWS, LEG_TURNS))
+    rings = hulls(ring_radii(row, turn, np.hypot(*xy.T), LEG_ROWS, LEG_TURNS))
     return middle, gaussian_filter(rings, (0.8, 0.6), mode=("nearest", "wrap"))
 
 
 def around_leg(z: np.ndarray, angle: np.ndarray, gap: float) -> np.ndarray:
     """Points around the leg at heights; angle 0 at the heel, a quarter turn at the outer side."""
     middle, rings = leg()
-    row = (z - 0.05) / (LEG_TOP - 0.05) * LEG_ROWS
+    row = (z - LEG_LOW) / (LEG_TOP - LEG_LOW) * LEG_ROWS
     at = np.arange(LEG_ROWS) + 0.5
     radius = look_up(rings, row, angle / (2 * np.pi) * LEG_TURNS) + gap
     x = np.interp(row, at, middle[:, 0]) + radius * np.sin(angle)
@@ -178,10 +181,40 @@ def around_leg(z: np.ndarray, angle: np.ndarray, gap: float) -> np.ndarray:
     return np.stack([x, y, z], -1)
 
 
+def beyond_heel(points: np.ndarray) -> np.ndarray:
+    """Points [n 3] around the heel and the ankle, moved outward to a gap over the skin."""
+    middle, _ = leg()
+    row = (points[:, 2] - LEG_LOW) / (LEG_TOP - LEG_LOW) * LEG_ROWS
+    at = np.arange(LEG_ROWS) + 0.5
+    away = points[:, :2] - np.stack([np.interp(row, at, middle[:, k]) for k in (0, 1)], 1)
+    wanted = around_leg(points[:, 2], np.arctan2(away[:, 0], away[:, 1]), GAP)
+    lack = np.hypot(*(wanted[:, :2] - points[:, :2] + away).T) - np.hypot(*away.T)
+    share = (lack > 0) * ramp(-0.045, -0.015, points[:, 1]) * ramp(0.016, 0.026, points[:, 2])
+    out: np.ndarray = (points + share[:, None] * (wanted - points)).astype(np.float32)
+    return out
+
+
+def beyond_instep(points: np.ndarray) -> np.ndarray:
+    """Points [n 3] behind the toes, moved outward to a gap over the skin."""
+    surface = base_surface("body")
+    vertices = surface.fit(template().vertices)
+    outward = normals(vertices, surface.triangles)
+    own = np.flatnonzero((vertices[:, 0] > 0.05) & (vertices[:, 2] < 0.13) & (vertices[:, 1] > -0.15))
+    tree, out = cKDTree(vertices[own]), points.copy()
+    for _ in range(3):
+        _, near = tree.query(out)
+        normal = outward[own][near]
+        lack = np.maximum(GAP - 0.001 - ((out - vertices[own][near]) * normal).sum(1), 0)
+        lack *= ramp(-0.145, -0.13, out[:, 1]) * ramp(0.004, 0.012, out[:, 2])
+        out = out + np.minimum(lack, 0.01)[:, None] * normal
+    return out.astype(np.float32)
+
+
 def topline(angle: np.ndarray, cut: Cut) -> np.ndarray:
     """The height of the opening in directions from the ankle."""
     ahead, behind = np.clip(-np.cos(angle), 0, 1) ** 1.3, np.clip(np.cos(angle), 0, 1) ** 2
-    return cut.side + ahead * (cut.front - cut.side) + behind * (cut.back - cut.side)
+    out: np.ndarray = cut.side + ahead * (cut.front - cut.side) + behind * (cut.back - cut.side)
+    return out
 
 
 def upper_rings(cut: Cut) -> np.ndarray:
@@ -197,14 +230,14 @@ def upper_rings(cut: Cut) -> np.ndarray:
         scale = np.clip((inner[:, 1] - front) / 0.05, 0, 1)
         collar = np.concatenate([inner, z[:, None]], 1)
         pull = ramp(-0.10, front, inner[:, 1])
-        collar[:, 0] = middle[0] + (inner[:, 0] - middle[0]) * (0.99 - 0.35 * pull) - 0.004 * pull
+        collar[:, 0] = middle[0] + (inner[:, 0] - middle[0]) * (1.01 - 0.36 * pull) - 0.004 * pull
         collar[:, 1] = np.where(scale < 1, np.maximum(inner[:, 1], front - 0.01 * (1 - scale)), inner[:, 1])
-        collar[:, 2] = np.maximum(z * (1 - 0.1 * pull), foot_height(collar[:, :2]) + 0.004) * pull + z * (1 - pull)
+        collar[:, 2] = np.maximum(z * (1 - 0.1 * pull), foot_height(collar[:, :2]) + 0.006) * pull + z * (1 - pull)
     else:
         # Angles are spread so that the sides of the foot meet the front of the ankle.
         angle = 2 * np.pi * (share + 0.035 * np.sin(4 * np.pi * share) - 0.03 * np.sin(2 * np.pi * share))
         collar = around_leg(topline(angle, cut), angle, GAP)
-    rows = []
+    rows: list[np.ndarray] = []
     for f in np.concatenate([[0, 0, 0.02, 0.05], np.linspace(0.1, 1, 9)]):
         xy = base + (collar[:, :2] - base) * f
         length = np.linalg.norm(collar[:, :2] - base, axis=1)
@@ -221,13 +254,15 @@ def upper_rings(cut: Cut) -> np.ndarray:
     rings = np.stack(rows)
     rings[0, :, 2] = -0.002
     if cut.tongue:
-        front = ramp(0.55, 0.95, -np.cos(angle))
+        front = ramp(0.3, 0.95, -np.cos(angle))
         rings[-1, :, 2] += cut.tongue * front
         rings[-1, :, 1] -= 0.35 * cut.tongue * front
     if cut.shaft:
         steps = max(3, int((cut.shaft - 0.13) / 0.040) + 1)
-        up = [around_leg(np.full(AROUND, z), angle, GAP + (cut.ease - GAP) * min(1.0, (z - 0.13) / 0.04))
-              for z in np.linspace(0.13, cut.shaft, steps + 1)[1:]]
+        up = [
+            around_leg(np.full(AROUND, z), angle, GAP + (cut.ease - GAP) * min(1.0, (z - 0.13) / 0.04))
+            for z in np.linspace(0.13, cut.shaft, steps + 1)[1:]
+        ]
         rings = np.concatenate([rings, np.stack(up)])
     return rings
 
@@ -255,16 +290,18 @@ def sole_rings(cut: Cut) -> np.ndarray:
     wall = np.full(AROUND, cut.wall) + 0.4 * cut.wall * ramp(-0.19, -0.225, y)
     bottom = np.minimum(-thick + spring, -0.002)
     inset = 0.35 if cut.straps else 0.9
-    return np.stack([
-        ring(0, np.full(AROUND, -0.003 if cut.straps else 0.0), inset),
-        ring(0.001 if not cut.straps else cut.flare, wall if not cut.straps else np.full(AROUND, 0.001)),
-        ring(cut.flare, wall - 0.003 if not cut.straps else np.full(AROUND, -0.002)),
-        ring(cut.flare, 0.5 * bottom),
-        ring(cut.flare - 0.001, bottom + 0.002),
-        ring(cut.flare - 0.004, bottom),
-        ring(0, bottom, 0.45),
-        ring(0, bottom, 0.02),
-    ])
+    return np.stack(
+        [
+            ring(0, np.full(AROUND, -0.003 if cut.straps else 0.0), inset),
+            ring(0.001 if not cut.straps else cut.flare, wall if not cut.straps else np.full(AROUND, 0.001)),
+            ring(cut.flare, wall - 0.003 if not cut.straps else np.full(AROUND, -0.002)),
+            ring(cut.flare, 0.5 * bottom),
+            ring(cut.flare - 0.001, bottom + 0.002),
+            ring(cut.flare - 0.004, bottom),
+            ring(0, bottom, 0.45),
+            ring(0, bottom, 0.02),
+        ]
+    )
 
 
 def strap_rings() -> list[np.ndarray]:
@@ -282,7 +319,10 @@ def strap_rings() -> list[np.ndarray]:
             lines.append(loop[np.arange(-3, 24) % 40])
         ribbons.append(np.stack(lines))
     angle = np.radians(np.linspace(-125, 125, 24))
-    lines = [around_leg(z + 0.02 * ramp(0.0, 1.0, -np.cos(angle)), angle, 0.004) for z in (np.full(24, 0.066), np.full(24, 0.084))]
+    lines = [
+        around_leg(z + 0.02 * ramp(0.0, 1.0, -np.cos(angle)), angle, 0.004)
+        for z in (np.full(24, 0.066), np.full(24, 0.084))
+    ]
     ribbons.append(np.stack(lines))
     return ribbons
 
@@ -292,13 +332,17 @@ def opening(place: np.ndarray, cut: Cut) -> np.ndarray:
     x, y = np.abs(place[:, 0]), place[:, 1]
     middle, _ = leg()
     if cut.shaft:
-        return cut.shaft - place[:, 2]
-    if cut.low:
+        below: np.ndarray = cut.shaft - place[:, 2]
+    elif cut.low:
         front = outline(GAP, cut.toe, cut.point)[:, 1].min() + 0.062
         # Under the vamp, and along the sides and the heel what lies below the opening.
-        return np.maximum(front - 0.004 - y, np.interp(y, (front, -0.10, 0.0, 0.04), (0.036, cut.side, cut.side, cut.back)) + 0.002 - place[:, 2])
-    angle = np.arctan2(x - middle[1, 0], y - middle[1, 1])
-    return np.where(y < middle[1, 1] - 0.045, 0.10 + cut.tongue - place[:, 2], topline(angle, cut) - place[:, 2])
+        side = np.interp(y, (front, -0.10, 0.0, 0.04), (0.036, cut.side, cut.side, cut.back)) + 0.002
+        below = np.maximum(front + 0.004 - y, side - place[:, 2])
+    else:
+        angle = np.arctan2(x - middle[5, 0], y - middle[5, 1])
+        before = y < middle[5, 1] - 0.045
+        below = np.where(before, 0.10 + cut.tongue, topline(angle, cut)) - place[:, 2]
+    return below
 
 
 @dataclass(frozen=True)
@@ -351,23 +395,24 @@ def both(points: np.ndarray, triangles: np.ndarray, uv: np.ndarray) -> Drawing:
 def drawing(kind: str) -> tuple[Drawing, Drawing]:
     """The upper and the sole of a kind of shoes, on the template."""
     cut = CUTS[kind]
-    around = 0.26 * (np.abs(np.arange(AROUND) / AROUND - 0.5) * 2 - 1)[None] * -1
+    around = 0.26 * np.abs(2 * np.arange(AROUND) / AROUND - 1)[None]
     if cut.straps:
         ribbons = strap_rings()
         points = np.concatenate([ribbon.reshape(-1, 3) for ribbon in ribbons])
-        triangles, uvs, start = [], [], 0
+        faces, uvs, start = [], [], 0
         for ribbon in ribbons:
-            triangles.append(grid(2, ribbon.shape[1], around=False) + start)
+            faces.append(grid(2, ribbon.shape[1], around=False) + start)
             along = lengths(ribbon.swapaxes(0, 1)).T
             uvs.append(np.stack([along, np.array([[0.0], [0.024]]) + 0 * along], -1).reshape(-1, 2))
             start += ribbon.shape[0] * ribbon.shape[1]
-        upper = both(points, np.concatenate(triangles), np.concatenate(uvs))
+        upper = both(points, np.concatenate(faces), np.concatenate(uvs))
     else:
         rings = upper_rings(cut)
         triangles = grid(len(rings), AROUND, around=True)
         free = np.zeros(rings.shape[:2], np.float32)
         free[3:12] = 0.5
-        points = smooth(rings.reshape(-1, 3).astype(np.float32), triangles, free.reshape(-1), 2)
+        points = beyond_heel(smooth(rings.reshape(-1, 3).astype(np.float32), triangles, free.reshape(-1), 2))
+        points = beyond_instep(points) if cut.low else points
         uv = np.stack(np.broadcast_arrays(around, lengths(rings)), -1).reshape(-1, 2)
         upper = both(points, triangles, uv)
     rings = sole_rings(cut)
@@ -390,9 +435,10 @@ def make_shoes(body: Body, kind: str) -> Shoes:
     pieces = []
     for part in drawing(kind):
         points = np.where(part.left[:, None], mapped(part.points, maps["L"]), mapped(part.points, maps["R"]))
-        high = (ramp(0.05, 0.11, part.points[:, 2]) if not cut.straps else np.ones(len(points)))[:, None]
-        if part.points[:, 2].max() > 0.05:
-            points = points + high.astype(np.float32) * (part.near.carry(body, part.points) - points)
+        # The front keeps its smooth form; the heel and what is above follow the skin closely.
+        _, y, z = part.points.T
+        close = np.maximum(ramp(0.05, 0.11, z), ramp(-0.09, -0.01, y)) if not cut.straps else ramp(0.0, 0.01, z)
+        points = points + close[:, None].astype(np.float32) * (part.near.carry(body, part.points) - points)
         edge = np.full(len(points), FAR, np.float32)
         pieces.append(Piece(points.astype(np.float32), part.triangles, part.bones, part.points, part.uv, edge))
 
