@@ -31,8 +31,6 @@ class Options:
     """Directory for the data set. If it exists, it must have been rendered with the same settings."""
     sheet: Path | None = None
     """Also draw a contact sheet, pictures of a few people, into this PNG file."""
-    parts: bool = False
-    """Also write the semantic part (hair, bag, …) of each pixel, as PNG files under parts/."""
     workers: int | None = None
     """Number of processes; by default one per core. It does not change the data set."""
     config: OmitArgPrefixes[RenderConfig] = field(default_factory=RenderConfig)
@@ -40,7 +38,7 @@ class Options:
 
 def main(options: Options) -> None:
     console = Console()
-    root = render_dataset(options.root, options.config, workers=options.workers, with_parts=options.parts)
+    root = render_dataset(options.root, options.config, workers=options.workers)
     console.print(f"[bold]{root}[/bold]: {options.config.identities} identities")
     if options.sheet is not None:
         console.print(f"[bold]{contact_sheet(root, options.sheet)}[/bold]: a few of the test identities")

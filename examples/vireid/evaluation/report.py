@@ -17,6 +17,7 @@ from vireid.datasets.items import INFRARED, VISIBLE
 from vireid.evaluation.inference import attend, extract
 from vireid.evaluation.protocol import as_metrics, evaluate, table
 from vireid.evaluation.rerank import reranked
+from vireid.evaluation.semantics import person_shares, read_parts
 from vireid.evaluation.similarity import Similarity, cosine
 from vireid.figures import draw_attention, draw_curves, draw_rankings
 from vireid.files import is_litter, write_json
@@ -77,15 +78,19 @@ def compare(
 
 
 def describe_attention(model: CAL, data: DataSet, images: Images, device: torch.device) -> dict[str, dict[str, Any]]:
-    """Entropy and overlap of the attention on test images, and M̂."""
+    """Entropy and overlap of the attention on test images, and M̂; of rendered people, the share of it on the person."""
     rng = np.random.default_rng(0)
-    maps = []
+    maps, rows = [], []
     for modality in (VISIBLE, INFRARED):
-        rows = np.flatnonzero(data.test.modality == modality)
-        sample = images[np.sort(rng.permutation(rows)[:SAMPLE])]
-        maps.append(attend(model, sample, modality, device=device))
-    statistics, order = attention_statistics(torch.cat(maps).flatten(2)), model.correspondence.permutation().tolist()
-    health = {name: float(value) for name, value in statistics._asdict().items()}
+        rows.append(np.sort(rng.permutation(np.flatnonzero(data.test.modality == modality))[:SAMPLE]))
+        maps.append(attend(model, images[rows[-1]], modality, device=device))
+    statistics, permutation = attention_statistics(torch.cat(maps).flatten(2)), model.correspondence.permutation().cpu()
+    order, health = permutation.tolist(), {name: float(value) for name, value in statistics._asdict().items()}
+    if (data.root / "parts").is_dir():
+        labels = read_parts(data.root, [data.test.paths[row] for row in np.concatenate(rows)])
+        matched = torch.cat([maps[0], maps[1][:, permutation]])
+        shares, uniform = person_shares(matched, labels)
+        health["person"] = {"parts": [round(float(share), 3) for share in shares], "uniform": round(uniform, 3)}
     return {"attention": health, "correspondence": {"permutation": order, "share": model.correspondence.stability()}}
 
 
@@ -97,6 +102,13 @@ def print_attention(metrics: dict[str, Any], console: Console) -> None:
         f"{100 * correspondence['share']:.0f} % of the recent matchings",
         highlight=False,
     )
+    if person := health.get("person"):
+        parts = ", ".join(f"{100 * share:.0f}" for share in person["parts"])
+        console.print(
+            f"of the attention of each part, {parts} % are on the person; of uniform attention, "
+            f"{100 * person['uniform']:.0f} %",
+            highlight=False,
+        )
 
 
 def picture_attention(model: CAL, data: DataSet, images: Images, device: torch.device, path: Path) -> None:

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
 from vireid.datasets.items import INFRARED, VISIBLE, Items
-from vireid.people import PARTS, Part
+from vireid.people.labels import PARTS, PERSON, Part
 from vireid.pictures import open_picture
 
 EACH = 2
@@ -46,11 +46,11 @@ def read_parts(root: Path | str, paths: Sequence[Path | str]) -> Tensor:
     """The semantic part of each pixel [n H W] of rendered pictures.
 
     Raises:
-        FileNotFoundError: the data set was rendered without semantic parts.
+        FileNotFoundError: a picture has no label map.
     """
     files = [Path(root) / "parts" / Path(path).relative_to(root).with_suffix(".png") for path in paths]
     if missing := [file for file in files if not file.is_file()]:
-        raise FileNotFoundError(f"read_parts: no semantic parts at {missing[0]}: render the set with them (--parts)")
+        raise FileNotFoundError(f"read_parts: no semantic parts at {missing[0]}")
     return torch.from_numpy(np.stack([np.asarray(open_picture(file)) for file in files]))
 
 
@@ -67,6 +67,15 @@ def profiles(attention: Tensor, parts: Tensor) -> Tensor:
     """
     cover = part_cover(parts, parts.shape[2] // attention.shape[3])
     return torch.einsum("nphw,nhws->nps", attention, cover)
+
+
+def person_shares(attention: Tensor, parts: Tensor) -> tuple[Tensor, float]:
+    """The share of each part's attention [n p h w] that lies on the person, over pictures with semantic parts [n H W].
+
+    Returns the shares [p], and that of uniform attention.
+    """
+    cover = part_cover(parts, parts.shape[2] // attention.shape[3])[..., list(PERSON)].sum(dim=3)
+    return torch.einsum("nphw,nhw->np", attention, cover).mean(dim=0), float(cover.mean())
 
 
 def semantic_scores(visible: Tensor, infrared: Tensor, order: Tensor) -> dict[str, float | None]:

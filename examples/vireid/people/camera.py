@@ -1,4 +1,4 @@
-"""The six cameras: how each crops people, and how its sensor records light.
+"""The six cameras: where they hang, where people walk before them, how their sensors record light.
 
 As in SYSU-MM01, cameras 1, 2, 4, 5 are visible and 3, 6 infrared; 1, 2, 3 are indoors and 4, 5, 6 outdoors.
 """
@@ -9,121 +9,157 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Range = tuple[float, float]
+from vireid.people.light import Light
+from vireid.people.sensor import Sensor
+
+TALLEST = 2.0  # metres: a person of this height is whole inside of the frame everywhere in the area
 
 
 @dataclass(frozen=True)
-class Placement:
-    """Where a body lies in a picture of size (h, w): `scale` is its height and (x, y) the place of its middle, both as
-    shares of the picture's; `angle` is in radians, `stretch` the crop's error in aspect."""
+class Area:
+    """Where people may stand: between two distances from the camera, between two walls, and in view."""
 
-    scale: float
-    x: float
-    y: float
-    angle: float
-    stretch: float
+    near: float
+    far: float
+    left: float
+    right: float
+    slope: float
+    """How far to the side they may stand, by distance, so that a whole person is in view."""
 
-    def to_picture(self, points: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-        """Body units [n 2] to pixels [n 2], x before y."""
-        h, w = size
-        sin, cos = math.sin(self.angle), math.cos(self.angle)
-        x, y = points[:, 0], points[:, 1] - 0.5
-        unit = self.scale * h
-        return np.stack(
-            (self.x * w + unit * self.stretch * (cos * x - sin * y), self.y * h + unit * (sin * x + cos * y)), axis=1
-        )
+    def contains(self, points: np.ndarray) -> np.ndarray:
+        """Of points [n 2] on the ground, which lie inside: [n]."""
+        x, y = points[:, 0], points[:, 1]
+        inside = (y >= self.near) & (y <= self.far) & (x >= self.left) & (x <= self.right)
+        return np.asarray(inside & (np.abs(x) <= self.slope * y))
 
-    def to_body(self, x: np.ndarray, y: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-        """The inverse: pixels [n], [n] to body units [n], [n]."""
-        h, w = size
-        sin, cos = math.sin(self.angle), math.cos(self.angle)
-        unit = self.scale * h
-        x, y = (x - self.x * w) / (unit * self.stretch), (y - self.y * h) / unit
-        return cos * x + sin * y, cos * y - sin * x + 0.5
+    def draw(self, rng: np.random.Generator) -> np.ndarray:
+        """A point [2]; nearer ones are as frequent as their share of the frame."""
+        y = math.exp(rng.uniform(math.log(self.near), math.log(self.far)))
+        left, right = max(self.left, -self.slope * y), min(self.right, self.slope * y)
+        return np.array([rng.uniform(left, right), y])
 
 
 @dataclass(frozen=True)
 class Camera:
-    """`scale` and `shift` are the bias of its crops: the height of an average person and how far below the middle it
-    stands, as shares of the picture's height. `level` is the brightness of its background. Ranges are uniform."""
+    """A pinhole at (0, 0, `height`), which looks toward +y and `pitch` radians down; `focal` is in pixels of the frame,
+    which is (height, width)."""
 
     number: int
+    infrared: bool
     indoor: bool
-    scale: float
-    shift: float
-    level: float
-    gain: float
-    tint: tuple[float, float, float] | None  # None: one infrared channel
-    blur: Range
-    noise: Range
-    gamma: Range
+    height: float
+    pitch: float
+    focal: float
+    area: Area
+    light: Light
+    sensor: Sensor
+    frame: tuple[int, int] = (720, 1280)
+
+    def project(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Points [n 3] in the world to pixels x, y (down) and the depth along the viewing axis, each [n]."""
+        sin, cos = math.sin(self.pitch), math.cos(self.pitch)
+        x, y, z = points[:, 0], points[:, 1], points[:, 2] - self.height
+        depth, up = cos * y - sin * z, sin * y + cos * z
+        rows, columns = self.frame
+        return columns / 2 + self.focal * x / depth, rows / 2 - self.focal * up / depth, depth
+
+    def rays(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Directions [n 3] from the camera through pixels, with depth 1 along the viewing axis."""
+        sin, cos = math.sin(self.pitch), math.cos(self.pitch)
+        rows, columns = self.frame
+        right, up = (x - columns / 2) / self.focal, (rows / 2 - y) / self.focal
+        return np.stack((right, cos + sin * up, -sin + cos * up), axis=-1)
 
     @property
-    def infrared(self) -> bool:
-        return self.tint is None
-
-    @property
-    def channels(self) -> int:
-        return 1 if self.infrared else 3
-
-    def place(self, rng: np.random.Generator) -> Placement:
-        """Sample the place of a person: 0.8 to 1.2 of the camera's usual scale, within 15 % of its usual place."""
-        return Placement(
-            scale=self.scale * min(max(math.exp(rng.normal(0, 0.09)), 0.8), 1.2),
-            x=0.5 + rng.uniform(-0.15, 0.15),
-            y=0.5 + self.shift + rng.triangular(-0.15, 0.0, 0.15),
-            angle=math.radians(rng.normal(0, 3.5)),
-            stretch=min(max(rng.normal(1, 0.04), 0.9), 1.1),
-        )
-
-    def expose(self, radiance: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """The sensor's image of the light [h w channels]: uint8 [h w 3], with equal channels if infrared."""
-        h, w, channels = radiance.shape
-        y, x = np.linspace(-0.5, 0.5, h, dtype=np.float32)[:, None], np.linspace(-0.5, 0.5, w, dtype=np.float32)[None]
-        light = self.gain * math.exp(rng.normal(0, 0.15))
-        if self.tint is None:  # an infrared lamp beside the lens: bright near some middle, dark around
-            x0, y0 = rng.normal(0, 0.15, 2)
-            field = light * (1.1 - rng.uniform(0.3, 0.9) * ((x - x0) ** 2 + 0.6 * (y - y0) ** 2))[..., None]
-        else:
-            slope_x, slope_y = rng.normal(0, [0.25, 0.2])
-            field = light * (1 + slope_x * x + slope_y * y)[..., None] * np.asarray(self.tint, np.float32)
-        image = (radiance * field.astype(np.float32)).clip(0, 1) ** np.float32(rng.uniform(*self.gamma))
-        image = blur(image, rng.uniform(*self.blur))
-        image += np.float32(rng.uniform(*self.noise)) * rng.standard_normal(image.shape, dtype=np.float32)
-        if self.infrared:  # and the row noise of its read-out
-            image += np.float32(0.01) * rng.standard_normal((h, 1, 1), dtype=np.float32)
-        recorded = (image.clip(0, 1) * 255 + 0.5).astype(np.uint8)
-        return np.repeat(recorded, 3 // channels, axis=2)
+    def position(self) -> np.ndarray:
+        return np.array([0.0, 0.0, self.height])
 
 
-def blur(image: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
-    """A Gaussian of at most three taps a side [h w c]; none below a quarter of a pixel."""
-    if sigma < 0.25:
-        return image
-    tap = math.exp(-1 / (2 * sigma * sigma))
-    side, middle = np.float32(tap / (1 + 2 * tap)), np.float32(1 / (1 + 2 * tap))
-    padded = np.pad(image, ((1, 1), (1, 1), (0, 0)), mode="edge")
-    rows: NDArray[np.float32] = side * (padded[:-2] + padded[2:]) + middle * padded[1:-1]
-    blurred: NDArray[np.float32] = side * (rows[:, :-2] + rows[:, 2:]) + middle * rows[:, 1:-1]
-    return blurred
+def infrared_lamp(height: float, strength: float, reference: float, around: float, beam: float, pitch: float) -> Light:
+    """A ring of diodes just below the lens; `around` is what other sources give."""
+    return Light(
+        sun=(strength,) * 3,
+        sky=(around,) * 3,
+        direction=(0.0, -math.cos(pitch), math.sin(pitch)),
+        softness=0.02,
+        ground=(0.3,) * 3,
+        bounce=0.03,
+        lamps=((0.05, 0.0, height - 0.05),),
+        reference=reference,
+        axis=(0.0, math.cos(pitch), -math.sin(pitch)),
+        beam=beam,
+        changes=0.6,
+    )
 
 
-VISIBLE_GAMMA, INFRARED_GAMMA = (0.8, 1.25), (0.7, 1.4)
-SHARP, SOFT, INFRARED_BLUR = (0.1, 0.5), (0.4, 0.8), (0.2, 0.9)
-VISIBLE_NOISE, INFRARED_NOISE = (0.01, 0.03), (0.015, 0.05)
+def toward(around: float, height: float) -> tuple[float, float, float]:
+    """A direction by its angles in degrees, from +y toward +x and up from the horizon."""
+    a, h = math.radians(around), math.radians(height)
+    return math.sin(a) * math.cos(h), math.cos(a) * math.cos(h), math.sin(h)
 
-CAMERAS = {
+
+CAMERAS: dict[int, Camera] = {
     camera.number: camera
     for camera in (
-        Camera(1, True, 0.86, -0.01, 0.55, 1.00, (1.05, 0.98, 0.90), SHARP, VISIBLE_NOISE, VISIBLE_GAMMA),
-        Camera(2, True, 0.92, 0.02, 0.42, 0.75, (0.95, 1.00, 1.05), SHARP, VISIBLE_NOISE, VISIBLE_GAMMA),
-        Camera(3, True, 0.80, 0.05, 0.30, 1.05, None, INFRARED_BLUR, INFRARED_NOISE, INFRARED_GAMMA),
-        Camera(4, False, 0.90, -0.03, 0.62, 1.00, (1.00, 1.00, 1.00), SOFT, VISIBLE_NOISE, VISIBLE_GAMMA),
-        Camera(5, False, 0.84, 0.00, 0.50, 1.00, (0.93, 1.03, 0.95), SOFT, VISIBLE_NOISE, VISIBLE_GAMMA),
-        Camera(6, False, 0.88, -0.05, 0.38, 0.85, None, INFRARED_BLUR, INFRARED_NOISE, INFRARED_GAMMA),
+        Camera(
+            1, False, True, height=2.7, pitch=math.radians(16), focal=920,
+            area=Area(4.3, 10.5, -2.1, 1.25, 0.52),
+            light=Light(
+                sun=(0.78, 0.74, 0.63), sky=(0.44, 0.43, 0.41), direction=toward(0, 85), softness=0.3,
+                ground=(0.62, 0.58, 0.52), bounce=0.22,
+                lamps=((-0.4, 3.0, 2.95), (-0.4, 6.2, 2.95), (-0.4, 9.4, 2.95), (-0.4, 12.6, 2.95)), reference=2.1,
+                changes=0.35,
+            ),
+            sensor=Sensor(1.0, (1.0, 0.98, 1.02), contrast=0.15, shot=0.018, read=0.006, blur=0.75, sharpen=0.6,
+                          quality=78),
+        ),
+        Camera(
+            2, False, True, height=3.4, pitch=math.radians(17), focal=980,
+            area=Area(5.6, 13.5, -2.4, 3.0, 0.48),
+            light=Light(
+                sun=(0.85, 0.90, 0.92), sky=(0.40, 0.43, 0.44), direction=toward(-62, 38), softness=0.1,
+                ground=(0.42, 0.43, 0.42), bounce=0.12, changes=0.8,
+            ),
+            sensor=Sensor(1.25, (0.95, 1.0, 1.06), contrast=0.25, saturation=0.85, shot=0.022, read=0.008, blur=0.95,
+                          motion=2.0, sharpen=0.3, quality=62, drift=0.1),
+        ),
+        Camera(
+            3, True, True, height=2.6, pitch=math.radians(15), focal=880,
+            area=Area(4.3, 10.0, -1.6, 1.6, 0.52),
+            light=infrared_lamp(2.6, 1.0, 6.0, 0.035, 2.0, math.radians(15)),
+            sensor=Sensor(1.1, gamma=2.3, contrast=0.15, shoulder=0.35, black=0.03, shot=0.024, read=0.006, blur=0.9,
+                          motion=2.0, sharpen=0.4, bloom=0.12, vignette=0.35, drift=0.14, quality=70),
+        ),
+        Camera(
+            4, False, False, height=3.8, pitch=math.radians(16), focal=1050,
+            area=Area(6.6, 16.0, -1.5, 2.1, 0.45),
+            light=Light(
+                sun=(1.05, 0.95, 0.78), sky=(0.30, 0.35, 0.42), direction=toward(125, 44), softness=0.012,
+                ground=(0.22, 0.24, 0.17), bounce=0.05,
+            ),
+            sensor=Sensor(1.1, (1.02, 1.0, 0.96), contrast=0.35, saturation=1.1, shot=0.014, read=0.004, blur=0.7,
+                          sharpen=0.8, quality=82),
+        ),
+        Camera(
+            5, False, False, height=4.2, pitch=math.radians(18), focal=1120,
+            area=Area(7.2, 16.5, -4.2, 3.6, 0.42),
+            light=Light(
+                sun=(0.42, 0.40, 0.36), sky=(0.55, 0.59, 0.64), direction=toward(-120, 52), softness=0.06,
+                ground=(0.30, 0.28, 0.26), bounce=0.05,
+            ),
+            sensor=Sensor(1.15, (1.0, 1.0, 1.0), contrast=0.2, saturation=0.9, shot=0.016, read=0.005, blur=0.9,
+                          sharpen=0.5, quality=72),
+        ),
+        Camera(
+            6, True, False, height=3.3, pitch=math.radians(15), focal=950,
+            area=Area(5.6, 12.0, -2.5, 2.1, 0.48),
+            light=infrared_lamp(3.3, 1.0, 7.5, 0.012, 3.0, math.radians(15)),
+            sensor=Sensor(1.25, gamma=2.3, contrast=0.2, shoulder=0.35, black=0.03, shot=0.035, read=0.011, blur=1.1,
+                          motion=2.5, sharpen=0.5, bloom=0.2, vignette=0.5, drift=0.16, quality=64),
+        ),
     )
-}
+}  # fmt: skip
+
 VISIBLE_CAMERAS = tuple(number for number, camera in CAMERAS.items() if not camera.infrared)
 INFRARED_CAMERAS = tuple(number for number, camera in CAMERAS.items() if camera.infrared)

@@ -1,4 +1,4 @@
-"""Settings of the renderer of a data set of people."""
+"""Settings of a rendered data set."""
 
 from __future__ import annotations
 
@@ -20,32 +20,32 @@ LISTED = {1: 333, 2: 333, 3: 533, 4: 533, 5: 533, 6: 333}
 class RenderConfig:
     """A rendered data set: the same configuration gives the same bytes."""
 
-    train_identities: int = 280
+    train_identities: int = 120
     """Number of training identities."""
-    val_identities: int = 40
+    val_identities: int = 30
     """Number of validation identities; they are trained on, too, as is usual on SYSU-MM01."""
-    test_identities: int = 76
-    """Number of test identities (queries and gallery). All splits consist of families of four look-alikes."""
+    test_identities: int = 51
+    """Number of test identities (queries and gallery). All splits consist of families of three look-alikes."""
     train_visible: int = 2
     """Pictures of each training or validation identity in each of the four visible cameras."""
     train_infrared: int = 4
     """Pictures of each training or validation identity in each of the two infrared cameras."""
-    test_visible: int = 10
-    """Gallery pictures of each test identity in each visible camera (multi-shot search samples ten)."""
-    test_infrared: int = 6
+    test_visible: int = 4
+    """Gallery pictures of each test identity in each visible camera."""
+    test_infrared: int = 3
     """Query pictures of each test identity in each infrared camera."""
-    height: int = 96
+    height: int = 192
     """Height of the pictures, in pixels."""
-    width: int = 48
+    width: int = 96
     """Width of the pictures, in pixels."""
-    quality: int = 95
-    """JPEG quality, 1 to 100."""
+    quality: int = 92
+    """JPEG quality of the files, 1 to 100; each camera has a quality of its own before."""
     seed: int = 0
-    """Seed of the people, poses and scenes."""
+    """Seed of the people, poses, places and light."""
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
-            least = 0 if name in ("seed", "val_identities") else 1
+            least = {"seed": 0, "val_identities": 0, "height": 32, "width": 16}.get(name, 1)
             if value < least:
                 raise ValueError(f"RenderConfig: `{name}` must be at least {least}; got {value}")
         if self.test_identities > min(LISTED.values()):
@@ -61,6 +61,10 @@ class RenderConfig:
     @property
     def identities(self) -> int:
         return self.test_identities + self.train_identities + self.val_identities
+
+    @property
+    def pictures(self) -> int:
+        return sum(self.count(identity, camera) for identity in range(1, self.identities + 1) for camera in CAMERAS)
 
     def split(self, name: str) -> range:
         """The identities of a split. Those of the test split come first: rand_perm_cam.mat must list them."""
@@ -79,5 +83,5 @@ class RenderConfig:
         for number, name in enumerate(SPLITS):
             if identity in self.split(name):
                 family, member = divmod(identity - self.split(name).start, FAMILY)
-                return draw_family(np.random.default_rng([self.seed, PEOPLE_STREAM, number, family]))[member]
+                return draw_family([self.seed, PEOPLE_STREAM, number, family])[member]
         raise ValueError(f"RenderConfig.person: `identity` must be in 1..{self.identities}; got {identity}")

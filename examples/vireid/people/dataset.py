@@ -10,42 +10,58 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
-from rich.progress import track
+from rich.progress import Progress
 from scipy.io import savemat
 
 from vireid.files import read_json, write_json
+from vireid.lock import locked
 from vireid.people.camera import CAMERAS
 from vireid.people.config import LISTED, SPLITS, RenderConfig
+from vireid.people.figure import dress
+from vireid.people.labels import Part
 from vireid.people.picture import render
+from vireid.people.prepared import load_plate, prepare
 
-VERSION = 1
+VERSION = 2
 """Version of the renderer: increase it whenever the same configuration would give other bytes."""
 
-RECORD = "render.json"
+RECORD, ATTRIBUTES = "render.json", "attributes.json"
 PICTURE_STREAM, GALLERY_STREAM = 2, 3  # those of random numbers; another draws the people
 DRAWS = 10
 
 
-def render_identity(root: Path, config: RenderConfig, identity: int, with_parts: bool) -> int:
-    """Write all pictures of one identity, each from separate random numbers; return their number."""
-    person, written = config.person(identity), 0
-    for number, camera in CAMERAS.items():
-        folder = Path(f"cam{number}", f"{identity:04d}")
-        (root / folder).mkdir(parents=True)
-        if with_parts:
-            (root / "parts" / folder).mkdir(parents=True)
-        for index in range(1, config.count(identity, number) + 1):
-            rng = np.random.default_rng([config.seed, PICTURE_STREAM, identity, number, index])
-            picture = render(person, camera, rng, (config.height, config.width))
-            image = Image.fromarray(picture.image)
-            image.save(root / folder / f"{index:04d}.jpg", quality=config.quality, subsampling=0)
-            if with_parts:
-                Image.fromarray(picture.parts).save(root / "parts" / folder / f"{index:04d}.png")
-            written += 1
-    return written
+def picture_path(camera: int, identity: int, index: int) -> Path:
+    return Path(f"cam{camera}", f"{identity:04d}", f"{index:04d}.jpg")
+
+
+def render_identity(root: Path, config: RenderConfig, identity: int) -> int:
+    """Write all pictures of one identity with their label maps, each from separate random numbers; return their number.
+
+    What was written before is kept: a file appears under its name only when it is complete.
+    """
+    wanted = [(camera, index) for camera in CAMERAS for index in range(1, config.count(identity, camera) + 1)]
+    missing = [(c, i) for c, i in wanted if not (root / picture_path(c, identity, i)).exists()]
+    if not missing:
+        return len(wanted)
+    figure = dress(config.person(identity))
+    for camera, index in missing:
+        rng = np.random.default_rng([config.seed, PICTURE_STREAM, identity, camera, index])
+        picture = render(figure, CAMERAS[camera], load_plate(camera), rng, (config.height, config.width))
+        path = root / picture_path(camera, identity, index)
+        labels = (root / "parts" / picture_path(camera, identity, index)).with_suffix(".png")
+        for folder in (path.parent, labels.parent):
+            folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(picture.labels).save(labels)  # first: the picture tells that both are there
+        content = io.BytesIO()
+        Image.fromarray(picture.image).save(content, "JPEG", quality=config.quality, subsampling=0)
+        unfinished = path.with_suffix(".tmp")
+        unfinished.write_bytes(content.getvalue())
+        unfinished.rename(path)
+    return len(wanted)
 
 
 def gallery_draws(config: RenderConfig) -> np.ndarray:
@@ -67,7 +83,7 @@ def gallery_draws(config: RenderConfig) -> np.ndarray:
 def write_protocol(root: Path, config: RenderConfig) -> None:
     """Write the folder exp: the identities of each split, and the official gallery draws."""
     folder = root / "exp"
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     for name in SPLITS:
         (folder / f"{name}_id.txt").write_text(",".join(map(str, config.split(name))) + "\n")
     buffer = io.BytesIO()
@@ -77,28 +93,40 @@ def write_protocol(root: Path, config: RenderConfig) -> None:
     (folder / "rand_perm_cam.mat").write_bytes(content)
 
 
-def render_all(root: Path, config: RenderConfig, workers: int, with_parts: bool) -> Iterator[int]:
-    """Write the pictures of all identities, yielding their number after each identity."""
+def write_attributes(root: Path, config: RenderConfig) -> None:
+    """Write the attributes of each person in words, and the names of the label maps' values."""
+    people = {f"{identity:04d}": config.person(identity).words() for identity in range(1, config.identities + 1)}
+    parts = {str(int(part)): part.name.lower() for part in Part}
+    write_json(root / ATTRIBUTES, {"parts": parts, "people": people})
+
+
+def render_all(root: Path, config: RenderConfig, workers: int) -> Iterator[int]:
+    """Write the pictures of all identities, yielding the number of pictures after each identity."""
     identities = range(1, config.identities + 1)
     if workers == 1:
-        yield from (render_identity(root, config, identity, with_parts) for identity in identities)
+        yield from (render_identity(root, config, identity) for identity in identities)
         return
+    yield render_identity(root, config, 1)  # compiles what is not compiled yet, for all processes
     # Processes start afresh: forking one that holds threads (torch's, rich's) may hang.
     with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        jobs = [pool.submit(render_identity, root, config, identity, with_parts) for identity in identities]
+        jobs = [pool.submit(render_identity, root, config, identity) for identity in identities[1:]]
         try:
             yield from (job.result() for job in as_completed(jobs))
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def is_rendered(root: Path, config: RenderConfig, with_parts: bool) -> bool:
+def record_of(config: RenderConfig) -> dict[str, Any]:
+    return {"version": VERSION, "config": asdict(config)}
+
+
+def is_rendered(root: Path, config: RenderConfig) -> bool:
     """Whether `root` holds this data set. False if `root` does not exist; an error if it holds other data."""
     if not root.exists() or (root.is_dir() and not any(root.iterdir())):
         return False
     try:
         record = read_json(root / RECORD)
-        version, found, parts = record["version"], dict(record["config"]), bool(record["parts"])
+        version, found = record["version"], dict(record["config"])
     except (OSError, ValueError, KeyError, TypeError):
         raise ValueError(
             f"render_dataset: `root` must be a data set rendered before, or not exist yet; got {root} without a "
@@ -110,25 +138,18 @@ def is_rendered(root: Path, config: RenderConfig, with_parts: bool) -> bool:
             f"render_dataset: `root` must hold the data set of this configuration, or not exist yet; got {root}, "
             f"rendered by version {version} (this is {VERSION}) with another {', '.join(changed) or 'renderer'}"
         )
-    if with_parts and not parts:
-        raise ValueError(f"render_dataset: `root` must hold label maps for `with_parts`; got {root} without them")
     return True
 
 
 def render_dataset(
-    root: Path | str,
-    config: RenderConfig | None = None,
-    *,
-    workers: int | None = None,
-    progress: bool = True,
-    with_parts: bool = False,
+    root: Path | str, config: RenderConfig | None = None, *, workers: int | None = None, progress: bool = True
 ) -> Path:
     """Render a data set into `root`, in the layout of SYSU-MM01, and return `root`.
 
-    A picture depends only on the seed, identity, camera and index, so that the bytes are the same with any number of
-    `workers` (default: one per core). An existing data set is not changed. The set is built beside `root` and renamed
-    when it is complete. `with_parts` adds the semantic part of each pixel: PNG files under `root/parts`, whose values
-    are indices into `PARTS`.
+    Beside the pictures it has a label map of each: PNG files under `root/parts`, whose values are those of `Part`; and
+    `attributes.json` describes each person in words. A picture depends only on the seed, identity, camera and index, so
+    that the bytes are the same with any number of `workers` (default: one per core). An existing data set is not changed.
+    The set is built in `root.unfinished` and renamed when it is complete; an interrupted call is continued there.
 
     Raises:
         ValueError: `root` holds other data.
@@ -137,26 +158,38 @@ def render_dataset(
     root, config = Path(root), config or RenderConfig()
     if workers is not None and workers < 1:
         raise ValueError(f"render_dataset: `workers` must be at least 1; got {workers}")
-    if is_rendered(root, config, with_parts):
+    if is_rendered(root, config):
         return root
-    root.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = root.with_name(f"{root.name}.{os.getpid()}.unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir()
+    workers = workers or os.cpu_count() or 1
+    unfinished = root.with_name(f"{root.name}.unfinished")
     try:
-        jobs = render_all(unfinished, config, workers or os.cpu_count() or 1, with_parts)
-        for _ in track(jobs, "Rendering people", total=config.identities, disable=not progress):
-            pass
-        write_protocol(unfinished, config)
-        record = {"version": VERSION, "config": asdict(config), "parts": with_parts}
-        write_json(unfinished / RECORD, record)
-        try:
+        root.parent.mkdir(parents=True, exist_ok=True)
+        with locked(root.with_name(f".{root.name}.lock"), wait=True):
+            if is_rendered(root, config):  # another process has just rendered it
+                return root
+            begin(unfinished, config)
+            prepare(workers, progress=progress)
+            with Progress(disable=not progress) as bar:
+                task = bar.add_task("Rendering people", total=config.pictures)
+                for pictures in render_all(unfinished, config, workers):
+                    bar.advance(task, pictures)
+            write_protocol(unfinished, config)
+            write_attributes(unfinished, config)
             unfinished.rename(root)  # over an empty folder, too
-        except OSError:
-            if not is_rendered(root, config, with_parts):  # else another process was first
-                raise
     except OSError as error:
         raise OSError(f"render_dataset: {root} cannot be written; {error}") from error
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
     return root
+
+
+def begin(unfinished: Path, config: RenderConfig) -> None:
+    """Make the folder of an unfinished data set, or keep what is there of this same one."""
+    if unfinished.exists():
+        try:
+            same = read_json(unfinished / RECORD) == record_of(config)
+        except (OSError, ValueError):
+            same = False
+        if same:
+            return
+        shutil.rmtree(unfinished)
+    unfinished.mkdir()
+    write_json(unfinished / RECORD, record_of(config))

@@ -1,202 +1,243 @@
-"""People: lasting attributes of their parts, and the materials of these parts."""
+"""Identities: what lasts of a person in all pictures, and families of look-alikes.
+
+People of a family share all attributes but two. Each attribute has random numbers of its own, so that one can be drawn
+anew without changing another.
+"""
 
 from __future__ import annotations
 
-import colorsys
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from enum import IntEnum
+from typing import Any
 
 import numpy as np
 
-HAIRS = ("short", "bald", "long", "bun", "cap", "beanie", "hood")
-UPPERS = ("t-shirt", "long sleeves", "open jacket", "coat", "vest", "tank top")
-LOWERS = ("shorts", "trousers", "skirt", "long skirt", "wide trousers", "leggings")
-SHOES = ("flat", "boots", "high boots")
-BAGS = ("none", "backpack", "shoulder bag", "hand bag", "cross-body bag")
+from vireid.people.bag import BAGS
+from vireid.people.body import Shape
+from vireid.people.fabric import Fabric
+from vireid.people.hair_colour import HairTone, draw_hair
+from vireid.people.hat import HATS
+from vireid.people.kinds import draw_fabric
+from vireid.people.pose import Gait
+from vireid.people.shoes import SHOES
+from vireid.people.skin import Complexion, draw_complexion
+from vireid.people.wardrobe import BOTTOMS, DRESSES, OVERS, TOPS
 
-# A pattern's name, and how often a garment has it.
-UPPER_PATTERNS = {
-    "plain": 0.16,
-    "rings": 0.13,
-    "stripes": 0.13,
-    "check": 0.11,
-    "dots": 0.11,
-    "two blocks": 0.10,
-    "band": 0.10,
-    "diagonals": 0.08,
-    "two halves": 0.08,
-}
-LOWER_PATTERNS = {
-    "plain": 0.34,
-    "side stripe": 0.12,
-    "check": 0.12,
-    "rings": 0.12,
-    "two blocks": 0.12,
-    "dots": 0.08,
-    "stripes": 0.10,
-}
-
-GROUPS = ("hair", "upper", "lower", "accessories")
-FAMILY = 4
-
-
-class Material(IntEnum):
-    """Rows of `Person.colour` and of `Person.reflectance`."""
-
-    SKIN = 0
-    HAIR = 1
-    UPPER = 2
-    UPPER_PRINT = 3
-    LOWER = 4
-    LOWER_PRINT = 5
-    INNER = 6  # what an open jacket or a vest is worn over
-    SHOES = 7
-    BAG = 8
-    STRAP = 9
-
-
-GROUP_MATERIALS = {
-    "hair": [Material.HAIR],
-    "upper": [Material.UPPER, Material.UPPER_PRINT, Material.INNER],
-    "lower": [Material.LOWER, Material.LOWER_PRINT],
-    "accessories": [Material.SHOES, Material.BAG, Material.STRAP],
-}
-PRINTS = ((Material.UPPER, Material.UPPER_PRINT), (Material.LOWER, Material.LOWER_PRINT))
+FAMILY = 3
+"""Number of look-alikes in a family."""
+OWN = 2
+"""Number of attributes in which each differs from the first of its family."""
 
 
 @dataclass(frozen=True)
-class Garment:
-    """Lengths are in body heights; `duty` is the print's share of a period, `offset` where blocks and bands lie."""
+class Worn:
+    """A garment, a hat, shoes or a bag: its kind and what it is made of."""
 
     kind: str
-    pattern: str
-    period: float
-    duty: float
-    offset: float
+    fabric: Fabric
+    second: Fabric | None = None
+    """Of soles, and of what is worn under."""
+
+    def words(self) -> str:
+        return f"{self.fabric.words()} {self.kind}"
 
 
 @dataclass(frozen=True)
-class Bag:
-    """`side` is -1 or 1, the wearer's right or left; `size` is relative."""
+class Hair:
+    style: str
+    tone: HairTone
 
-    kind: str
-    side: int
-    size: float
+    def words(self) -> str:
+        return "bald" if self.style == "bald" else f"{self.tone.name}, {self.style}"
+
+
+SKIN_WORDS = ("very light", "light", "medium", "brown", "dark brown", "very dark")
 
 
 @dataclass(frozen=True)
-class Build:
-    """`width` and `shoulders` are relative; `leg` (hip to sole) and `head` (radius) are in body heights."""
-
-    width: float
-    leg: float
-    head: float
-    shoulders: float
-
-
-@dataclass(frozen=True, eq=False)
 class Person:
-    """The attributes of a person that do not depend on camera, pose or light.
+    female: bool
+    shape: Shape
+    gait: Gait
+    skin: Complexion
+    hair: Hair
+    hat: Worn | None
+    top: Worn
+    over: Worn | None
+    bottom: Worn | None
+    """None under a dress."""
+    shoes: Worn
+    bag: Worn | None
 
-    `colour` is [m 3] and `reflectance` [m], both in [0, 1], with m = len(Material) materials. The reflectance is what
-    an infrared camera sees; it is drawn independently of the colour, as dyes are in life.
-    """
-
-    hair: str
-    upper: Garment
-    lower: Garment
-    shoes: str
-    bag: Bag
-    build: Build
-    colour: np.ndarray
-    reflectance: np.ndarray
-
-
-def draw_colours(rng: np.random.Generator, n: int) -> np.ndarray:
-    """n colours [n 3] of any hue, rarely saturated, never black."""
-    hue, saturation, value = rng.uniform(size=(3, n))
-    return np.array([colorsys.hsv_to_rgb(*hsv) for hsv in zip(hue, 0.8 * saturation, 0.12 + 0.83 * value, strict=True)])
-
-
-def draw_materials(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Colour [m 3] and infrared reflectance [m], independent of one another.
-
-    Both renders show every print, save that one print in eight all but vanishes in infrared. Which of the two
-    materials is the brighter one is left to chance in each, so that contrast has no common sign.
-    """
-    colour = draw_colours(rng, len(Material))
-    reflectance = rng.uniform(0.12, 0.95, len(Material))
-    for cloth, print_ in PRINTS:
-        while abs(colour[cloth].mean() - colour[print_].mean()) < 0.22:
-            colour[print_] = draw_colours(rng, 1)[0]
-        low, high = (0.22, 1.0) if rng.random() > 0.125 else (0.0, 0.08)
-        while not low <= abs(reflectance[cloth] - reflectance[print_]) <= high:
-            reflectance[print_] = rng.uniform(0.12, 0.95)
-    colour[Material.SKIN] = np.array([0.85, 0.66, 0.52]) * rng.uniform(0.45, 1.08)
-    reflectance[Material.SKIN] = rng.uniform(0.72, 0.88)  # skin of every tone is bright in the near infrared
-    return colour, reflectance
+    def words(self) -> dict[str, str]:
+        """The attributes in words."""
+        age = round(5 * np.interp(self.shape.age, (1 / 3, 2 / 3, 1), (10, 25, 90)) / 5)
+        tall = ("short", "middle-sized", "tall")[int(np.clip((self.shape.height - 0.2) / 0.2, 0, 2))]
+        beard = ("", ", stubble", ", beard")[int(self.skin.beard > 0) + int(self.skin.beard > 0.5)]
+        build = ("slim", "average", "heavy")[int(np.clip((self.shape.weight - 0.2) / 0.25, 0, 2))]
+        return {
+            "sex": "female" if self.female else "male",
+            "age": f"about {age}",
+            "body": f"{tall}, {build}",
+            "skin": SKIN_WORDS[min(int(self.skin.melanin * len(SKIN_WORDS)), len(SKIN_WORDS) - 1)] + beard,
+            "hair": self.hair.words(),
+            "hat": self.hat.words() if self.hat else "none",
+            "top": self.top.words(),
+            "over": self.over.words() if self.over else "none",
+            "bottom": self.bottom.words() if self.bottom else "none",
+            "shoes": self.shoes.words(),
+            "bag": self.bag.words() if self.bag else "none",
+        }
 
 
-def draw_garment(rng: np.random.Generator, kinds: tuple[str, ...], patterns: dict[str, float]) -> Garment:
-    return Garment(
-        kind=str(rng.choice(kinds)),
-        pattern=str(rng.choice(list(patterns), p=list(patterns.values()))),
-        period=rng.uniform(0.045, 0.105),
-        duty=rng.uniform(0.35, 0.6),
-        offset=rng.uniform(0.27, 0.7),
+def pick(rng: np.random.Generator, odds: dict[str, float]) -> str:
+    """A key, with odds of any sum."""
+    share = np.array(list(odds.values()))
+    return str(list(odds)[int(rng.choice(len(odds), p=share / share.sum()))])
+
+
+TOP_ODDS = {
+    True: {
+        "T-shirt": 3, "loose T-shirt": 1, "long-sleeved T-shirt": 2, "polo shirt": 0.5, "shirt": 1.5, "blouse": 3,
+        "tank top": 1.5, "sweater": 3, "turtleneck": 1.5, "hoodie": 2,
+    },
+    False: {
+        "T-shirt": 4, "loose T-shirt": 2, "long-sleeved T-shirt": 2, "polo shirt": 2, "shirt": 3.5,
+        "tank top": 0.5, "sweater": 2.5, "turtleneck": 0.7, "hoodie": 3,
+    },
+}  # fmt: skip
+OVER_ODDS = {
+    True: {
+        "jacket": 2, "open jacket": 2.5, "blazer": 2, "down jacket": 2, "vest": 1, "coat": 2.5, "open coat": 2, "parka": 1.5,
+    },
+    False: {
+        "jacket": 3, "open jacket": 3.5, "blazer": 3, "down jacket": 2, "vest": 1.3, "coat": 1.3, "open coat": 1.3, "parka": 2,
+    },
+}  # fmt: skip
+BOTTOM_ODDS = {
+    True: {
+        "jeans": 2.5, "slim jeans": 4, "trousers": 2, "wide trousers": 2.5, "suit trousers": 1, "joggers": 0.7, "leggings": 2,
+        "shorts": 1.2, "knee-length shorts": 0.7, "short skirt": 1.2, "pleated skirt": 1.2, "pencil skirt": 1,
+        "knee-length skirt": 1.3, "long skirt": 1.2,
+    },
+    False: {
+        "jeans": 5, "slim jeans": 3, "trousers": 4, "wide trousers": 1.5, "suit trousers": 2.5, "joggers": 2,
+        "shorts": 1.2, "knee-length shorts": 2,
+    },
+}  # fmt: skip
+HAIR_ODDS = {
+    True: {
+        "bob": 4, "long": 5, "long front": 3, "wavy": 4, "pony": 4, "bun": 2, "braid": 1.5, "curly": 1.5, "afro": 0.6,
+        "side part": 0.7, "messy": 0.7,
+    },
+    False: {
+        "buzz": 3, "side part": 6, "messy": 3, "curly": 1.5, "afro": 0.6, "receding": 1.5, "bald": 1, "bob": 0.4, "bun": 0.3,
+    },
+}  # fmt: skip
+
+
+def draw_shape(rng: np.random.Generator, female: bool) -> Shape:
+    age = 0.45 if rng.random() < 0.06 else float(np.clip(rng.normal(0.70, 0.09), 0.56, 0.97))
+    mix = rng.dirichlet((0.5, 0.5, 0.5))
+    return Shape(
+        gender=float(np.clip((0.08 if female else 0.92) + rng.normal(0, 0.06), 0, 1)),
+        age=age,
+        muscle=float(rng.uniform(0.3, 0.75)),
+        weight=float(np.clip(rng.normal(0.45, 0.19), 0.1, 0.95)),
+        height=float(np.clip(rng.normal(0.36, 0.1), 0.12, 0.62)),
+        proportions=float(rng.uniform(0.35, 0.8)),
+        races=(float(mix[0]), float(mix[1]), float(mix[2])),
     )
 
 
-def draw_person(rng: np.random.Generator) -> Person:
-    """A person with sampled attributes and materials."""
-    colour, reflectance = draw_materials(rng)
-    return Person(
-        hair=str(rng.choice(HAIRS)),
-        upper=draw_garment(rng, UPPERS, UPPER_PATTERNS),
-        lower=draw_garment(rng, LOWERS, LOWER_PATTERNS),
-        shoes=str(rng.choice(SHOES)),
-        bag=Bag(str(rng.choice(BAGS, p=[0.3, 0.2, 0.18, 0.16, 0.16])), int(rng.choice([-1, 1])), rng.uniform(0.7, 1.4)),
-        build=Build(
-            rng.uniform(0.85, 1.22), rng.uniform(0.45, 0.53), rng.uniform(0.058, 0.075), rng.uniform(0.9, 1.12)
-        ),
-        colour=colour,
-        reflectance=reflectance,
+def draw_gait(rng: np.random.Generator) -> Gait:
+    return Gait(
+        stride=float(np.clip(rng.normal(1.0, 0.13), 0.7, 1.3)),
+        swing=float(rng.uniform(0.2, 0.6)),
+        stoop=float(np.clip(rng.normal(0.06, 0.05), -0.04, 0.25)),
+        toes_out=float(rng.normal(0.12, 0.09)),
+        elbow=float(rng.uniform(0.15, 0.5)),
+        carry=float(rng.uniform(0.12, 0.28)),
     )
 
 
-def form(person: Person, group: str) -> tuple[str, ...]:
-    """The attributes of a group that both modalities show: its kinds and patterns, without its materials."""
-    if group == "hair":
-        return (person.hair,)
-    if group == "accessories":
-        return (person.shoes, person.bag.kind)
-    garment: Garment = getattr(person, group)
-    return (garment.kind, garment.pattern)
+def draw_head(rng: np.random.Generator, female: bool) -> Hair:
+    return Hair(pick(rng, HAIR_ODDS[female]), draw_hair(rng))
 
 
-def redraw(person: Person, group: str, rng: np.random.Generator) -> Person:
-    """The same person with one group sampled again. Its form changes, as infrared does not show another colour."""
-    other = draw_person(rng)
-    while form(other, group) == form(person, group):
-        other = draw_person(rng)
-    colour, reflectance = person.colour.copy(), person.reflectance.copy()
-    rows = GROUP_MATERIALS[group]
-    colour[rows], reflectance[rows] = other.colour[rows], other.reflectance[rows]
-    names = ("shoes", "bag") if group == "accessories" else (group,)
-    fresh = {name: getattr(other, name) for name in names}
-    return replace(person, colour=colour, reflectance=reflectance, **fresh)
+def draw_hat(rng: np.random.Generator) -> Worn | None:
+    return Worn(str(rng.choice(HATS)), draw_fabric(rng, "hat")) if rng.random() < 0.17 else None
 
 
-def draw_family(rng: np.random.Generator, size: int = FAMILY) -> list[Person]:
-    """`size` look-alikes: each has two of the four groups of a common ancestor sampled again, and keeps the rest.
+def draw_top(rng: np.random.Generator, female: bool) -> Worn:
+    if female and rng.random() < 0.14:
+        kind = str(rng.choice(list(DRESSES)))
+        return Worn(kind, draw_fabric(rng, "dress"))
+    kind = pick(rng, TOP_ODDS[female])
+    return Worn(kind, draw_fabric(rng, TOPS[kind].fabric))
 
-    A global impression then does not tell them apart: a matcher must look at the parts.
-    """
-    ancestor = draw_person(rng)
-    members = []
-    for _ in range(size):
-        member = ancestor
-        for group in rng.choice(GROUPS, size=2, replace=False):
-            member = redraw(member, str(group), rng)
-        members.append(member)
-    return members
+
+def draw_over(rng: np.random.Generator, female: bool) -> Worn | None:
+    if rng.random() < 0.58:
+        return None
+    kind = pick(rng, OVER_ODDS[female])
+    return Worn(kind, draw_fabric(rng, OVERS[kind].fabric))
+
+
+def draw_bottom(rng: np.random.Generator, female: bool) -> Worn:
+    kind = pick(rng, BOTTOM_ODDS[female])
+    return Worn(kind, draw_fabric(rng, BOTTOMS[kind].fabric))
+
+
+def draw_shoes(rng: np.random.Generator, female: bool) -> Worn:
+    kinds = [kind for kind in SHOES if female or kind not in ("pumps", "high boots")]
+    return Worn(str(rng.choice(kinds)), draw_fabric(rng, "shoes"), draw_fabric(rng, "sole"))
+
+
+def draw_bag(rng: np.random.Generator, female: bool) -> Worn | None:
+    if rng.random() < 0.42:
+        return None
+    kinds = [kind for kind in BAGS if female or kind != "handbag"]
+    return Worn(str(rng.choice(kinds)), draw_fabric(rng, "bag"))
+
+
+DRAW: dict[str, Callable[[np.random.Generator, bool], Any]] = {
+    "shape": draw_shape,
+    "gait": lambda rng, female: draw_gait(rng),
+    "skin": lambda rng, female: draw_complexion(rng, male=not female),
+    "hair": draw_head,
+    "hat": lambda rng, female: draw_hat(rng),
+    "top": draw_top,
+    "over": draw_over,
+    "bottom": draw_bottom,
+    "shoes": draw_shoes,
+    "bag": draw_bag,
+}
+"""How each attribute is drawn, for a woman or a man."""
+
+
+def draw_family(seed: list[int]) -> list[Person]:
+    """A family of look-alikes, from the numbers of a seed: each but the first differs in OWN attributes from the first."""
+    female = bool(np.random.default_rng([*seed, 0]).random() < 0.5)
+    first = {
+        name: draw(np.random.default_rng([*seed, 1, number]), female) for number, (name, draw) in enumerate(DRAW.items())
+    }
+    family = [make_person(female, first)]
+    taken: set[str] = set()
+    for member in range(1, FAMILY):
+        rng = np.random.default_rng([*seed, 2, member])
+        attributes = dict(first)
+        free = [name for name in DRAW if name not in taken and not (name == "bottom" and first["top"].kind in DRESSES)]
+        chosen = [str(name) for name in rng.choice(free, OWN, replace=False)]
+        taken.update(chosen)
+        for name in chosen:
+            while attributes[name] == first[name]:
+                attributes[name] = DRAW[name](rng, female)
+        family.append(make_person(female, attributes))
+    return family
+
+
+def make_person(female: bool, attributes: dict[str, Any]) -> Person:
+    bottom = None if attributes["top"].kind in DRESSES else attributes["bottom"]
+    skin = replace(attributes["skin"], hair=attributes["hair"].tone)
+    return Person(female=female, **{**attributes, "bottom": bottom, "skin": skin})

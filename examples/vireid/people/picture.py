@@ -1,87 +1,187 @@
-"""One picture of one person by one camera, with the semantic part of each pixel."""
+"""One picture: a person in a pose, before a place, in a camera's light, as its sensor sees it; and its label map."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image, ImageDraw
+from scipy.ndimage import gaussian_filter
 
-from vireid.people.body import body_shapes
-from vireid.people.camera import Camera, Placement
-from vireid.people.pattern import PATTERNS
-from vireid.people.person import Material, Person
-from vireid.people.pose import draw_pose
-from vireid.people.scene import draw_background, draw_occluder
-from vireid.people.shapes import Part, Shape
+from vireid.people.camera import Camera
+from vireid.people.crowd import NUMBER, draw_passer
+from vireid.people.figure import Figure, Soup, pose_figure
+from vireid.people.fragments import Fragments, bumps, find_fragments, occlusion, tilted
+from vireid.people.kernels import majority, shrink
+from vireid.people.labels import Part
+from vireid.people.light import Light, shade
+from vireid.people.occluders import draw_occluders, occluder
+from vireid.people.place import Plate, crop
+from vireid.people.pose import draw_action
+from vireid.people.sensor import develop
+from vireid.people.shadow import Shadow, cast
+from vireid.people.surface import Surfaces, bends_of, surfaces_of
 
-SUPERSAMPLING = 2
+THING, SOMEBODY = 0.14, 0.05
+"""Shares of pictures in which a thing or somebody stands before the person."""
+OVER = 2
+"""Rendered pixels to a side, for each of the picture."""
+
+Window = tuple[float, float, float, float]
+"""x0, y0, x1, y1 in pixels of the camera's frame."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Picture:
-    """`image` is uint8 [h w 3], of equal channels if infrared; `parts` is uint8 [h w], indices into PARTS."""
-
     image: np.ndarray
-    parts: np.ndarray
+    """[h w 3] uint8, or [h w] in the infrared."""
+    labels: np.ndarray
+    """[h w] uint8: a `Part` of each pixel."""
 
 
-def draw_shapes(shapes: list[Shape], placement: Placement, size: tuple[int, int]) -> np.ndarray:
-    """The visible shape at each pixel [h w]: its index in the list plus one; 0 without a shape."""
-    canvas = Image.new("L", (size[1], size[0]))
-    draw = ImageDraw.Draw(canvas)
-    ends = np.cumsum([len(shape.outline) for shape in shapes])
-    points = placement.to_picture(np.concatenate([shape.outline for shape in shapes]), size)
-    for label, outline in enumerate(np.split(points, ends[:-1]), start=1):
-        draw.polygon(outline.ravel().tolist(), fill=label)
-    return np.asarray(canvas)
+def detect(x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> Window:
+    """The window in which a detector finds a figure with these pixels: seldom exact, at times far off."""
+    left, right, top, bottom = float(x.min()), float(x.max()), float(y.min()), float(y.max())
+    height = bottom - top
+    tall = height * (1.06 + abs(float(rng.normal(0, 0.05))))
+    wide = max(0.42 * tall, 1.04 * (right - left))
+    wide += 0.5 * max(0.5 * tall - wide, 0) + abs(float(rng.normal(0, 0.03))) * tall
+    across = (left + right) / 2 + float(rng.normal(0, 0.03)) * wide
+    down = (top + bottom) / 2 + float(rng.normal(0, 0.012)) * tall
+    fault = rng.random()
+    if fault < 0.06:  # too large
+        grow = float(rng.uniform(1.15, 1.45))
+        tall, wide = tall * grow, wide * grow
+        across, down = across + float(rng.uniform(-0.15, 0.15)) * wide, down + float(rng.uniform(-0.1, 0.1)) * tall
+    elif fault < 0.14:  # the legs are cut
+        cut = float(rng.uniform(0.08, 0.3)) * tall
+        tall, down = tall - cut, down - cut / 2
+    elif fault < 0.18:  # off-centre
+        across += float(rng.choice([-1, 1])) * float(rng.uniform(0.12, 0.25)) * wide
+    elif fault < 0.20:  # the head is cut
+        cut = float(rng.uniform(0.04, 0.10)) * tall
+        tall, down = tall - cut, down + cut / 2
+    return across - wide / 2, down - tall / 2, across + wide / 2, down + tall / 2
 
 
-def find_materials(shapes: list[Shape], labels: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """The material [n] at n points: their shapes' labels [n], and their places in body units [n], [n]."""
-    materials: np.ndarray = np.array([0, *(shape.material for shape in shapes)])[labels]
-    for label, shape in enumerate(shapes, start=1):
-        cloth = shape.cloth
-        if cloth is None or cloth.garment.pattern == "plain":
-            continue
-        there = np.flatnonzero(labels == label)
-        dx, dy = x[there] - cloth.origin[0], y[there] - cloth.origin[1]
-        along, across = dx * cloth.axis[0] + dy * cloth.axis[1], dx * cloth.axis[1] - dy * cloth.axis[0]
-        printed = PATTERNS[cloth.garment.pattern](cloth.garment, across, along, cloth.extent)
-        materials[there[printed]] = cloth.print
-    return materials
+def stand(soup: Soup, heading: float, spot: np.ndarray) -> np.ndarray:
+    """The figure's vertices [n 3] in the world, turned about the upright axis, on a spot [2] of the ground."""
+    cos, sin = np.cos(heading), np.sin(heading)
+    turned = soup.vertices @ np.array([[cos, sin, 0], [-sin, cos, 0], [0, 0, 1]], np.float32)
+    used = turned[soup.drawn]
+    turned[:, 2] -= used[:, 2].min()
+    turned[:, :2] += spot.astype(np.float32) - 0.5 * (used[:, :2].min(0) + used[:, :2].max(0))
+    return turned
 
 
-def draw_palette(person: Person, camera: Camera, rng: np.random.Generator) -> np.ndarray:
-    """The light from each material to this camera [m channels]."""
-    if camera.infrared:
-        return (person.reflectance + rng.normal(0, 0.04, len(Material)))[:, None]
-    return person.colour * (1 + rng.normal(0, 0.06, (len(Material), 1)))
+def light_figure(
+    seen: Fragments, surfaces: Surfaces, plate: Plate, camera: Camera, light: Light, shadow: Shadow | None, pixels_per_metre: float
+) -> np.ndarray:
+    """The radiance of the fragments [n channels]."""
+    metres = seen.depth / np.float32(pixels_per_metre)
+    slope = bumps(seen.number, seen.rows, seen.columns, seen.owner, surfaces.relief, metres)
+    down = np.array([0, -np.sin(camera.pitch), -np.cos(camera.pitch)], np.float32)
+    normal, view = tilted(seen.normal, slope, seen.position, camera.position.astype(np.float32), down)
+    sunlit = plate.sunlit(seen.position)
+    if shadow is not None:
+        sunlit = sunlit * shadow.lit(seen.position)
+    open_share = occlusion(seen.number, seen.depth, pixels_per_metre)
+    reflectance = surfaces.infrared if camera.infrared else surfaces.colour
+    radiance = shade(light, reflectance, normal, seen.position, sunlit, open_share, surfaces.gloss, view)
+    return radiance[:, None] if camera.infrared else radiance
 
 
-def render(person: Person, camera: Camera, rng: np.random.Generator, size: tuple[int, int] = (96, 48)) -> Picture:
-    """Sample a pose, a place, a scene and a light, and render the picture, of size (height, width)."""
-    h, w = SUPERSAMPLING * size[0], SUPERSAMPLING * size[1]
-    shapes = body_shapes(person, draw_pose(rng))
-    placement = camera.place(rng)
-    labels = draw_shapes(shapes, placement, (h, w))
-    parts = np.array([Part.BACKGROUND, *(shape.part for shape in shapes)], np.uint8)[labels]
+def background(
+    plate: Plate, camera: Camera, light: Light, window: Window, size: tuple[int, int], shadow: Shadow | None, spot: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The radiance [h w channels] and the depth [h w] of the place in a window, with the figure's shadow."""
+    h, w = size
+    view = crop(plate, window, size)
+    channels = view.sun.shape[2]
+    sun, sky = np.asarray(light.sun, np.float32), np.asarray(light.sky, np.float32)
+    x0, y0, x1, y1 = window
+    x = x0 + (np.arange(w) + 0.5) * (x1 - x0) / w
+    y = y0 + (np.arange(h) + 0.5) * (y1 - y0) / h
+    gx, gy = np.meshgrid(x, y)
+    lit, open_share = np.ones((h, w), np.float32), np.ones((h, w), np.float32)
+    rows, columns = np.nonzero(view.ground > 0.5)
+    if len(rows):
+        rays = camera.rays(gx[rows, columns], gy[rows, columns])
+        points = camera.position + rays * view.depth[rows, columns, None]
+        if shadow is not None:
+            lit[rows, columns] = shadow.lit(points)
+            soft = 0.6 + 25 * camera.light.softness * h / 288
+            lit = gaussian_filter(lit, min(soft, 5.0), truncate=2)
+        far = ((points[:, :2] - spot) ** 2).sum(1)
+        open_share[rows, columns] = 1 - 0.45 * np.exp(-far / 0.06)
+    radiance = view.sun * sun[:channels] * lit[..., None] + view.sky * sky[:channels] * open_share[..., None]
+    return radiance.astype(np.float32), view.depth.astype(np.float32)
 
-    image = draw_background(camera, (h, w), rng)
-    rows, columns = np.nonzero(labels)
-    x, y = placement.to_body(columns + 0.5, rows + 0.5, (h, w))
-    materials = find_materials(shapes, labels[rows, columns], x, y)
-    # A body is round: it darkens towards its sides, and light falls on it from one of them.
-    edge = x / 0.13
-    shading = 1 - 0.28 * np.minimum(edge * edge, 1) + rng.normal(0, 0.15) * edge
-    image[rows, columns] = draw_palette(person, camera, rng)[materials] * shading[:, None]
 
-    occluder = draw_occluder(camera, rng)
-    if occluder is not None:
-        (x0, y0, x1, y1), colour = occluder
-        box = np.s_[max(0, round(y0 * h)) : round(y1 * h), max(0, round(x0 * w)) : round(x1 * w)]
-        image[box], parts[box] = colour, Part.OCCLUDER
+def place_others(
+    radiance: np.ndarray, depth: np.ndarray, camera: Camera, light: Light, window: Window, spot: np.ndarray, rng: np.random.Generator
+) -> None:
+    """Draw up to two passers-by behind the person, into the radiance [h w channels] and depth [h w] of a place."""
+    area = camera.area
+    for _ in range(int(rng.choice(3, p=[0.6, 0.3, 0.1]))):
+        y = float(rng.uniform(spot[1] + 0.7, max(1.25 * area.far, spot[1] + 1.5)))
+        # About where the window looks at, at that distance.
+        x = spot[0] * y / spot[1] + float(rng.normal(0, 0.45)) * (window[2] - window[0]) / camera.focal * y
+        x = float(np.clip(x, area.left - 0.3, area.right + 0.3))
+        draw_passer(radiance, depth, camera, light, window, int(rng.integers(NUMBER)), np.array([x, y]))
 
-    corners = np.s_[::SUPERSAMPLING], np.s_[1::SUPERSAMPLING]
-    radiance = np.sum([image[rows, columns] for rows in corners for columns in corners], axis=0) / len(corners) ** 2
-    return Picture(camera.expose(radiance, rng), np.ascontiguousarray(parts[1::SUPERSAMPLING, 1::SUPERSAMPLING]))
+
+def hide(
+    fine: np.ndarray, labels: np.ndarray, camera: Camera, light: Light, window: Window, spot: np.ndarray, rng: np.random.Generator
+) -> None:
+    """Perhaps draw something or somebody before the person, into the radiance [h w channels] and the labels [h w]."""
+    fate = rng.random()
+    if fate < THING:
+        layer = draw_occluders(occluder(camera, rng, spot), camera, window, labels.shape)
+        rows, columns = np.nonzero(layer.mask)
+        if not len(rows):
+            return
+        position = layer.position[rows, columns]
+        view = camera.position - position
+        view /= np.linalg.norm(view, axis=1, keepdims=True)
+        one = np.ones(len(rows), np.float32)
+        args = layer.normal[rows, columns], position, one, 0.85 * one, layer.gloss[rows, columns], view
+        lit = shade(light, layer.colour[rows, columns], *args)
+        fine[rows, columns] = lit[:, None] if camera.infrared else lit
+        labels[rows, columns] = Part.OCCLUDER
+    elif fate < THING + SOMEBODY:
+        y = float(rng.uniform(0.7, 0.9)) * spot[1]
+        side = float(rng.choice([-1, 1])) * float(rng.uniform(0.2, 0.5))
+        near = np.array([spot[0] * y / spot[1] + side, y])
+        depth = np.full(labels.shape, np.inf, np.float32)
+        mask = draw_passer(fine, depth, camera, light, window, int(rng.integers(NUMBER)), near)
+        labels[mask] = Part.OCCLUDER
+
+
+def render(figure: Figure, camera: Camera, plate: Plate, rng: np.random.Generator, size: tuple[int, int]) -> Picture:
+    """Draw what a person does and where, and render the picture, of size (height, width)."""
+    action = draw_action(rng, figure.person.bag.kind if figure.person.bag else "")
+    soup = pose_figure(figure, action, float(rng.random()))
+    spot = camera.area.draw(rng)
+    vertices = stand(soup, float(rng.uniform(0, 2 * np.pi)), spot)
+    x, y, depth = camera.project(vertices)
+    window = detect(x[soup.drawn], y[soup.drawn], rng)
+    light = camera.light.at(rng)
+    shadow = None
+    if not camera.infrared:
+        towards = light.toward(np.array([*spot, 1.0]))
+        shadow = cast(vertices, soup.triangles, soup.edge, towards, light.softness)
+    h, w = OVER * size[0], OVER * size[1]
+    x0, y0, x1, y1 = window
+    across, down = w / (x1 - x0), h / (y1 - y0)
+    pixels = (x - x0) * across, (y - y0) * down, depth
+    seen = find_fragments(soup, vertices, pixels, camera.position, (h, w))
+    surfaces = surfaces_of(figure, soup, seen, bends_of(action))
+    radiance, behind = background(plate, camera, light, window, size, shadow, spot)
+    place_others(radiance, behind, camera, light, window, spot, rng)
+    fine = radiance.repeat(OVER, 0).repeat(OVER, 1)
+    fine[seen.rows, seen.columns] = light_figure(seen, surfaces, plate, camera, light, shadow, camera.focal * down)
+    labels = np.zeros((h, w), np.uint8)
+    labels[seen.rows, seen.columns] = surfaces.part
+    hide(fine, labels, camera, light, window, spot, rng)
+    image = develop(shrink(fine, OVER), camera, rng, round(y1 - y0))
+    return Picture(image, majority(labels, OVER, len(Part)))

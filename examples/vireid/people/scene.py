@@ -1,128 +1,123 @@
-"""Scenes: the background behind a person, and the occluder in front."""
+"""A scene: solids with materials, gathered piece by piece in frames of their own."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
-from PIL import Image, ImageDraw
 
-from vireid.people.camera import Camera
+from vireid.people.solids import Form, Solids, Tree, grow_tree
+from vireid.people.surfaces import Material
 
-Colour = tuple[int, ...]
-Box = tuple[float, float, float, float]
-OCCLUDED = 0.28
-"""The share of pictures with an occluder in front of the person."""
+Vector = Sequence[float] | np.ndarray
 
 
-class Canvas:
-    """A picture to draw clutter on, in the camera's colours. Places and lengths are shares of its width and height."""
+class Scene:
+    """Gathers solids. Coordinates are those of a frame of its own; `at` gives other frames."""
 
-    def __init__(self, radiance: np.ndarray, camera: Camera, rng: np.random.Generator) -> None:
-        self.h, self.w, channels = radiance.shape
-        pixels = (radiance.clip(0, 1) * 255).astype(np.uint8)
-        self.image = Image.fromarray(pixels if channels == 3 else pixels[..., 0])
-        self.draw = ImageDraw.Draw(self.image)
-        self.camera, self.rng = camera, rng
+    def __init__(self) -> None:
+        self.parts: list[tuple[np.ndarray, ...]] = []
+        self.rows: dict[Material, int] = {}
+        self.origin = np.zeros(3)
+        self.turn = np.eye(3)
 
-    def colour(self, spread: float = 0.10) -> Colour | int:
-        """A shade near the camera's usual background."""
-        shade = self.camera.level + self.rng.normal(0, 0.22) + self.rng.normal(0, spread, self.camera.channels)
-        levels = tuple(int(255 * level) for level in shade.clip(0, 1))
-        return levels if len(levels) == 3 else levels[0]
+    def at(self, x: float, y: float, z: float = 0.0, yaw: float = 0.0) -> Scene:
+        """The same scene seen from a frame at (x, y, z) of this one, turned by `yaw` degrees."""
+        other = Scene()
+        other.parts, other.rows = self.parts, self.rows
+        other.origin = self.origin + np.array([x, y, z]) @ self.turn
+        other.turn = turned(yaw) @ self.turn
+        return other
 
-    def box(self) -> Box:
-        """A random box (x0, y0, x1, y1) in pixels, which may be partly outside."""
-        x, y = self.rng.uniform(-0.2, 1, 2)
-        dx, dy = self.rng.uniform(0.05, 0.5, 2)
-        return x * self.w, y * self.h, (x + dx) * self.w, (y + dy) * self.h
+    def add(
+        self,
+        form: Form,
+        centre: Vector,
+        axes: np.ndarray,
+        half: Vector,
+        material: Material,
+        taper: float = 0.0,
+        shadow: bool = True,
+    ) -> None:
+        """One solid, or n of them: `centre` [n 3], `axes` [n 3 3], `half` [n 3]."""
+        row = self.rows.setdefault(material, len(self.rows))
+        centre = np.atleast_2d(np.asarray(centre, np.float64)) @ self.turn + self.origin
+        n = len(centre)
+        axes = np.broadcast_to(np.reshape(axes, (-1, 3, 3)), (n, 3, 3)) @ self.turn
+        half = np.broadcast_to(np.atleast_2d(np.asarray(half, np.float64)), (n, 3))
+        full = (np.full(n, form), centre, axes, half, np.full(n, taper), np.full(n, row), np.full(n, shadow))
+        self.parts.append(full)
 
-    def radiance(self) -> np.ndarray:
-        """[h w channels] in [0, 1]."""
-        pixels = np.asarray(self.image, np.float32) / 255
-        return pixels if pixels.ndim == 3 else pixels[..., None]
+    def box(
+        self,
+        centre: Vector,
+        size: Vector,
+        material: Material,
+        yaw: float = 0,
+        tilt: float = 0,
+        taper: float = 0,
+        shadow: bool = True,
+    ) -> None:
+        """A box of a full size at its middle, wider by `taper` at the top; `tilt` degrees about its x axis, then `yaw`
+        about z."""
+        self.add(Form.BOX, centre, tilted(tilt) @ turned(yaw), np.asarray(size) / 2, material, taper, shadow)
+
+    def sheet(
+        self,
+        centre: Vector,
+        size: tuple[float, float],
+        material: Material,
+        yaw: float = 0,
+        tilt: float = 90,
+        form: Form = Form.SHEET,
+        shadow: bool = True,
+    ) -> None:
+        """A flat form of a full size; upright with `tilt` 90, and then facing -y; lying with 0."""
+        half = (size[0] / 2, size[1] / 2, 1.0)
+        self.add(form, centre, tilted(tilt) @ turned(yaw), half, material, 0.0, shadow)
+
+    def rod(
+        self, start: Vector, stop: Vector, radius: float, material: Material, end_radius: float | None = None
+    ) -> None:
+        """A cylinder between two points, or a truncated cone."""
+        a, b = np.asarray(start, float), np.asarray(stop, float)
+        z = (b - a) / np.linalg.norm(b - a)
+        x = np.cross([0.0, 1.0, 0.0] if abs(z[1]) < 0.9 else [1.0, 0.0, 0.0], z)
+        x /= np.linalg.norm(x)
+        end = radius if end_radius is None else end_radius
+        middle = (radius + end) / 2
+        half = np.array([middle, middle, np.linalg.norm(b - a) / 2])
+        axes = np.stack((x, np.cross(z, x), z))
+        self.add(Form.CYLINDER, (a + b) / 2, axes, half, material, (end - radius) / 2 / middle)
+
+    def path(self, points: Sequence[Vector], radius: float, material: Material) -> None:
+        """A bent rod through points."""
+        for start, stop in pairwise(points):
+            self.rod(start, stop, radius, material)
+            self.ellipsoid(stop, (radius,) * 3, material)
+
+    def ellipsoid(self, centre: Vector, half: Vector, material: Material, yaw: float = 0, tilt: float = 0) -> None:
+        self.add(Form.ELLIPSOID, centre, tilted(tilt) @ turned(yaw), half, material)
+
+    def tree(self) -> Tree:
+        columns = [np.concatenate(column) for column in zip(*self.parts, strict=True)]
+        kinds = (np.int32, np.float32, np.float32, np.float32, np.float32, np.int32, np.bool_)
+        return grow_tree(Solids(*(np.ascontiguousarray(c, k) for c, k in zip(columns, kinds, strict=True))))
+
+    def table(self, infrared: bool) -> np.ndarray:
+        """The materials' rows, as the kernels read them."""
+        return np.asarray([material.row(infrared) for material in self.rows], np.float32)
 
 
-def panel(canvas: Canvas) -> None:
-    canvas.draw.rectangle(canvas.box(), fill=canvas.colour())
+def turned(yaw: float) -> np.ndarray:
+    """Axes as rows, turned about z by degrees."""
+    c, s = math.cos(math.radians(yaw)), math.sin(math.radians(yaw))
+    return np.array([[c, s, 0], [-s, c, 0], [0, 0, 1]])
 
 
-def beam(canvas: Canvas) -> None:
-    start, end = canvas.rng.uniform(-0.1, 1.1, (2, 2)) * (canvas.w, canvas.h)
-    canvas.draw.line((*start, *end), fill=canvas.colour(), width=int(canvas.rng.integers(2, 7)))
-
-
-def blob(canvas: Canvas) -> None:
-    x0, y0, x1, y1 = canvas.box()
-    canvas.draw.ellipse((x0, y0, x1, y0 + 0.6 * (y1 - y0)), fill=canvas.colour())
-
-
-def fence(canvas: Canvas) -> None:
-    x, top, _, bottom = canvas.box()
-    colour, step = canvas.colour(), canvas.rng.uniform(0.06, 0.22) * canvas.w
-    for post in range(6):
-        canvas.draw.line((x + post * step, top, x + post * step, bottom), fill=colour, width=3)
-
-
-def window(canvas: Canvas) -> None:
-    """A framed pane: a door, a window, a notice board."""
-    x0, y0, x1, y1 = canvas.box()
-    canvas.draw.rectangle((x0, y0, x1, y1), fill=canvas.colour(), outline=canvas.colour(), width=2)
-    middle = (x0 + x1) / 2
-    canvas.draw.line((middle, y0, middle, y1), fill=canvas.colour(), width=2)
-
-
-def tiles(canvas: Canvas) -> None:
-    """Floor tiles: lines that run towards a vanishing point, under the horizon."""
-    colour, x = canvas.colour(0.03), canvas.rng.uniform(0, canvas.w)
-    top = canvas.rng.uniform(0.6, 0.8) * canvas.h
-    for share in np.linspace(-1, 2, 7):
-        canvas.draw.line((x + 0.4 * (share * canvas.w - x), top, share * canvas.w, canvas.h), fill=colour, width=1)
-
-
-def foliage(canvas: Canvas) -> None:
-    """A dozen leaves of one colour around a place."""
-    colour, (x, y) = canvas.colour(), canvas.rng.uniform(0, 1, 2) * (canvas.w, canvas.h)
-    for dx, dy in canvas.rng.normal(0, 0.08, (12, 2)) * canvas.h:
-        canvas.draw.ellipse((x + dx - 3, y + dy - 3, x + dx + 4, y + dy + 4), fill=colour)
-
-
-INDOORS: tuple[Callable[[Canvas], None], ...] = (panel, beam, blob, fence, window, tiles)
-OUTDOORS: tuple[Callable[[Canvas], None], ...] = (panel, beam, blob, fence, fence, foliage)
-
-
-def draw_background(camera: Camera, size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
-    """A wall and a floor under uneven light, with three to eight objects: [h w channels] in [0, 1]."""
-    h, w = size
-    y, x = np.linspace(0, 1, h)[:, None], np.linspace(0, 1, w)[None]
-    horizon = rng.uniform(0.35, 0.7)
-    slope_x, slope_y = rng.normal(0, 0.2, 2)
-    shade = camera.level + rng.normal(0, 0.08) + slope_x * (x - 0.5) + slope_y * (y - 0.5)
-    shade = shade + (y > horizon) * rng.normal(0, 0.10)
-    radiance = shade[..., None] + rng.normal(0, 0.05, camera.channels)
-    canvas = Canvas(radiance, camera, rng)
-    things = INDOORS if camera.indoor else OUTDOORS
-    for _ in range(rng.integers(3, 9)):
-        things[rng.integers(len(things))](canvas)
-    radiance = canvas.radiance()
-    if camera.infrared:  # the lamp reaches people before it reaches walls
-        radiance *= np.float32(rng.uniform(0.6, 1.0))
-    return radiance
-
-
-def draw_occluder(camera: Camera, rng: np.random.Generator) -> tuple[Box, np.ndarray] | None:
-    """Perhaps a pole, a low wall or a box before the person: its box (x0, y0, x1, y1) in shares of the picture, and its
-    colour [channels]."""
-    if rng.random() >= OCCLUDED:
-        return None
-    colour = (rng.uniform(0.1, 0.9) + rng.normal(0, 0.12, camera.channels)).clip(0, 1)
-    kind = rng.integers(3)
-    if kind == 0:
-        x = rng.uniform(0, 0.9)
-        return (x, 0.0, x + rng.uniform(0.06, 0.16), 1.0), colour
-    if kind == 1:
-        width = rng.uniform(0.5, 1.0)
-        x = 0.0 if rng.random() < 0.5 else 1.0 - width
-        return (x, rng.uniform(0.66, 0.9), x + width, 1.0), colour
-    x, y = rng.uniform(-0.1, 0.8), rng.uniform(0.2, 0.8)
-    return (x, y, x + rng.uniform(0.2, 0.4), y + rng.uniform(0.15, 0.3)), colour
+def tilted(tilt: float) -> np.ndarray:
+    """Axes as rows, turned about x by degrees."""
+    c, s = math.cos(math.radians(tilt)), math.sin(math.radians(tilt))
+    return np.array([[1, 0, 0], [0, c, s], [0, -s, c]])

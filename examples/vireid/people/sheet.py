@@ -35,7 +35,7 @@ def contact_sheet(
     """Draw a sheet of people and save it as PNG at `path`.
 
     A row is an identity, with `visible` pictures of each visible camera and `infrared` of each infrared one, enlarged
-    `scale` times; families of four are set apart. Rows are laid out in `blocks` side by side.
+    `scale` times; families of three are set apart. Rows are laid out in `blocks` side by side.
 
     Raises:
         ValueError: an identity has fewer pictures than the sheet needs.

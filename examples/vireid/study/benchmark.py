@@ -12,7 +12,7 @@ from vireid.recipes import DEMO, with_recipe
 
 ROOT = Path("data/benchmark")
 
-PEOPLE = RenderConfig(train_identities=280, val_identities=60, test_identities=100, seed=1)
+PEOPLE = RenderConfig(train_identities=150, val_identities=51, test_identities=99, seed=1)
 """Other people than the demo's, on whose test images its settings were chosen. Nuisances are the renderer's own."""
 
 BASE = replace(

@@ -127,7 +127,7 @@ def run_study(jobs: Sequence[Job], *, processes: int, threads: int, console: Con
         ValueError: a directory holds a run with other settings, or on other data, or damaged scores.
         RuntimeError: some runs failed; the others are done.
     """
-    render_dataset(jobs[0].settings.root or "", PEOPLE, with_parts=True)
+    render_dataset(jobs[0].settings.root or "", PEOPLE)
     finished = [job for job in jobs if job.scores.exists()]
     data = identify(read(jobs[0].settings)) if finished else {}  # all of a study have the same
     for job in finished:

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from vireid.datasets.items import INFRARED, VISIBLE, Item, Items
-from vireid.evaluation.semantics import pair_people, profiles, read_parts, same_parts, semantic_scores
-from vireid.people import PARTS, Part
+from vireid.evaluation.semantics import pair_people, person_shares, profiles, read_parts, same_parts, semantic_scores
+from vireid.people.labels import PARTS, Part
 
 UPPER, LOWER, NOBODY = int(Part.UPPER), int(Part.LOWER), int(Part.BACKGROUND)
 
@@ -45,6 +45,15 @@ def test_a_profile_is_the_share_of_attention_on_each_part() -> None:
     attention = torch.rand(2, 3, 4, 2)
     attention /= attention.sum(dim=(2, 3), keepdim=True)
     assert torch.allclose(profiles(attention, pixels()).sum(dim=2), torch.ones(2, 3))
+
+
+def test_shares_on_the_person_by_part_and_of_uniform_attention() -> None:
+    shares, uniform = person_shares(maps(on((0, 0), (2, 0)), on((0, 0), (3, 0), (3, 1), (2, 1)), on((1, 1))), pixels())
+    assert torch.allclose(shares, torch.tensor([1.0, 0.5, 0.0]))
+    assert uniform == pytest.approx(0.5)
+    hidden = pixels()
+    hidden[:, :16, :8] = int(Part.OCCLUDER)
+    assert torch.allclose(person_shares(maps(on((0, 0), (2, 0))), hidden)[0], torch.tensor([0.5]))
 
 
 def test_scores_of_perfect_parts_and_of_swapped_ones() -> None:

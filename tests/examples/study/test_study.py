@@ -55,8 +55,8 @@ from vireid.study.summary import (
 
 STUDIES = get_args(Study)
 TINY = RenderConfig(
-    train_identities=8, val_identities=4, test_identities=4, train_visible=1, train_infrared=2, test_visible=1,
-    test_infrared=1, seed=3,
+    train_identities=6, val_identities=3, test_identities=3, train_visible=1, train_infrared=2, test_visible=1,
+    test_infrared=1, height=96, width=48, seed=3,
 )  # fmt: skip
 
 
@@ -179,7 +179,7 @@ def test_parts_are_put_back_in_their_own_order() -> None:
 
 def test_a_study_from_end_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(study, "PEOPLE", TINY)
-    render_dataset(tmp_path / "set", TINY, workers=1, progress=False, with_parts=True)
+    render_dataset(tmp_path / "set", TINY, workers=1, progress=False)
     some = [replace(FULL, target_aware=True), BASELINE]
     jobs = [
         replace(job, settings=small(job.settings))

@@ -16,6 +16,7 @@ import concordant
 import train_llcm
 import train_regdb
 import train_sysu
+from support.people import small_set
 from support.trained import SMALL_MODEL
 from vireid.command import argument
 from vireid.config import (
@@ -152,10 +153,7 @@ def test_the_command_line_overrides_the_record(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    config = RenderConfig(
-        train_identities=4, val_identities=2, test_identities=4, test_visible=2, test_infrared=2, train_infrared=2
-    )
-    return render_dataset(tmp_path_factory.mktemp("people") / "set", config, workers=1, progress=False)
+    return small_set(tmp_path_factory)
 
 
 def test_a_run_started_from_a_record_has_the_same_weights(
@@ -193,7 +191,7 @@ def test_a_run_started_from_a_record_has_the_same_weights(
     with pytest.raises(ValueError, match="first holds a run already"):
         train_sysu.main(train_sysu.command_line(words))
 
-    moved = render_dataset(tmp_path / "other", RenderConfig(2, 2, 4, test_visible=2, test_infrared=2), workers=1)
+    moved = render_dataset(tmp_path / "other", RenderConfig(2, 2, 3, test_visible=2, test_infrared=2, height=96, width=48), workers=1)
     with pytest.raises(ValueError, match=r"the data set must be that of .*run\.json, whose fingerprint is") as caught:
         train_sysu.main(train_sysu.command_line([*words, "--out", str(tmp_path / "third"), "--root", str(moved)]))
     assert "\n" not in str(caught.value)

@@ -24,11 +24,10 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 
 import train_sysu
 from support import killed_worker
+from support.people import small_set
 from vireid.command import command
 from vireid.config import SysuSettings
 from vireid.models.weights import save_weights
-from vireid.people.config import RenderConfig
-from vireid.people.dataset import render_dataset
 from vireid.runs import checkpoints, read_log
 from vireid.training.directory import alone
 from vireid.training.record import RunLog
@@ -40,10 +39,7 @@ SMALL += ["--save-every", "1", "--optim.steps", "6"]
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    config = RenderConfig(
-        train_identities=4, val_identities=2, test_identities=4, test_visible=2, test_infrared=2, train_infrared=2
-    )
-    return render_dataset(tmp_path_factory.mktemp("people") / "set", config, workers=1, progress=False)
+    return small_set(tmp_path_factory)
 
 
 @pytest.fixture(autouse=True)

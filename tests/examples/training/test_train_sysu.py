@@ -12,13 +12,12 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from support.people import small_set
 from support.trained import SMALL_MODEL
 from train_sysu import command_line, main
 from vireid.config import DataSettings, ModelSettings, OptimSettings, Settings, SysuSettings
 from vireid.datasets.items import Items
 from vireid.datasets.sysu import read_sysu
-from vireid.people.config import RenderConfig
-from vireid.people.dataset import render_dataset
 from vireid.runs import read_log
 from vireid.training.loop import check_finite, train
 from vireid.training.schedule import learning_rate
@@ -28,10 +27,7 @@ QUIET = Console(quiet=True)
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    config = RenderConfig(
-        train_identities=8, val_identities=4, test_identities=4, test_visible=2, test_infrared=2, train_infrared=2
-    )
-    return render_dataset(tmp_path_factory.mktemp("people") / "set", config, workers=1, progress=False)
+    return small_set(tmp_path_factory)
 
 
 def settings(root: Path, out: Path, **changes: Any) -> SysuSettings:

@@ -1,0 +1,76 @@
+"""What the visible surfaces of a figure are made of: the colour, infrared reflectance and relief of each fragment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from vireid.people.fabric import appearance
+from vireid.people.figure import Figure, Soup
+from vireid.people.folds import fold_heights
+from vireid.people.fragments import Fragments
+from vireid.people.hair_colour import hair
+from vireid.people.labels import Part
+from vireid.people.pose import Action
+from vireid.people.skin import skin
+from vireid.people.unroll import beyond_armhole, unroll
+
+FINE = 0.4
+"""Share of the relief of fabrics that is left at this resolution: finer forms are below a pixel."""
+
+
+@dataclass(frozen=True)
+class Surfaces:
+    """What the fragments of a figure are made of."""
+
+    colour: np.ndarray
+    infrared: np.ndarray
+    gloss: np.ndarray
+    relief: np.ndarray
+    part: np.ndarray
+
+
+def surfaces_of(figure: Figure, soup: Soup, seen: Fragments, bends: np.ndarray) -> Surfaces:
+    """Reflectance, relief and part of each fragment."""
+    count = len(seen.owner)
+    out = Surfaces(
+        np.zeros((count, 3), np.float32), *(np.zeros(count, np.float32) for _ in range(3)), np.zeros(count, np.uint8)
+    )
+    kinds: dict[tuple[int, bool], list[int]] = {}
+    for number, material in enumerate(soup.materials):
+        kinds.setdefault((id(material), bool(soup.unrolled[number])), []).append(number)
+    for (_, unrolled), numbers in kinds.items():
+        material = soup.materials[numbers[0]]
+        mine = np.flatnonzero(np.isin(seen.owner, numbers))
+        if not len(mine):
+            continue
+        place, uv, edge = seen.place[mine], seen.uv[mine], seen.edge[mine]
+        part = np.full(len(mine), material.part, np.uint8)
+        if material.kind == "skin":
+            look = skin(figure.person.skin, place, uv)
+            part[place[:, 2] > 1.47] = Part.FACE
+        elif material.kind == "hair":
+            look = hair(figure.person.hair.tone, uv[:, 1], uv[:, 0])
+        else:
+            assert material.fabric is not None
+            uv = unroll(place) if unrolled else uv
+            sleeve = beyond_armhole(place) > 0
+            look = appearance(material.fabric, uv, place, np.maximum(edge, 0), kind=material.kind, arm=sleeve)
+            start = np.array(material.fabric.phase, np.float32) * 40
+            relief = FINE * look.relief + fold_heights(material.kind, place, uv, sleeve, bends, start)
+            out.relief[mine] = relief
+        out.colour[mine], out.infrared[mine], out.gloss[mine], out.part[mine] = look.colour, look.infrared, look.gloss, part
+        if material.fabric is None:
+            out.relief[mine] = look.relief
+    return out
+
+
+def bends_of(action: Action) -> np.ndarray:
+    """How far the left and right elbow and the left and right knee are bent, 0 to 1."""
+    elbow = {"phone": 0.9, "call": 1.0, "hold": 0.8, "strap": 1.0, "pocket": 0.4}
+    arms = [elbow.get(mode, 0.2) for mode in action.arms]
+    if not action.walks:
+        return np.array([*arms, 0.1, 0.1], np.float32)
+    phase = 2 * np.pi * action.phase
+    return np.array([*arms, 0.5 + 0.4 * np.cos(phase - 4.6), 0.5 + 0.4 * np.cos(phase - 1.5)], np.float32)

@@ -1,1 +1,0 @@
-"""People in three dimensions, in visible light and in the near infrared."""
