@@ -136,6 +136,10 @@ def dress(person: Person) -> Figure:
             covers.append(cut)
     clothes = dressed(body, *(layer.piece for layer in layers))
     shoes = make_shoes(body, person.shoes.kind)
+    layers = [
+        replace(layer, piece=without(layer.piece, shoes.hides(layer.piece.place))) if layer.material.part is Part.LOWER else layer
+        for layer in layers
+    ]
     layers.append(Layer(Material("shoes", Part.SHOES, person.shoes.fabric), shoes.upper))
     layers.append(Layer(Material("sole", Part.SHOES, person.shoes.second), shoes.sole))
     hat = person.hat.kind if person.hat else None

@@ -12,14 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from vireid.people.bag import BAGS
 from vireid.people.body import Shape
 from vireid.people.fabric import Fabric
 from vireid.people.hair_colour import HairTone, draw_hair
-from vireid.people.hat import HATS
 from vireid.people.kinds import draw_fabric
 from vireid.people.pose import Gait
-from vireid.people.shoes import SHOES
 from vireid.people.skin import Complexion, draw_complexion
 from vireid.people.wardrobe import BOTTOMS, DRESSES, OVERS, TOPS
 
@@ -136,6 +133,20 @@ HAIR_ODDS = {
 }  # fmt: skip
 
 
+HAT_ODDS = {"cap": 4, "beanie": 3, "bucket": 1.2, "sun hat": 1, "helmet": 0.6, "hood": 0.6, "headscarf": 1}
+SHOE_ODDS = {
+    True: {
+        "sneakers": 4, "running shoes": 3, "high-tops": 1.5, "ankle boots": 2.5, "high boots": 1.5, "flats": 2.5, "pumps": 1.3,
+        "sandals": 1.2,
+    },
+    False: {"sneakers": 5, "running shoes": 4, "high-tops": 2, "ankle boots": 1.5, "dress shoes": 3, "sandals": 0.6},
+}  # fmt: skip
+BAG_ODDS = {
+    True: {"backpack": 3, "shoulder bag": 3, "tote": 2, "handbag": 2.5, "waist bag": 0.6, "briefcase": 0.3},
+    False: {"backpack": 4.5, "shoulder bag": 2, "tote": 1.2, "waist bag": 0.9, "briefcase": 1.2},
+}  # fmt: skip
+
+
 def draw_shape(rng: np.random.Generator, female: bool) -> Shape:
     age = 0.45 if rng.random() < 0.06 else float(np.clip(rng.normal(0.70, 0.09), 0.56, 0.97))
     mix = rng.dirichlet((0.5, 0.5, 0.5))
@@ -166,7 +177,7 @@ def draw_head(rng: np.random.Generator, female: bool) -> Hair:
 
 
 def draw_hat(rng: np.random.Generator) -> Worn | None:
-    return Worn(str(rng.choice(HATS)), draw_fabric(rng, "hat")) if rng.random() < 0.17 else None
+    return Worn(pick(rng, HAT_ODDS), draw_fabric(rng, "hat")) if rng.random() < 0.2 else None
 
 
 def draw_top(rng: np.random.Generator, female: bool) -> Worn:
@@ -190,15 +201,13 @@ def draw_bottom(rng: np.random.Generator, female: bool) -> Worn:
 
 
 def draw_shoes(rng: np.random.Generator, female: bool) -> Worn:
-    kinds = [kind for kind in SHOES if female or kind not in ("pumps", "high boots")]
-    return Worn(str(rng.choice(kinds)), draw_fabric(rng, "shoes"), draw_fabric(rng, "sole"))
+    return Worn(pick(rng, SHOE_ODDS[female]), draw_fabric(rng, "shoes"), draw_fabric(rng, "sole"))
 
 
 def draw_bag(rng: np.random.Generator, female: bool) -> Worn | None:
     if rng.random() < 0.42:
         return None
-    kinds = [kind for kind in BAGS if female or kind != "handbag"]
-    return Worn(str(rng.choice(kinds)), draw_fabric(rng, "bag"))
+    return Worn(pick(rng, BAG_ODDS[female]), draw_fabric(rng, "bag"))
 
 
 DRAW: dict[str, Callable[[np.random.Generator, bool], Any]] = {
@@ -217,7 +226,10 @@ DRAW: dict[str, Callable[[np.random.Generator, bool], Any]] = {
 
 
 def draw_family(seed: list[int]) -> list[Person]:
-    """A family of look-alikes, from the numbers of a seed: each but the first differs in OWN attributes from the first."""
+    """A family of look-alikes, from the numbers of a seed: each but the first differs in OWN attributes from the first.
+
+    Nobody wears a dress alone in a family: it would change top and bottom at once.
+    """
     female = bool(np.random.default_rng([*seed, 0]).random() < 0.5)
     first = {
         name: draw(np.random.default_rng([*seed, 1, number]), female) for number, (name, draw) in enumerate(DRAW.items())
@@ -231,7 +243,7 @@ def draw_family(seed: list[int]) -> list[Person]:
         chosen = [str(name) for name in rng.choice(free, OWN, replace=False)]
         taken.update(chosen)
         for name in chosen:
-            while attributes[name] == first[name]:
+            while attributes[name] == first[name] or (attributes["top"].kind in DRESSES) != (first["top"].kind in DRESSES):
                 attributes[name] = DRAW[name](rng, female)
         family.append(make_person(female, attributes))
     return family

@@ -9,7 +9,13 @@ import numpy as np
 import pytest
 
 from vireid.people.config import RenderConfig
-from vireid.people.person import FAMILY, OWN, Person, draw_family, pick
+from vireid.people.bag import BAGS
+from vireid.people.hair import HAIR
+from vireid.people.hat import HATS
+from vireid.people.person import (
+    BAG_ODDS, BOTTOM_ODDS, FAMILY, HAIR_ODDS, HAT_ODDS, OVER_ODDS, OWN, SHOE_ODDS, TOP_ODDS, Person, draw_family, pick,
+)
+from vireid.people.shoes import SHOES
 from vireid.people.wardrobe import BOTTOMS, DRESSES, OVERS, TOPS
 
 FAMILIES = [draw_family([11, number]) for number in range(150)]
@@ -20,8 +26,6 @@ def differences(one: Person, other: Person) -> set[str]:
     names = {field.name for field in fields(Person) if getattr(one, field.name) != getattr(other, field.name)}
     if "hair" in names and one.skin.melanin == other.skin.melanin and one.skin.beard == other.skin.beard:
         names.discard("skin")
-    if "top" in names and (one.top.kind in DRESSES or other.top.kind in DRESSES):
-        names.discard("bottom")  # a dress is both
     return names
 
 
@@ -81,3 +85,12 @@ def test_pick_follows_the_odds() -> None:
     drawn = Counter(pick(rng, {"a": 3, "b": 1, "c": 0}) for _ in range(2000))
     assert drawn["c"] == 0
     assert drawn["a"] / drawn["b"] == pytest.approx(3, rel=0.2)
+
+
+def test_the_odds_name_what_there_is() -> None:
+    for odds, kinds in ((HAT_ODDS, HATS), (SHOE_ODDS, SHOES), (BAG_ODDS, BAGS), (HAIR_ODDS, HAIR)):
+        tables = odds.values() if isinstance(next(iter(odds.values())), dict) else [odds]
+        assert {kind for table in tables for kind in table} == set(kinds)  # type: ignore[union-attr]
+    assert {kind for table in TOP_ODDS.values() for kind in table} == set(TOPS)
+    assert {kind for table in OVER_ODDS.values() for kind in table} == set(OVERS)
+    assert {kind for table in BOTTOM_ODDS.values() for kind in table} == set(BOTTOMS)
