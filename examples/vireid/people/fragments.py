@@ -119,6 +119,8 @@ def occlusion(number: np.ndarray, depth: np.ndarray, reach: float) -> np.ndarray
     `reach` is the number of pixels of a metre at a depth of one metre. Found once for every 2 x 2 pixels.
     """
     h, w = number.shape
+    angles = 2.4 * (np.arange(32) // 4) + 0.7 * (np.arange(32) % 4)
+    sines, cosines = np.sin(angles).astype(np.float32), np.cos(angles).astype(np.float32)
     out = np.ones(depth.shape[0], np.float32)
     for row in range(0, h - 1, 2):
         for column in range(0, w - 1, 2):
@@ -133,8 +135,8 @@ def occlusion(number: np.ndarray, depth: np.ndarray, reach: float) -> np.ndarray
             near = depth[first]
             for k in range(8):
                 far = 0.1 * reach / near * (0.25 + 0.22 * k)
-                angle = 2.4 * k + 0.7 * ((row // 2 + column) % 4)
-                r, c = row + int(far * np.sin(angle)), column + int(far * np.cos(angle))
+                turn = 4 * k + (row // 2 + column) % 4
+                r, c = row + int(far * sines[turn]), column + int(far * cosines[turn])
                 if 0 <= r < h and 0 <= c < w:
                     q = number[r, c]
                     if q >= 0:

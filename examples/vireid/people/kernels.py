@@ -135,26 +135,29 @@ def rasterise(
         if abs(area) < 1e-9:
             continue
         cut = edge[a] < 0 or edge[b] < 0 or edge[c] < 0
+        da, db, dc = inverse_depth[a], inverse_depth[b], inverse_depth[c]
+        # The shares of b and c are linear in x and y: they change by as much from each pixel to the next.
+        b_x, b_y = (cy - ay) / area, -(cx - ax) / area
+        c_x, c_y = -(by - ay) / area, (bx - ax) / area
+        px, py = left + np.float32(0.5) - ax, top + np.float32(0.5) - ay
+        b_row, c_row = px * b_x + py * b_y, px * c_x + py * c_y
         for row in range(top, bottom + 1):
-            py = row + 0.5
+            wb, wc = b_row, c_row
             for col in range(left, right + 1):
-                px = col + 0.5
-                wb = ((px - ax) * (cy - ay) - (py - ay) * (cx - ax)) / area
-                wc = ((bx - ax) * (py - ay) - (by - ay) * (px - ax)) / area
-                wa = 1.0 - wb - wc
-                if wa < 0 or wb < 0 or wc < 0:
-                    continue
-                iz = wa * inverse_depth[a] + wb * inverse_depth[b] + wc * inverse_depth[c]
-                if iz <= nearest[row, col]:
-                    continue
-                pb = wb * inverse_depth[b] / iz
-                pc = wc * inverse_depth[c] / iz
-                if cut and (1.0 - pb - pc) * edge[a] + pb * edge[b] + pc * edge[c] < 0:
-                    continue
-                nearest[row, col] = iz
-                seen[row, col] = t
-                share[row, col, 0] = pb
-                share[row, col, 1] = pc
+                wa = np.float32(1) - wb - wc
+                if wa >= 0 and wb >= 0 and wc >= 0:
+                    iz = wa * da + wb * db + wc * dc
+                    if iz > nearest[row, col]:
+                        pb, pc = wb * db / iz, wc * dc / iz
+                        if not cut or (1 - pb - pc) * edge[a] + pb * edge[b] + pc * edge[c] >= 0:
+                            nearest[row, col] = iz
+                            seen[row, col] = t
+                            share[row, col, 0] = pb
+                            share[row, col, 1] = pc
+                wb += b_x
+                wc += c_x
+            b_row += b_y
+            c_row += c_y
     return seen, share, nearest
 
 

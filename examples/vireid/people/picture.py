@@ -67,9 +67,9 @@ def stand(soup: Soup, heading: float, spot: np.ndarray) -> np.ndarray:
     """The figure's vertices [n 3] in the world, turned about the upright axis, on a spot [2] of the ground."""
     cos, sin = np.cos(heading), np.sin(heading)
     turned = soup.vertices @ np.array([[cos, sin, 0], [-sin, cos, 0], [0, 0, 1]], np.float32)
-    used = turned[soup.drawn]
-    turned[:, 2] -= used[:, 2].min()
-    turned[:, :2] += spot.astype(np.float32) - 0.5 * (used[:, :2].min(0) + used[:, :2].max(0))
+    for axis in range(3):
+        used = turned[soup.drawn, axis]
+        turned[:, axis] -= used.min() if axis == 2 else np.float32(0.5) * (used.min() + used.max()) - np.float32(spot[axis])
     return turned
 
 
@@ -136,7 +136,8 @@ def hide(
     """Perhaps draw something or somebody before the person, into the radiance [h w channels] and the labels [h w]."""
     fate = rng.random()
     if fate < THING:
-        layer = draw_occluders(occluder(camera, rng, spot), camera, window, labels.shape)
+        h, w = labels.shape
+        layer = draw_occluders(occluder(camera, rng, spot), camera, window, (h // OVER, w // OVER))
         rows, columns = np.nonzero(layer.mask)
         if not len(rows):
             return
@@ -146,8 +147,10 @@ def hide(
         one = np.ones(len(rows), np.float32)
         args = layer.normal[rows, columns], position, one, 0.85 * one, layer.gloss[rows, columns], view
         lit = shade(light, layer.colour[rows, columns], *args)
-        fine[rows, columns] = lit[:, None] if camera.infrared else lit
-        labels[rows, columns] = Part.OCCLUDER
+        for a in range(OVER):
+            for b in range(OVER):
+                fine[OVER * rows + a, OVER * columns + b] = lit[:, None] if camera.infrared else lit
+                labels[OVER * rows + a, OVER * columns + b] = Part.OCCLUDER
     elif fate < THING + SOMEBODY:
         y = float(rng.uniform(0.7, 0.9)) * spot[1]
         side = float(rng.choice([-1, 1])) * float(rng.uniform(0.2, 0.5))
@@ -169,7 +172,7 @@ def render(figure: Figure, camera: Camera, plate: Plate, rng: np.random.Generato
     shadow = None
     if not camera.infrared:
         towards = light.toward(np.array([*spot, 1.0]))
-        shadow = cast(vertices, soup.triangles, soup.edge, towards, light.softness)
+        shadow = cast(vertices[soup.drawn], towards, light.softness)
     h, w = OVER * size[0], OVER * size[1]
     x0, y0, x1, y1 = window
     across, down = w / (x1 - x0), h / (y1 - y0)

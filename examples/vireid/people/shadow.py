@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vireid.people.kernels import compiled, rasterise
+from vireid.people.kernels import compiled
 
-SIZE = 288
+SIZE = 128
 """Pixels of a shadow map, to a side."""
 BIAS = 0.025
 """Metres by which a point must lie behind another to be in its shadow."""
@@ -51,16 +51,27 @@ class Shadow:
         return share
 
 
-def cast(vertices: np.ndarray, triangles: np.ndarray, edge: np.ndarray, light: np.ndarray, softness: float) -> Shadow:
-    """The shadow of a figure in a light that comes from a direction [3]."""
+@compiled
+def splat(x: np.ndarray, y: np.ndarray, near: np.ndarray, size: int) -> np.ndarray:
+    """The largest of the values `near` [n] about each pixel: vertices lie so close that they need no triangles."""
+    out = np.zeros((size, size), np.float32)
+    for i in range(x.shape[0]):
+        row, column = int(y[i]), int(x[i])
+        for r in range(max(row - 1, 0), min(row + 2, size)):
+            for c in range(max(column - 1, 0), min(column + 2, size)):
+                if near[i] > out[r, c]:
+                    out[r, c] = near[i]
+    return out
+
+
+def cast(points: np.ndarray, light: np.ndarray, softness: float) -> Shadow:
+    """The shadow of a figure, given by the vertices [n 3] that are seen of it, in a light from a direction [3]."""
     across = np.cross([0.0, 0.0, 1.0] if abs(light[2]) < 0.98 else [0.0, 1.0, 0.0], light)
     across /= np.linalg.norm(across)
     axes = np.stack([across, np.cross(light, across), light], 1).astype(np.float32)
-    v = vertices @ axes
-    low, high = v.min(0) - 0.03, v.max(0) + 0.03
-    scale = SIZE / float((high - low)[:2].max())
-    near = 1 / (2 + high[2] - v[:, 2])
-    x, y = (v[:, 0] - low[0]) * scale, (v[:, 1] - low[1]) * scale
-    nearest = rasterise(x.astype(np.float32), y.astype(np.float32), near.astype(np.float32), triangles, edge, SIZE, SIZE)[2]
-    reach = int(np.clip(round(0.4 * softness * scale), 1, 8))
-    return Shadow(axes, low.astype(np.float32), scale, float(high[2]), nearest, reach)
+    x, y, toward = (points @ axes).T
+    low = np.array([x.min(), y.min()], np.float32) - np.float32(0.03)
+    top = float(toward.max())
+    scale = SIZE / float(max(x.max() - low[0], y.max() - low[1]) + 0.03)
+    nearest = splat((x - low[0]) * scale, (y - low[1]) * scale, 1 / (2 + top - toward), SIZE)
+    return Shadow(axes, low, scale, top, nearest, int(np.clip(round(0.4 * softness * scale), 1, 4)))

@@ -37,12 +37,12 @@ def surfaces_of(figure: Figure, soup: Soup, seen: Fragments, bends: np.ndarray) 
     out = Surfaces(
         np.zeros((count, 3), np.float32), *(np.zeros(count, np.float32) for _ in range(3)), np.zeros(count, np.uint8)
     )
-    kinds: dict[tuple[int, bool], list[int]] = {}
-    for number, material in enumerate(soup.materials):
-        kinds.setdefault((id(material), bool(soup.unrolled[number])), []).append(number)
-    for (_, unrolled), numbers in kinds.items():
-        material = soup.materials[numbers[0]]
-        mine = np.flatnonzero(np.isin(seen.owner, numbers))
+    kinds = list(zip(map(id, soup.materials), soup.unrolled.tolist(), strict=True))
+    first = [kinds.index(kind) for kind in kinds]  # surfaces of one material are looked at together
+    group = np.array(first)[seen.owner]
+    for number in sorted(set(first)):
+        material, unrolled = soup.materials[number], soup.unrolled[number]
+        mine = np.flatnonzero(group == number)
         if not len(mine):
             continue
         place, uv, edge = seen.place[mine], seen.uv[mine], seen.edge[mine]
