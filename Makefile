@@ -15,7 +15,7 @@ LIBRARY := --ignore=tests/examples --ignore=tests/docs --ignore=tests/support
 EXAMPLES := datasets evaluation models/test_backbones.py models/test_export.py models/test_hub.py training/test_train_sysu.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo baseline untrained test test-fast test-oldest lint docs docs-serve bench weights clean
+.PHONY: help demo baseline untrained test test-fast test-oldest lint docs docs-serve bench clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 20
@@ -26,7 +26,7 @@ demo: $(VENV)/.examples  ## train, evaluate and draw CAL on the rendered data se
 baseline: $(VENV)/.examples  ## the global baseline for as many seconds as the demo: runs/baseline
 	$(RUN) examples/train_sysu.py --out runs/baseline --overwrite --method global --optim.steps $(BASELINE_STEPS)
 
-untrained: $(VENV)/.examples  ## the pretrained backbone before it has seen an identity: runs/untrained
+untrained: $(VENV)/.examples  ## the ImageNet backbone before it has seen an identity: runs/untrained
 	$(RUN) examples/train_sysu.py --out runs/untrained --overwrite --method global --optim.steps 0
 
 test: $(VENV)/.examples $(VENV)/.dev $(VENV)/.docs  ## the tests
@@ -55,14 +55,11 @@ bench: $(VENV)/.examples $(VENV)/.dev  ## the benchmarks: docs/benchmarks.md
 	$(RUN) -m pytest benchmarks --benchmark-only --benchmark-json=runs/bench.json -p no:cacheprovider
 	$(RUN) docs/tools/benchmark_table.py runs/bench.json docs/benchmarks.md
 
-weights: $(VENV)/.examples  ## pretrain the demo's backbone again (20 minutes)
-	$(RUN) examples/pretrain.py
-
 clean:  ## delete what was rendered, trained and built (not the environment)
 	rm -rf data runs site dist
 
 # As many steps as the demo's seconds allow: one takes 0.85 times as long as one of CAL (see README).
-BASELINE_STEPS := 700
+BASELINE_STEPS := 350
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

@@ -11,8 +11,6 @@ from tyro.conf import CascadeSubcommandArgs, OmitArgPrefixes, OmitSubcommandPref
 
 from vireid.checks import check, check_counts, check_numbers
 
-WEIGHTS = Path(__file__).resolve().parents[1] / "weights" / "concordant_small.safetensors"
-
 MOST = 1 << 20
 """Upper bound for each size in a model's settings: a larger number comes from a damaged file."""
 
@@ -51,17 +49,17 @@ class AugmentSettings:
 
 @dataclass(frozen=True)
 class DataSettings:
-    height: int = 96
+    height: int = 192
     """Height of the model's input, in pixels. Image files are resized to it once, and cached."""
-    width: int = 48
+    width: int = 96
     """Width of the model's input, in pixels."""
-    identities: int = 8
+    identities: int = 4
     """P: identities in a batch, over all processes. A batch has 2 · P · K images: lower P if memory runs out."""
     images: int = 4
     """K: images of each identity and modality in a batch."""
     cache: Path | None = None
     """Directory for decoded images; by default `.cache` in the data directory."""
-    augment: AugmentSettings = field(default_factory=lambda: AugmentSettings(pad=6, exchange=0.8, erase=0.3))
+    augment: AugmentSettings = field(default_factory=lambda: AugmentSettings(pad=12, exchange=0.8, erase=0.3))
 
     def __post_init__(self) -> None:
         check_counts(self, "height", "width", "identities", "images")
@@ -72,11 +70,11 @@ class DataSettings:
 
 @dataclass(frozen=True)
 class ModelSettings:
-    backbone: str = "concordant_small"
+    backbone: str = "tf_efficientnet_lite0"
     """Name of a timm model that returns a spatial feature map: a ResNet, ConvNeXt, vision transformer, Swin, …"""
-    pretrained: bool = False
+    pretrained: bool = True
     """Start from ImageNet weights: of an installed package for tf_efficientnet_lite0, otherwise timm downloads them."""
-    weights: Path | None = WEIGHTS
+    weights: Path | None = None
     """Start from a safetensors file: weights of the plain timm model, or a trained model, whose backbone is used."""
     specific_stems: bool = True
     """ResNets only: a separate first stage (stem) for each modality; the later stages are shared."""
@@ -176,7 +174,7 @@ class LossSettings:
 
 @dataclass(frozen=True)
 class OptimSettings:
-    steps: int = 600
+    steps: int = 300
     """Number of optimiser steps; each uses `accumulate` batches."""
     accumulate: int = 1
     """Batches per step, to save memory: losses are averaged, but batch norms and pairs stay within each batch."""

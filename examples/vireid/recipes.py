@@ -55,14 +55,15 @@ def with_recipe(settings: AnySettings, name: RecipeName) -> AnySettings:
     return replace(settings, recipe=name, model=replace(settings.model, **recipe.model), loss=recipe.loss)
 
 
-DEMO = SysuSettings()
-"""For the rendered data set: takes a few minutes on two cores."""
+DEMO = SysuSettings(model=ModelSettings(stage=4, frozen=3))
+"""For the rendered data set: takes a few minutes on two cores. The backbone ends at a stride of 16, with 112 channels;
+only the last of its stages is trained."""
 
 SYSU = SysuSettings(
     out=Path("runs/sysu"),
     save_every=1000,
-    data=DataSettings(height=288, width=144, augment=AugmentSettings(pad=10, exchange=0.5, erase=0.5)),
-    model=ModelSettings(backbone="resnet50", pretrained=True, weights=None, parts=6),
+    data=DataSettings(288, 144, identities=8, augment=AugmentSettings(pad=10, exchange=0.5, erase=0.5)),
+    model=ModelSettings(backbone="resnet50", parts=6),
     optim=OptimSettings(steps=53_000, lr=3.5e-4),
 )
 """For the real data set: 100 epochs of 34,167 images in batches of 64."""

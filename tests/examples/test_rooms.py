@@ -16,7 +16,7 @@ FLOORS = (
     {"datasets"},
     {"models"},
     {"evaluation", "training"},
-    {"run", "pretrain"},
+    {"run"},
     {"trials", "study"},
 )
 """A module or folder of `vireid` imports only from its own folder and from the floors below it."""

@@ -11,6 +11,7 @@ import shutil
 import signal
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,8 @@ import torch
 from rich.console import Console
 from safetensors.torch import save_file
 
-from vireid.config import DataSettings, ModelSettings, OptimSettings, Settings
+from support.trained import SMALL_MODEL
+from vireid.config import DataSettings, OptimSettings, Settings
 from vireid.datasets.items import Item, Items
 from vireid.models import weights
 from vireid.runs import read_log
@@ -35,7 +37,7 @@ def settings(out: Path, **changes: Any) -> Settings:
     return Settings(
         out=out,
         data=DataSettings(height=32, width=16, identities=2, images=2),
-        model=ModelSettings(weights=None, parts=2),
+        model=replace(SMALL_MODEL, parts=2),
         optim=OptimSettings(steps=STEPS, ema=0.5),
         save_every=1,
         **changes,

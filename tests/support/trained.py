@@ -1,4 +1,4 @@
-"""Models that look trained: no test may pass because of an initial weight."""
+"""A small model for the tests, and models that look trained: no test may pass because of an initial weight."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ import torch
 from torch import Tensor, nn
 
 from concordant import CAL
+from vireid.config import ModelSettings
 from vireid.models.baseline import GlobalBaseline
 
+SMALL_MODEL = ModelSettings("test_resnet", pretrained=False, stage=2)
+"""A ResNet with a stem for each modality, 48 channels and a feature map of an eighth of the image's size."""
 ORDER = [1, 2, 3, 0]
 """M̂ of a model of four parts that looks trained: not its own inverse."""
 

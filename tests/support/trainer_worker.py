@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -20,7 +21,8 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from concordant import CALOutput, LossTerms
-from vireid.config import DataSettings, LossSettings, ModelConfig, ModelSettings, OptimSettings, Settings
+from support.trained import SMALL_MODEL
+from vireid.config import DataSettings, LossSettings, ModelConfig, OptimSettings, Settings
 from vireid.datasets.items import Item, Items
 from vireid.models import build
 from vireid.models.build import Built, BuiltCAL, build_model
@@ -46,7 +48,7 @@ def run(out: Path, **changes: Any) -> Built:
     settings = Settings(
         out=out,
         data=DataSettings(height=32, width=WIDTH, identities=4, images=1),
-        model=ModelSettings(weights=None, parts=3),
+        model=replace(SMALL_MODEL, parts=3),
         loss=LossSettings(part_triplet=0.5),
         optim=OptimSettings(steps=STEPS, accumulate=2, ema=0.5, lr=1e-3, clip=1.0),
         save_every=1,

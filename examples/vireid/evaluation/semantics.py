@@ -11,10 +11,10 @@ import torch
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
+from torch.nn.functional import avg_pool2d
 
 from vireid.datasets.items import INFRARED, VISIBLE, Items
-from vireid.people import Part
-from vireid.people.pretraining import part_cover
+from vireid.people import PARTS, Part
 from vireid.pictures import open_picture
 
 EACH = 2
@@ -52,6 +52,12 @@ def read_parts(root: Path | str, paths: Sequence[Path | str]) -> Tensor:
     if missing := [file for file in files if not file.is_file()]:
         raise FileNotFoundError(f"read_parts: no semantic parts at {missing[0]}: render the set with them (--parts)")
     return torch.from_numpy(np.stack([np.asarray(open_picture(file)) for file in files]))
+
+
+def part_cover(parts: Tensor, stride: int) -> Tensor:
+    """The share of each semantic part in the pixels of each token: indices [n H W] -> [n h w s]."""
+    planes = torch.stack([(parts == part).float() for part in range(len(PARTS))], dim=1)
+    return avg_pool2d(planes, stride).permute(0, 2, 3, 1)
 
 
 def profiles(attention: Tensor, parts: Tensor) -> Tensor:

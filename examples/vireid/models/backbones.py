@@ -13,8 +13,8 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from timm.layers.helpers import to_2tuple
-from timm.models import is_model, register_model
-from timm.models.resnet import BasicBlock, ResNet
+from timm.models import is_model
+from timm.models.resnet import ResNet
 from torch import Tensor, nn
 
 from concordant import per_modality
@@ -34,20 +34,6 @@ def remove_stride(stage: nn.Module) -> None:
             if isinstance(module, nn.AvgPool2d):
                 module.kernel_size = 1
             module.stride = (1, 1)
-
-
-@register_model
-def concordant_small(pretrained: bool = False, **kwargs: Any) -> ResNet:
-    """The network of the demo: 0.5 M parameters, 128 channels, a feature map of an eighth of the image's size."""
-    if pretrained:
-        raise ValueError("concordant_small: `pretrained` must be False; its weights are a file, given as `weights`")
-    for key in ("pretrained_cfg", "pretrained_cfg_overlay", "cache_dir"):
-        kwargs.pop(key, None)
-    block: Any = BasicBlock  # a class; timm's annotation has an instance
-    model = ResNet(block, (1, 1, 1, 1), channels=(32, 64, 96, 128), stem_type="deep", stem_width=16, **kwargs)
-    for stage in ("layer3", "layer4"):
-        remove_stride(model.get_submodule(stage))
-    return model
 
 
 AnyBackbone = TypeVar("AnyBackbone", bound="Backbone")

@@ -1,6 +1,5 @@
 """Rendered people: a visible-infrared data set that needs no real data."""
 
-from vireid.people.attributes import ATTRIBUTES, NOT_APPLICABLE, attribute_targets
 from vireid.people.camera import CAMERAS, INFRARED_CAMERAS, VISIBLE_CAMERAS, Camera
 from vireid.people.config import RenderConfig
 from vireid.people.dataset import render_dataset
@@ -10,10 +9,8 @@ from vireid.people.shapes import PARTS, Part
 from vireid.people.sheet import contact_sheet
 
 __all__ = [
-    "ATTRIBUTES",
     "CAMERAS",
     "INFRARED_CAMERAS",
-    "NOT_APPLICABLE",
     "PARTS",
     "VISIBLE_CAMERAS",
     "Camera",
@@ -21,7 +18,6 @@ __all__ = [
     "Person",
     "Picture",
     "RenderConfig",
-    "attribute_targets",
     "contact_sheet",
     "draw_family",
     "draw_person",

@@ -1,15 +1,11 @@
-"""Settings of the renderer: a data set of people, and pretraining on their attributes."""
+"""Settings of the renderer of a data set of people."""
 
 from __future__ import annotations
 
-import math
-import os
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import numpy as np
 
-from vireid.checks import check, check_counts, check_numbers
 from vireid.people.camera import CAMERAS
 from vireid.people.person import FAMILY, Person, draw_family
 
@@ -85,37 +81,3 @@ class RenderConfig:
                 family, member = divmod(identity - self.split(name).start, FAMILY)
                 return draw_family(np.random.default_rng([self.seed, PEOPLE_STREAM, number, family]))[member]
         raise ValueError(f"RenderConfig.person: `identity` must be in 1..{self.identities}; got {identity}")
-
-
-@dataclass(frozen=True)
-class PretrainSettings:
-    """Pretraining of the demo's backbone on rendered attributes."""
-
-    output: Path = Path("examples/weights/concordant_small.safetensors")
-    """File for the weights; a model card README.md is written to the same directory."""
-    cache: Path = Path("data/pretraining")
-    """Directory for the rendered people, which later runs use again."""
-    people: int = 8_000
-    """People to train on, each in two visible and two infrared pictures."""
-    held_out: int = 1_000
-    """Other people, for measuring the accuracies."""
-    epochs: int = 5
-    """Passes over the training pictures."""
-    batch_size: int = 96
-    """Pictures per step, of both modalities."""
-    lr: float = 4e-3
-    """Highest learning rate of the one-cycle schedule."""
-    weight_decay: float = 0.02
-    """Weight decay of AdamW."""
-    compile: bool = True
-    """Compile the network with torch.compile (needs a C++ compiler): 1.7 times as fast."""
-    threads: int = os.cpu_count() or 1
-    """CPU threads for training, and processes for rendering."""
-    seed: int = 0
-    """Seed of the people, the initial weights, the order of the pictures and the augmentation."""
-
-    def __post_init__(self) -> None:
-        check_counts(self, "people", "held_out", "epochs", "batch_size", "threads")
-        check_numbers(self, "weight_decay", "seed")
-        check(self, "lr", 0 < self.lr < math.inf, "be a number above 0")
-        check(self, "batch_size", self.batch_size <= 4 * self.people, "be at most 4 · `people`, as many as pictures")

@@ -16,7 +16,8 @@ from torch import Tensor
 
 from concordant import TSAA, Encoded, target_aware_similarity
 from support.models import clusters, randomize
-from vireid.config import DataSettings, ModelSettings, SysuSettings
+from support.trained import SMALL_MODEL
+from vireid.config import DataSettings, SysuSettings
 from vireid.datasets.items import Item, Items
 from vireid.evaluation.similarity import cosine
 from vireid.files import plain, write_json
@@ -141,7 +142,7 @@ def run(make_tree: Callable[..., Path], tmp_path: Path) -> Path:
     settings = SysuSettings(
         root=make_tree(pictures=2),
         data=DataSettings(height=32, width=16),
-        model=ModelSettings(weights=None, parts=2),
+        model=replace(SMALL_MODEL, parts=2),
     )
     (tmp_path / "run").mkdir()
     write_json(tmp_path / "run" / "run.json", {"settings": plain(settings), "model": as_json(settings.model_config(4))})

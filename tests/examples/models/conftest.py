@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from support.trained import looks_trained
-from vireid.config import ModelConfig, ModelSettings, Settings
+from support.trained import SMALL_MODEL, looks_trained
+from vireid.config import ModelConfig, Settings
 from vireid.files import plain, write_json
 from vireid.models.hub import HubCAL
 from vireid.models.weights import as_json, save_weights
@@ -17,7 +17,7 @@ from vireid.models.weights import as_json, save_weights
 @pytest.fixture(scope="module")
 def model() -> HubCAL:
     torch.manual_seed(0)
-    model = HubCAL(ModelConfig(ModelSettings(weights=None), height=96, width=48, num_classes=5))
+    model = HubCAL(ModelConfig(SMALL_MODEL, height=96, width=48, num_classes=5))
     looks_trained(model)
     return model
 

@@ -11,8 +11,8 @@ import timm
 import torch
 from torch import nn
 
-from support.trained import images_of, looks_trained
-from vireid.config import WEIGHTS, DataSettings, ModelConfig, ModelSettings, Settings
+from support.trained import SMALL_MODEL, images_of, looks_trained
+from vireid.config import DataSettings, ModelConfig, ModelSettings, Settings
 from vireid.datasets.items import INFRARED, VISIBLE
 from vireid.files import plain, write_json
 from vireid.models.build import Built, BuiltBaseline, build_model
@@ -21,13 +21,12 @@ from vireid.models.hub import HubCAL
 from vireid.models.weights import START, as_json, load_model, save_weights
 
 SIZE: dict[str, Any] = {"height": 64, "width": 32}
-PLAIN = ModelSettings(weights=None)
 OTHERS: dict[str, tuple[Any, ...]] = {
     "backbone": ("resnet18",),
     "pretrained": (True,),
-    "weights": (WEIGHTS,),
+    "weights": (Path("plain.safetensors"),),
     "specific_stems": (False,),
-    "stage": (2,),
+    "stage": (None, 3),
     "frozen": (1,),
     "parts": (3,),
     "alpha": (0.5,),
@@ -67,12 +66,16 @@ def save_run(model: nn.Module, settings: Settings, out: Path) -> Path:
 def test_every_setting_is_varied() -> None:
     assert OTHERS.keys() == {field.name for field in fields(ModelSettings)}
     for name, value in VARIED:
-        assert value != getattr(PLAIN, name), name
+        assert value != getattr(SMALL_MODEL, name), name
 
 
 @pytest.mark.parametrize(("name", "value"), VARIED)
-def test_a_model_comes_back_as_it_was_built(name: str, value: Any, tmp_path: Path) -> None:
-    settings = Settings(data=DataSettings(**SIZE), model=replace(PLAIN, **{name: value}))
+def test_a_model_comes_back_as_it_was_built(
+    name: str, value: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    save_weights(timm.create_model(SMALL_MODEL.backbone, num_classes=0), "plain.safetensors")
+    settings = Settings(data=DataSettings(**SIZE), model=replace(SMALL_MODEL, **{name: value}))
     config = settings.model_config(5)
     model = HubCAL(config)
     looks_trained(model)
@@ -96,7 +99,7 @@ def test_a_model_comes_back_as_it_was_built(name: str, value: Any, tmp_path: Pat
 
 
 def test_the_baseline_comes_back_too(tmp_path: Path) -> None:
-    settings = Settings(data=DataSettings(**SIZE), model=PLAIN, method="global")
+    settings = Settings(data=DataSettings(**SIZE), model=SMALL_MODEL, method="global")
     model = build_model(settings.model_config(5))
     looks_trained(model)
     run = save_run(model, settings, tmp_path / "run")
@@ -110,7 +113,7 @@ def test_the_baseline_comes_back_too(tmp_path: Path) -> None:
 
 
 def test_weights_without_settings_are_rejected(tmp_path: Path) -> None:
-    save_weights(build_model(ModelConfig(PLAIN, **SIZE, num_classes=5)), tmp_path / "model.safetensors")
+    save_weights(build_model(ModelConfig(SMALL_MODEL, **SIZE, num_classes=5)), tmp_path / "model.safetensors")
     with pytest.raises(FileNotFoundError, match=r"must have the run.json or config.json of its model beside it"):
         load_model(tmp_path / "model.safetensors", build_model)
     with pytest.raises(FileNotFoundError, match=r"no weights at .*gone.safetensors"):
@@ -120,4 +123,4 @@ def test_weights_without_settings_are_rejected(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("name", "value"), [("parts", 0), ("alpha", 0.0), ("dim", 0)])
 def test_settings_out_of_range_are_rejected(name: str, value: float) -> None:
     with pytest.raises(ValueError, match=f"ModelSettings: `{name}` must be .*; got {value}"):
-        replace(PLAIN, **cast(Any, {name: value}))
+        replace(SMALL_MODEL, **cast(Any, {name: value}))

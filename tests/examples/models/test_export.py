@@ -13,7 +13,7 @@ from torch import Tensor, nn
 import export
 from concordant.functional import select_top_k
 from support.models import small_cal
-from support.trained import ORDER, images_of, looks_trained
+from support.trained import ORDER, SMALL_MODEL, images_of, looks_trained
 from vireid.config import ModelConfig, ModelSettings
 from vireid.datasets.items import INFRARED, VISIBLE
 from vireid.models import export as deploy
@@ -23,11 +23,15 @@ from vireid.models.weights import as_json
 
 
 @pytest.mark.parametrize(
-    ("backbone", "modality"),
-    [("concordant_small", INFRARED), ("resnet18", VISIBLE), ("vit_tiny_patch16_224", VISIBLE)],
+    ("settings", "modality"),
+    [
+        (SMALL_MODEL, INFRARED),
+        (ModelSettings("tf_efficientnet_lite0", pretrained=False, stage=4), VISIBLE),
+        (ModelSettings("vit_tiny_patch16_224", pretrained=False), VISIBLE),
+    ],
+    ids=lambda value: getattr(value, "backbone", None),
 )
-def test_the_exported_program_embeds_batches_of_any_size(backbone: str, modality: int) -> None:
-    settings = ModelSettings(backbone=backbone, weights=None)
+def test_the_exported_program_embeds_batches_of_any_size(settings: ModelSettings, modality: int) -> None:
     model = HubCAL(ModelConfig(settings, height=64, width=32, num_classes=2))
     looks_trained(model)
     program = export_program(model, modality, height=64, width=32)

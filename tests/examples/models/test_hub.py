@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -14,8 +15,8 @@ from huggingface_hub import HfApi
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from support.trained import ORDER, images_of
-from vireid.config import ModelConfig, ModelSettings, Settings
+from support.trained import ORDER, SMALL_MODEL, images_of
+from vireid.config import ModelConfig, Settings
 from vireid.datasets.cache import cache_images
 from vireid.datasets.items import INFRARED, VISIBLE
 from vireid.figures.curves import draw_curves
@@ -24,8 +25,9 @@ from vireid.models import hub
 from vireid.models.backbones import create_backbone
 from vireid.models.build import build_model
 from vireid.models.hub import HubCAL
-from vireid.models.weights import WEIGHTS, as_json, load_model, load_weights, read_metadata, save_weights
+from vireid.models.weights import START, WEIGHTS, as_json, load_model, load_weights, read_metadata, save_weights
 from vireid.pictures import open_picture
+from vireid.recipes import DEMO
 from vireid.runs import checkpoints, read_log, read_settings
 
 
@@ -47,16 +49,18 @@ def test_a_model_comes_back_to_the_bit(model: HubCAL, saved: Path) -> None:
     assert torch.equal(other.embed(images_of(2), INFRARED), model.embed(images_of(2), INFRARED))
 
 
-def test_the_config_names_no_file_of_the_trainer(run: Path, saved: Path) -> None:
-    config = ModelConfig(ModelSettings(), height=96, width=48, num_classes=5)  # started from a weights file
+def test_the_config_says_nothing_of_the_start(saved: Path) -> None:
+    config = ModelConfig(DEMO.model, height=96, width=48, num_classes=5)
     HubCAL(config).save_pretrained(saved)
-    assert json.loads((saved / "config.json").read_text())["model"].keys().isdisjoint({"weights", "pretrained"})
-    assert HubCAL.from_pretrained(saved).config.model.weights is None
+    assert (
+        json.loads((saved / "config.json").read_text())["model"].keys().isdisjoint({"weights", "pretrained", "frozen"})
+    )
+    assert HubCAL.from_pretrained(saved).config.model == replace(DEMO.model, **START)
 
 
 def test_a_run_is_loaded_with_its_settings(model: HubCAL, run: Path) -> None:
     """The state is that of the model that training builds."""
-    trained = build_model(Settings(model=ModelSettings(weights=None)).model_config(5))
+    trained = build_model(Settings(model=SMALL_MODEL).model_config(5))
     trained.load_state_dict(HubCAL.from_run(run).state_dict())
     assert torch.equal(trained.eval().embed(images_of(2), INFRARED), model.embed(images_of(2), INFRARED))
 
@@ -72,7 +76,7 @@ def test_paths_may_be_text(model: HubCAL, run: Path, saved: Path, tmp_path: Path
         load_model(str(run / WEIGHTS), HubCAL),
     ):
         assert other.config == model.config
-    assert create_backbone("concordant_small", image_size=(96, 48), weights=weights)[1] == model.channels
+    assert create_backbone("test_resnet", image_size=(96, 48), stage=2, weights=weights)[1] == model.channels
     assert read_settings(str(run / "run.json"), Settings) == Settings()
     assert (read_log(str(run)), checkpoints(str(run))) == ([], [])
     assert draw_curves([{"step": 1, "total": 1.0, "gradient": 1.0, "lr": 1.0}], str(tmp_path / "curves.png")).is_file()
@@ -162,14 +166,14 @@ def changed_model(**values: object) -> Callable[[Path], None]:
     [
         (truncate, ""),
         (drop_a_tensor, "correspondence.history"),
-        (changed(num_classes=6), r"classifier.weight must be \(6, 128\); got \(5, 128\)"),
+        (changed(num_classes=6), r"classifier.weight must be \(6, 48\); got \(5, 48\)"),
         (changed(num_classes=0), "`num_classes` must be 1 … 1048576; got 0"),
-        (changed(num_classes=10**6), r"classifier.weight must be \(1000000, 128\); got \(5, 128\)"),
+        (changed(num_classes=10**6), r"classifier.weight must be \(1000000, 48\); got \(5, 48\)"),
         (changed(num_classes=10**9), "`num_classes` must be 1 … 1048576; got 1000000000"),
         (changed(height=10**7), "`height` must be 1 … 16384; got 10000000"),
         (changed(width=96.0), "`width`: 96.0 is no int"),
         (changed(height=True), "`height`: True is no int"),
-        (changed_model(dim=10**6), r"attention\S+ must be \(1000000\S*.*\); got \(128\S*.*\)"),
+        (changed_model(dim=10**6), r"attention\S+ must be \(1000000\S*.*\); got \(48\S*.*\)"),
         (changed_model(dim=10**19), "`dim` must be 1 … 1048576; got 1"),
         (changed_model(parts=10**6), r"must be .*1000000.*; got .*4"),
         (changed_model(parts=10**9), "`parts` must be 1 … 1048576; got 1000000000"),
@@ -190,7 +194,7 @@ def changed_model(**values: object) -> Callable[[Path], None]:
         (changed_model(parts=0), "`parts` must be 1 … 1048576; got 0"),
         (changed_model(alpha=float("nan")), "`alpha` must be a number above 0; got nan"),
         (changed_model(queries="mine"), "`queries`: 'mine' is no"),
-        (changed_model(backbone="resnet18"), r"must be \(128,\); got \(32,\)"),
+        (changed_model(backbone="resnet18"), r"must be \(32,\); got \(12,\)"),
         (changed_model(backbone="resnet0"), "must be a model of timm"),
         (changed_model(weights="elsewhere.safetensors"), "a trained model has no weights"),
         (lambda folder: (folder / "config.json").write_text('{"model": '), "Expecting value"),

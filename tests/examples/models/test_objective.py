@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from concordant import CAL, CALLoss
+from support.trained import SMALL_MODEL
 from vireid.config import LossSettings, ModelConfig, ModelSettings, RecipeName
 from vireid.models.build import BuiltCAL, build_model
 from vireid.models.objective import BaselineObjective, CALObjective
@@ -26,9 +27,9 @@ def test_a_recipe_is_the_librarys(name: RecipeName) -> None:
     recipe, (make_model, make_loss) = RECIPES[name], LIBRARY[name]
     loss, expected = CALObjective(recipe.loss), make_loss()
     assert str(loss).replace("CALObjective", "CALLoss", 1) == str(expected)
-    settings = ModelSettings(weights=None, **recipe.model)
+    settings = replace(SMALL_MODEL, **recipe.model)
     model = BuiltCAL(ModelConfig(settings, 32, 16, 5))
-    again = make_model(model.backbone, 128, settings.parts, 5, backbone_takes_modality=True)
+    again = make_model(model.backbone, 48, settings.parts, 5, backbone_takes_modality=True)
     assert str(model).replace("BuiltCAL", "CAL", 1) == str(again)
 
 
@@ -41,7 +42,7 @@ def test_the_baseline_and_cal_are_trained_by_the_same_global_losses() -> None:
     labels, modality = torch.arange(4).repeat(2), torch.arange(2).repeat_interleave(4)
     images = torch.randn(8, 3, 96, 48)
     for method in ("cal", "global"):
-        model: Any = build_model(ModelConfig(ModelSettings(weights=None), 96, 48, 4, method))
+        model: Any = build_model(ModelConfig(SMALL_MODEL, 96, 48, 4, method))
         output = model(images, labels, modality)
         terms = model.objective(LossSettings())(output, labels, modality)
         model.observe(output, terms, modality)

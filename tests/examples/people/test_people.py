@@ -1,30 +1,20 @@
-"""Rendered people and their pictures: what they are drawn from, and what pretraining reads of them."""
+"""Rendered people and their pictures: what they are drawn from."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
-import torch
 
 from vireid.people import (
-    ATTRIBUTES,
     CAMERAS,
     INFRARED_CAMERAS,
-    NOT_APPLICABLE,
     PARTS,
     VISIBLE_CAMERAS,
     Part,
-    attribute_targets,
     draw_family,
     draw_person,
     render,
 )
-from vireid.people import config as config_module
-from vireid.people import dataset as dataset_module
-from vireid.people import pretraining as attributes
 from vireid.people.camera import Placement
 from vireid.people.config import RenderConfig
 from vireid.people.pattern import PATTERNS
@@ -100,17 +90,6 @@ def test_prints_can_be_seen(people: list[Person]) -> None:
     assert ((infrared <= 0.08) | (infrared >= 0.22)).all()
 
 
-def test_attribute_targets_lie_within_bounds(people: list[Person]) -> None:
-    targets = np.array([list(attribute_targets(person).values()) for person in people])
-    assert list(attribute_targets(people[0])) == list(ATTRIBUTES)
-    for column, (name, classes) in enumerate(ATTRIBUTES.items()):
-        assert set(targets[:, column]) - {NOT_APPLICABLE} == set(range(classes)), name  # every class occurs, too
-    by_name = dict(zip(ATTRIBUTES, targets.T, strict=True))
-    plain = by_name["upper_pattern"] == list(UPPER_PATTERNS).index("plain")
-    assert (by_name["upper_period"][plain] == NOT_APPLICABLE).all()
-    assert (by_name["bag_size"][by_name["bag"] == 0] == NOT_APPLICABLE).all()
-
-
 def test_every_pattern_is_drawn_and_partly_covers() -> None:
     assert set(PATTERNS) == set(UPPER_PATTERNS) | set(LOWER_PATTERNS)
     garment = draw_person(np.random.default_rng(0)).upper
@@ -182,46 +161,3 @@ def test_placement_goes_there_and_back() -> None:
     points = np.random.default_rng(0).uniform(-1, 1, (20, 2))
     x, y = place.to_picture(points, (96, 48)).T
     assert np.allclose(np.stack(place.to_body(x, y, (96, 48)), axis=1), points)
-
-
-def test_people_of_pretraining_need_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=1 << 20))
-    with pytest.raises(OSError, match=r"set must have room for 7 MiB; 1 are free"):
-        attributes.render_people(tmp_path / "set", attributes.PeopleConfig(0, 100), workers=1)
-
-
-def test_people_of_pretraining_are_in_no_data_set() -> None:
-    streams = {config_module.PEOPLE_STREAM, dataset_module.PICTURE_STREAM, dataset_module.GALLERY_STREAM}
-    assert not streams & {attributes.PEOPLE_STREAM, attributes.PICTURE_STREAM}
-    images, parts, modality, targets = attributes.render_block(attributes.PeopleConfig(0, 3, pictures=2), 0)
-    assert images.shape == (6, 96, 48, 3)
-    assert parts.shape == (6, 96, 48)
-    assert modality.tolist() == [0, 1] * 3
-    assert targets.shape == (6, len(ATTRIBUTES))
-    assert (targets[::2] == targets[1::2]).all()
-
-
-def test_attributes_of_unseen_parts_teach_nothing() -> None:
-    targets = torch.zeros(2, len(ATTRIBUTES), dtype=torch.long)
-    parts = torch.full((2, 96, 48), int(Part.BACKGROUND))
-    parts[1, 80:90, 10:20] = Part.SHOES
-    shown = attributes.visible_targets(targets, parts)
-    assert (shown[0] == NOT_APPLICABLE).all()
-    seen = {name for name, target in zip(ATTRIBUTES, shown[1].tolist(), strict=True) if target != NOT_APPLICABLE}
-    assert seen == {"shoes", "bag", "bag_size", "width", "leg"}  # the latter are read from the whole body
-    cover = attributes.part_cover(parts, 8)
-    assert cover.shape == (2, 12, 6, len(PARTS))
-    assert torch.allclose(cover.sum(3), torch.ones(2, 12, 6))
-
-
-def test_attribute_loss_is_one_for_a_blind_guess_and_none_for_a_perfect_one() -> None:
-    targets = torch.tensor([[classes - 1 for classes in ATTRIBUTES.values()], [NOT_APPLICABLE] * len(ATTRIBUTES)])
-    blind = torch.zeros(2, sum(ATTRIBUTES.values()))
-    assert attributes.attribute_loss(blind, targets).item() == pytest.approx(1)
-    perfect = blind.clone()
-    perfect[0, np.cumsum(list(ATTRIBUTES.values())) - 1] = 100.0
-    assert attributes.attribute_loss(perfect, targets).item() == pytest.approx(0)
-    assert set(attributes.accuracies(perfect, targets).values()) == {1.0}
-    reader = attributes.AttributeReader(8)
-    whole, local = reader(torch.rand(2, 8, 12, 6), attributes.part_cover(torch.randint(9, (2, 96, 48)), 8))
-    assert whole.shape == local.shape == blind.shape

@@ -17,6 +17,7 @@ import torch
 from rich.console import Console
 
 import ablate
+from support.trained import SMALL_MODEL
 from vireid.config import SysuSettings
 from vireid.datasets.sysu import read_sysu
 from vireid.files import plain
@@ -59,6 +60,14 @@ TINY = RenderConfig(
 )  # fmt: skip
 
 
+def small(settings: SysuSettings) -> SysuSettings:
+    """With a backbone, images, a batch and a budget for a test."""
+    data = replace(settings.data, height=96, width=48, identities=4, images=1)
+    backbone = {name: getattr(SMALL_MODEL, name) for name in ("backbone", "pretrained", "stage", "frozen")}
+    model = replace(settings.model, **backbone)
+    return replace(settings, data=data, model=model, optim=replace(settings.optim, steps=2))
+
+
 @pytest.mark.parametrize("name", STUDIES)
 def test_every_configuration_is_another_model_or_loss(name: Study) -> None:
     some = configurations(name)
@@ -68,11 +77,11 @@ def test_every_configuration_is_another_model_or_loss(name: Study) -> None:
 
 @pytest.mark.parametrize("configuration", COMPARISON, ids=lambda one: one.name)
 def test_every_configuration_builds(configuration: Configuration) -> None:
-    assert isinstance(build_model(configuration.settings.model_config(4)), torch.nn.Module)
+    assert isinstance(build_model(small(configuration.settings).model_config(4)), torch.nn.Module)
 
 
 def test_what_a_configuration_changes_is_what_its_model_has() -> None:
-    model: dict[str, Any] = {one.name: build_model(one.settings.model_config(4)) for one in COMPARISON}
+    model: dict[str, Any] = {one.name: build_model(small(one.settings).model_config(4)) for one in COMPARISON}
     assert type(model["dot product"].attention).__name__ == "DotProductAttention"
     assert model["no channel gate"].attention.gate_mlp is None
     assert not model["no IN"].attention.instance_norm
@@ -168,12 +177,6 @@ def test_parts_are_put_back_in_their_own_order() -> None:
     assert torch.equal(undo_order(embedded, infrared, order), own.flatten(1))
 
 
-def small(settings: SysuSettings) -> SysuSettings:
-    """With a batch and a budget for a test."""
-    data = replace(settings.data, identities=4, images=1)
-    return replace(settings, data=data, optim=replace(settings.optim, steps=2))
-
-
 def test_a_study_from_end_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(study, "PEOPLE", TINY)
     render_dataset(tmp_path / "set", TINY, workers=1, progress=False, with_parts=True)
@@ -188,8 +191,8 @@ def test_a_study_from_end_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     full, baseline = scores
     assert full["retrieval"].keys() == {*WAYS, *TARGET_AWARE}
     own, aware = (full["retrieval"][way] for way in ("distilled", "target-aware"))
-    assert own["numbers"] == 128 * (1 + 4)
-    assert aware["numbers"] == 72 * (128 + 128) + 4 * (128 + 128)
+    assert own["numbers"] == 48 * (1 + 4)
+    assert aware["numbers"] == 72 * (48 + 48) + 4 * (48 + 48)
     assert aware["seconds"] > own["seconds"] > 0
     assert {*LOSSES, "total"} <= full["losses"].keys()
     assert full["retrieval"]["distilled"]["rank1"] > 0

@@ -16,6 +16,7 @@ import concordant
 import train_llcm
 import train_regdb
 import train_sysu
+from support.trained import SMALL_MODEL
 from vireid.command import argument
 from vireid.config import (
     AugmentSettings,
@@ -57,7 +58,7 @@ OTHER = SysuSettings(
     data=DataSettings(64, 32, 2, 3, Path("e"), AugmentSettings(1, 0.1, 0.2, 0.4, (0.1, 0.2), (0.5, 2.0))),
     model=ModelSettings(
         "resnet18",
-        True,
+        False,
         Path("f"),
         False,
         3,
@@ -169,7 +170,7 @@ def test_a_run_started_from_a_record_has_the_same_weights(
         precision="no",
         method="cal",
         data=replace(OTHER.data, cache=None),
-        model=replace(OTHER.model, backbone="concordant_small", pretrained=False, weights=None),
+        model=replace(OTHER.model, backbone="test_resnet", weights=None),
         optim=OptimSettings(steps=2),
     )
     train_sysu.main(first)
@@ -271,7 +272,7 @@ def test_a_package_without_metadata_has_no_version(monkeypatch: pytest.MonkeyPat
 def test_a_fast_dev_run_goes_the_whole_way_beside_the_real_one(root: Path, tmp_path: Path) -> None:
     settings = train_sysu.command_line(["--out", str(tmp_path / "run"), "--fast-dev-run"])
     small = DataSettings(height=32, width=16, identities=3, images=2)
-    settings = replace(settings, root=root, data=small, model=replace(settings.model, weights=None, parts=2))
+    settings = replace(settings, root=root, data=small, model=replace(settings.model, parts=2))
     left = tmp_path / "run-fast-dev-run"
     left.mkdir()
     for name in ("run.json", "curves.png", "notes.txt"):  # of one before, and what somebody wrote about it
@@ -291,7 +292,7 @@ def test_every_data_set_has_its_fast_dev_run(
 ) -> None:
     small: dict[str, Any] = {
         "data": DataSettings(height=32, width=16, identities=2, images=2),
-        "model": ModelSettings(weights=None, parts=2),
+        "model": replace(SMALL_MODEL, parts=2),
         "method": "global",
         "fast_dev_run": True,
     }

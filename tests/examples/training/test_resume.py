@@ -34,7 +34,7 @@ from vireid.training.directory import alone
 from vireid.training.record import RunLog
 
 SMALL = ["--data.height", "32", "--data.width", "16", "--data.identities", "2", "--data.images", "2"]
-SMALL += ["--model.backbone", "concordant_small", "--model.no-pretrained", "--model.parts", "2"]
+SMALL += ["--model.backbone", "test_resnet", "--model.stage", "2", "--model.no-pretrained", "--model.parts", "2"]
 SMALL += ["--save-every", "1", "--optim.steps", "6"]
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from support.trained import SMALL_MODEL
 from train_sysu import command_line, main
 from vireid.config import DataSettings, ModelSettings, OptimSettings, Settings, SysuSettings
 from vireid.datasets.items import Items
@@ -37,8 +38,8 @@ def settings(root: Path, out: Path, **changes: Any) -> SysuSettings:
     small = SysuSettings(
         root=root,
         out=out,
-        data=DataSettings(identities=4, images=2),
-        model=ModelSettings(weights=None, parts=3),
+        data=DataSettings(96, 48, identities=4, images=2),
+        model=replace(SMALL_MODEL, parts=3),
         optim=OptimSettings(steps=4),
         gallery="seeded",
         save_every=2,
@@ -109,7 +110,7 @@ def test_the_learning_rate_warms_up_and_falls_to_nothing() -> None:
 
 
 def test_the_command_line_knows_the_real_set_from_the_rendered_one() -> None:
-    assert command_line([]).model.backbone == "concordant_small"
+    assert command_line([]).model.backbone == "tf_efficientnet_lite0"
     real = command_line(["--root", "somewhere", "--optim.lr", "1e-4", "--model.no-pretrained"])
     assert (real.model.backbone, real.data.height, real.optim.lr, real.model.pretrained) == (
         "resnet50",

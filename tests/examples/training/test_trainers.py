@@ -18,6 +18,7 @@ import evaluate
 import train_llcm
 import train_regdb
 import train_sysu
+from support.trained import SMALL_MODEL
 from vireid import trials
 from vireid.command import cli
 from vireid.config import (
@@ -25,7 +26,6 @@ from vireid.config import (
     Evaluation,
     LlcmSettings,
     LlcmSource,
-    ModelSettings,
     OptimSettings,
     RegdbSettings,
     RegdbSource,
@@ -40,7 +40,7 @@ from vireid.training.directory import alone
 
 SMALL: dict[str, Any] = {
     "data": DataSettings(height=32, width=16, identities=2, images=2),
-    "model": ModelSettings(weights=None, parts=2),
+    "model": replace(SMALL_MODEL, parts=2),
     "optim": OptimSettings(steps=2),
     "method": "global",
 }
