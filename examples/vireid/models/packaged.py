@@ -25,7 +25,7 @@ def packaged_file() -> Path:
     """
     spec = find_spec(MODULE)
     if spec is None or not spec.submodule_search_locations:
-        rule = f"the package {PACKAGE} must be installed (extra `people`) for the pretrained weights of {NAME}"
+        rule = f"the package {PACKAGE} must be installed (extra `examples`) for the pretrained weights of {NAME}"
         raise FileNotFoundError(f"packaged_file: {rule}; there is no module {MODULE}")
     path = Path(spec.submodule_search_locations[0]) / FILE
     if not path.is_file():

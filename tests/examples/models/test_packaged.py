@@ -70,5 +70,5 @@ def test_a_package_that_is_not_installed_is_named(tmp_path: Path, monkeypatch: p
     with pytest.raises(FileNotFoundError, match=r"must have models/none\.pth; no file at .*none\.pth"):
         packaged_file()
     monkeypatch.setattr(packaged, "MODULE", "not_installed_at_all")
-    with pytest.raises(FileNotFoundError, match=r"must be installed \(extra `people`\) .*; there is no module not_ins"):
+    with pytest.raises(FileNotFoundError, match=r"must be installed \(extra `examples`\) .*; there is no module not"):
         create_backbone(NAME, image_size=(64, 32), pretrained=True)
