@@ -27,6 +27,8 @@ FROZEN = {
     "test_vit": ("patch_embed", "pos_embed", "cls_token", "blocks.0", "blocks.1"),
 }
 """What the stem and the first two stages of each model consist of."""
+HEAD = "model.head."
+"""Of a ConvNeXt, older versions of timm keep the normalisation of the head, which no feature map uses."""
 
 
 def as_trained(model: Any, images: Tensor) -> Tensor:
@@ -182,7 +184,7 @@ def test_a_cut_backbone_gives_what_the_whole_has_after_the_stage(
     (output * torch.randn_like(output)).sum().backward()
     torch.testing.assert_close(output.std(dim=(0, 2, 3), correction=0), torch.ones(channels), rtol=0, atol=0.01)
     unused = {key for key, parameter in backbone.named_parameters() if parameter.grad is None}
-    assert all(key.startswith("stems.1.") for key in unused)  # the other modality's
+    assert all(key.startswith(("stems.1.", HEAD)) for key in unused)  # the stem of the other modality
 
 
 @pytest.mark.parametrize("name", ["test_efficientnet", "test_resnet", "test_convnext", "test_vit"])
@@ -204,7 +206,7 @@ def test_frozen_stages_keep_their_weights_and_statistics(name: str, stems: bool,
         optimizer = torch.optim.SGD((p for p in one.parameters() if p.requires_grad), lr=0.1)
         optimizer.step()
         for key, parameter in one.named_parameters():
-            assert parameter.requires_grad == (not frozen(key)), key
+            assert parameter.requires_grad == (not frozen(key)) or key.startswith(HEAD), key
             assert parameter.grad is None or parameter.requires_grad, key
         changed = {key for key, tensor in one.state_dict().items() if not torch.equal(tensor, before[key])}
         assert changed

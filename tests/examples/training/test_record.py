@@ -59,7 +59,7 @@ OTHER = SysuSettings(
     data=DataSettings(64, 32, 2, 3, Path("e"), AugmentSettings(1, 0.1, 0.2, 0.4, (0.1, 0.2), (0.5, 2.0))),
     model=ModelSettings(
         "resnet18",
-        True,
+        False,
         Path("f"),
         False,
         3,
@@ -168,7 +168,7 @@ def test_a_run_started_from_a_record_has_the_same_weights(
         precision="no",
         method="cal",
         data=replace(OTHER.data, cache=None),
-        model=replace(OTHER.model, backbone="test_resnet", pretrained=False, weights=None),
+        model=replace(OTHER.model, backbone="test_resnet", weights=None),
         optim=OptimSettings(steps=2),
     )
     train_sysu.main(first)
