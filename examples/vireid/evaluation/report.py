@@ -85,7 +85,8 @@ def describe_attention(model: CAL, data: DataSet, images: Images, device: torch.
         rows.append(np.sort(rng.permutation(np.flatnonzero(data.test.modality == modality))[:SAMPLE]))
         maps.append(attend(model, images[rows[-1]], modality, device=device))
     statistics, permutation = attention_statistics(torch.cat(maps).flatten(2)), model.correspondence.permutation().cpu()
-    order, health = permutation.tolist(), {name: float(value) for name, value in statistics._asdict().items()}
+    order = permutation.tolist()
+    health: dict[str, Any] = {name: float(value) for name, value in statistics._asdict().items()}
     if (data.root / "parts").is_dir():
         labels = read_parts(data.root, [data.test.paths[row] for row in np.concatenate(rows)])
         matched = torch.cat([maps[0], maps[1][:, permutation]])

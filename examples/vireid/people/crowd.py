@@ -6,6 +6,7 @@ import functools
 from dataclasses import dataclass
 
 import numpy as np
+
 from vireid.people import kept
 from vireid.people.camera import Camera
 from vireid.people.figure import dress, pose_figure
@@ -136,9 +137,9 @@ def draw_passer(
         return covered
     found = found / share
     normal = found[:, 4:7] / np.maximum(np.linalg.norm(found[:, 4:7], axis=1, keepdims=True), 1e-6)
-    position = np.stack([
-        spot[0] + (px[mine] - WIDE / 2) * METRES / TALL, np.full(len(rows), spot[1]), (TALL - 4 - py[mine]) * METRES / TALL
-    ], 1)  # fmt: skip
+    metres = METRES / TALL
+    x, z = spot[0] + (px[mine] - WIDE / 2) * metres, (TALL - 4 - py[mine]) * metres
+    position = np.stack([x, np.full(len(rows), spot[1]), z], 1)
     view = camera.position - position
     view /= np.linalg.norm(view, axis=1, keepdims=True)
     one = np.ones(len(rows), np.float32)

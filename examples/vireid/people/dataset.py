@@ -148,8 +148,9 @@ def render_dataset(
 
     Beside the pictures it has a label map of each: PNG files under `root/parts`, whose values are those of `Part`; and
     `attributes.json` describes each person in words. A picture depends only on the seed, identity, camera and index, so
-    that the bytes are the same with any number of `workers` (default: one per core). An existing data set is not changed.
-    The set is built in `root.unfinished` and renamed when it is complete; an interrupted call is continued there.
+    that the bytes are the same with any number of `workers` (default: one per core). An existing data set is not
+    changed. The set is built in `root.unfinished` and renamed when it is complete; an interrupted call is continued
+    there.
 
     Raises:
         ValueError: `root` holds other data.

@@ -11,6 +11,7 @@ import numpy as np
 
 from vireid.people.kernels import compiled
 from vireid.people.mesh import FAR
+from vireid.people.rings import hulls
 
 STEPS, TURNS = 36, 72
 TOP = 1.06
@@ -69,22 +70,6 @@ def supports(
     return out
 
 
-@compiled
-def hulls(support: np.ndarray) -> np.ndarray:
-    """Radii [s t] of the convex rings with these supports [s t]."""
-    steps, turns = support.shape
-    out = np.empty_like(support)
-    span = turns // 5
-    for s in range(steps):
-        for t in range(turns):
-            least = np.float32(1e9)
-            for k in range(-span, span + 1):
-                radius = support[s, (t + k) % turns] / np.float32(np.cos(2 * np.pi * k / turns))
-                least = min(least, radius)
-            out[s, t] = least
-    return out
-
-
 def lattice() -> np.ndarray:
     """The triangles between STEPS rings of TURNS + 1 vertices, whose last vertex lies on the first."""
     s, t = (a.ravel() for a in np.meshgrid(np.arange(STEPS - 1), np.arange(TURNS), indexing="ij"))
@@ -97,7 +82,7 @@ LATTICE = lattice()
 
 
 def hang(drape: Drape, points: np.ndarray, centre: np.ndarray, waist: float, scale: float, seed: float) -> Hanging:
-    """Cloth around posed points [n 3], with the waist [2] at a height; `scale` is the body's size over the template's."""
+    """Cloth around posed points [n 3], with the waist [2] at a height; `scale`: the body's size over the template's."""
     top = waist + (TOP - drape.waist) * scale
     bottom = waist - (drape.waist - drape.hem) * scale
     gap = (top - bottom) / (STEPS - 1)
@@ -127,5 +112,5 @@ def hang(drape: Drape, points: np.ndarray, centre: np.ndarray, waist: float, sca
         front = np.abs(turned) * girth - drape.opening * (0.4 + step)
         edge = np.minimum(edge, front)
     edge = np.minimum(edge, FAR)
-    flat = [a.reshape(-1, a.shape[-1]).astype(np.float32) for a in (place, uv)]
-    return Hanging(vertices.astype(np.float32), LATTICE, *flat, edge.reshape(-1).astype(np.float32))
+    place, uv = (a.reshape(-1, a.shape[-1]).astype(np.float32) for a in (place, uv))
+    return Hanging(vertices.astype(np.float32), LATTICE, place, uv, edge.reshape(-1).astype(np.float32))

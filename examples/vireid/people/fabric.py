@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from vireid.people.appearance import Appearance
-from vireid.people.kernels import compiled
 from vireid.people.construction import Construction, construct
+from vireid.people.kernels import compiled
 from vireid.people.motif import DESIGNS
 from vireid.people.palette import RGB
 from vireid.people.pattern import shares

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from vireid.people.bag import Bag, hang as hang_bag, make_bag
+from vireid.people.bag import Bag, make_bag
+from vireid.people.bag import hang as hang_bag
 from vireid.people.beard import make_beard
 from vireid.people.body import Body, bone_matrices, build, posed, template
 from vireid.people.collar import make_collar
@@ -137,18 +138,26 @@ def dress(person: Person) -> Figure:
     clothes = dressed(body, *(layer.piece for layer in layers))
     shoes = make_shoes(body, person.shoes.kind)
     layers = [
-        replace(layer, piece=without(layer.piece, shoes.hides(layer.piece.place))) if layer.material.part is Part.LOWER else layer
+        replace(layer, piece=without(layer.piece, shoes.hides(layer.piece.place)))
+        if layer.material.part is Part.LOWER
+        else layer
         for layer in layers
     ]
     layers.append(Layer(Material("shoes", Part.SHOES, person.shoes.fabric), shoes.upper))
     layers.append(Layer(Material("sole", Part.SHOES, person.shoes.second), shoes.sole))
     hat = person.hat.kind if person.hat else None
-    layers += [Layer(Material("hair", Part.HAIR), piece) for piece in make_hair(body, person.hair.style, hat=hat, clothes=clothes)]
+    layers += [
+        Layer(Material("hair", Part.HAIR), piece)
+        for piece in make_hair(body, person.hair.style, hat=hat, clothes=clothes)
+    ]
     if person.skin.beard > BEARDED:
         beard = "full beard" if person.skin.beard > 0.8 else "short beard"
         layers.append(Layer(Material("hair", Part.FACE), make_beard(body, beard)))
     if person.hat is not None:
-        layers += [Layer(Material("hat", Part.HAT, person.hat.fabric), piece) for piece in make_hat(body, person.hat.kind, clothes=clothes)]
+        layers += [
+            Layer(Material("hat", Part.HAT, person.hat.fabric), piece)
+            for piece in make_hat(body, person.hat.kind, clothes=clothes)
+        ]
     bag = bag_material = None
     if person.bag is not None:
         bag_material = Material("bag", Part.BAG, person.bag.fabric)
@@ -160,9 +169,13 @@ def dress(person: Person) -> Figure:
         hidden |= cut(skin.place) > OVERLAP
     for cloth in free:
         z = skin.place[:, 2]
-        hidden |= (z > cloth.drape.hem + 2 * OVERLAP) & (z < cloth.drape.waist - OVERLAP) & (np.abs(skin.place[:, 0]) < 0.24)
+        hidden |= (
+            (z > cloth.drape.hem + 2 * OVERLAP) & (z < cloth.drape.waist - OVERLAP) & (np.abs(skin.place[:, 0]) < 0.24)
+        )
     layers.append(Layer(Material("skin", Part.SKIN), without(skin, hidden)))
-    return Figure(person, body, tuple(layers), tuple(free), bag if bag is not None and bag.hangs else None, bag_material)
+    return Figure(
+        person, body, tuple(layers), tuple(free), bag if bag is not None and bag.hangs else None, bag_material
+    )
 
 
 def worn(body: Body, what: Worn, top: Top, part: Part) -> list[Layer]:
@@ -176,7 +189,10 @@ def worn(body: Body, what: Worn, top: Top, part: Part) -> list[Layer]:
 def pose_figure(figure: Figure, action: Action, seed: float) -> Soup:
     """The figure in a pose; `seed` (0 to 1) varies how free cloth folds."""
     matrices = bone_matrices(figure.body.heads, turns_of(figure.body.heads, figure.person.gait, action))
-    parts = [(layer.material, posed(layer.piece.vertices, layer.piece.bones, matrices), layer.piece) for layer in figure.layers]
+    parts = [
+        (layer.material, posed(layer.piece.vertices, layer.piece.bones, matrices), layer.piece)
+        for layer in figure.layers
+    ]
     meshes = [(m, v, p.triangles, p.place, p.uv, p.edge) for m, v, p in parts]
     if figure.free:
         inside = [v[below_waist(p)] for m, v, p in parts if m.part in (Part.SKIN, Part.LOWER, Part.UPPER)]
@@ -210,9 +226,10 @@ def pose_figure(figure: Figure, action: Action, seed: float) -> Soup:
 
 
 def below_waist(piece: Piece) -> np.ndarray:
-    """Which vertices [n] are inside of a skirt: those of the trunk and the legs below the waist, where there is cloth."""
+    """Which vertices [n] are inside of a skirt: of the trunk and the legs below the waist, and not beyond a hem."""
     z, x = piece.place[:, 2], np.abs(piece.place[:, 0])
-    return (z < 1.09) & (x < 0.30 - 0.08 * (z > 0.85)) & (piece.edge >= 0)
+    inside: np.ndarray = (z < 1.09) & (x < 0.30 - 0.08 * (z > 0.85)) & (piece.edge >= 0)
+    return inside
 
 
 def waist_of(body: Body, matrices: np.ndarray) -> tuple[np.ndarray, float]:

@@ -9,9 +9,9 @@ from vireid.people.noise import TABLE, at
 from vireid.people.unroll import SHOULDER
 
 STIFFNESS = {
-    "leggings": 0.25, "t-shirt": 0.8, "polo": 0.7, "tank": 0.7, "shirt": 1.0, "blouse": 0.9, "sweater": 0.7, "hoodie": 0.9,
-    "jacket": 1.0, "blazer": 0.6, "coat": 0.6, "down": 0.5, "vest": 0.5, "dress": 0.8, "trousers": 1.0, "jeans": 0.9,
-    "suit-trousers": 0.6, "shorts": 0.8, "skirt": 0.5,
+    "leggings": 0.25, "t-shirt": 0.8, "polo": 0.7, "tank": 0.7, "shirt": 1.0, "blouse": 0.9, "sweater": 0.7,
+    "hoodie": 0.9, "jacket": 1.0, "blazer": 0.6, "coat": 0.6, "down": 0.5, "vest": 0.5, "dress": 0.8, "trousers": 1.0,
+    "jeans": 0.9, "suit-trousers": 0.6, "shorts": 0.8, "skirt": 0.5,
 }  # fmt: skip
 """How deeply each kind of garment folds."""
 
@@ -21,7 +21,13 @@ DEPTH = 0.007
 
 @compiled
 def folds(
-    place: np.ndarray, uv: np.ndarray, sleeve: np.ndarray, legs: bool, bends: np.ndarray, start: np.ndarray, table: np.ndarray
+    place: np.ndarray,
+    uv: np.ndarray,
+    sleeve: np.ndarray,
+    legs: bool,
+    bends: np.ndarray,
+    start: np.ndarray,
+    table: np.ndarray,
 ) -> np.ndarray:
     """The height [n] of folds at places [n 3] with uv [n 2].
 

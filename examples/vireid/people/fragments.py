@@ -31,9 +31,13 @@ class Fragments:
 
 
 def find_fragments(
-    soup: Soup, vertices: np.ndarray, pixels: tuple[np.ndarray, np.ndarray, np.ndarray], eye: np.ndarray, size: tuple[int, int]
+    soup: Soup,
+    vertices: np.ndarray,
+    pixels: tuple[np.ndarray, np.ndarray, np.ndarray],
+    eye: np.ndarray,
+    size: tuple[int, int],
 ) -> Fragments:
-    """Rasterise a figure with vertices [n 3] in the world, at pixels x, y and depth, seen from `eye`, into (h, w) pixels."""
+    """Rasterise a figure with vertices [n 3] in the world, at pixels x, y and depth, seen from `eye`, into (h, w)."""
     x, y, depth = (a.astype(np.float32) for a in pixels)
     seen, share, nearest = rasterise(x, y, np.float32(1) / depth, soup.triangles, soup.edge, *size)
     rows, columns = np.nonzero(seen >= 0)

@@ -14,7 +14,7 @@ from scipy.ndimage import gaussian_filter
 
 from vireid.people.body import Body, template
 from vireid.people.mesh import FAR, Piece, base_surface
-from vireid.people.shell import look_up, ring_radii
+from vireid.people.rings import look_up, ring_radii
 from vireid.people.trunk import Dressed, dressed
 from vireid.people.tube import (
     Bones,

@@ -11,8 +11,9 @@ from scipy.ndimage import gaussian_filter
 from vireid.people.body import Body
 from vireid.people.hair import CENTRE, HIDING, UNDER_HAT, by_degrees, directions, on_skull, placed
 from vireid.people.mesh import FAR, Piece
+from vireid.people.rings import convex
 from vireid.people.trunk import Dressed, dressed
-from vireid.people.tube import Bones, Near, bones_by, bumps, compact, grid, hulls, lengths, near, ramp
+from vireid.people.tube import Bones, Near, bones_by, bumps, compact, grid, lengths, near, ramp
 
 COLUMNS = 48
 HATS: tuple[str, ...] = tuple(HIDING)
@@ -55,7 +56,7 @@ def dome(rim: np.ndarray, rows: int, room: float, top: float) -> np.ndarray:
     radius = np.hypot(points[..., 0], points[..., 1] - middle[1])
     angle = np.arctan2(points[..., 0], -(points[..., 1] - middle[1]))
     even = np.stack([np.interp(turn, angle[r], radius[r], period=2 * np.pi) for r in range(rows)])
-    hull = hulls(even.astype(np.float32))
+    hull = convex(even.astype(np.float32))
     grow = np.stack([np.interp(angle[r], turn, hull[r] / even[r], period=2 * np.pi) for r in range(rows)])
     points[..., 0] *= grow
     points[..., 1] = middle[1] + (points[..., 1] - middle[1]) * grow

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
-from vireid.people.body import TEMPLATE, template
 from vireid.people.source import load_source, strongest
 
 FAR = 1.0
@@ -45,7 +43,8 @@ class Surface:
 
     def fit(self, base: np.ndarray) -> np.ndarray:
         """The vertices [n 3] on the base vertices [19158 k] of a body."""
-        return 0.5 * (base[self.ends[:, 0]] + base[self.ends[:, 1]])
+        middles: np.ndarray = 0.5 * (base[self.ends[:, 0]] + base[self.ends[:, 1]])
+        return middles
 
     def part(self, keep: np.ndarray) -> Surface:
         """The triangles of which a vertex is in the mask `keep` [n]."""

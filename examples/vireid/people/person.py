@@ -105,17 +105,19 @@ TOP_ODDS = {
 }  # fmt: skip
 OVER_ODDS = {
     True: {
-        "jacket": 2, "open jacket": 2.5, "blazer": 2, "down jacket": 2, "vest": 1, "coat": 2.5, "open coat": 2, "parka": 1.5,
+        "jacket": 2, "open jacket": 2.5, "blazer": 2, "down jacket": 2, "vest": 1, "coat": 2.5,
+        "open coat": 2, "parka": 1.5,
     },
     False: {
-        "jacket": 3, "open jacket": 3.5, "blazer": 3, "down jacket": 2, "vest": 1.3, "coat": 1.3, "open coat": 1.3, "parka": 2,
+        "jacket": 3, "open jacket": 3.5, "blazer": 3, "down jacket": 2, "vest": 1.3, "coat": 1.3,
+        "open coat": 1.3, "parka": 2,
     },
 }  # fmt: skip
 BOTTOM_ODDS = {
     True: {
-        "jeans": 2.5, "slim jeans": 4, "trousers": 2, "wide trousers": 2.5, "suit trousers": 1, "joggers": 0.7, "leggings": 2,
-        "shorts": 1.2, "knee-length shorts": 0.7, "short skirt": 1.2, "pleated skirt": 1.2, "pencil skirt": 1,
-        "knee-length skirt": 1.3, "long skirt": 1.2,
+        "jeans": 2.5, "slim jeans": 4, "trousers": 2, "wide trousers": 2.5, "suit trousers": 1, "joggers": 0.7,
+        "leggings": 2, "shorts": 1.2, "knee-length shorts": 0.7, "short skirt": 1.2, "pleated skirt": 1.2,
+        "pencil skirt": 1, "knee-length skirt": 1.3, "long skirt": 1.2,
     },
     False: {
         "jeans": 5, "slim jeans": 3, "trousers": 4, "wide trousers": 1.5, "suit trousers": 2.5, "joggers": 2,
@@ -128,7 +130,8 @@ HAIR_ODDS = {
         "side part": 0.7, "messy": 0.7,
     },
     False: {
-        "buzz": 3, "side part": 6, "messy": 3, "curly": 1.5, "afro": 0.6, "receding": 1.5, "bald": 1, "bob": 0.4, "bun": 0.3,
+        "buzz": 3, "side part": 6, "messy": 3, "curly": 1.5, "afro": 0.6, "receding": 1.5, "bald": 1, "bob": 0.4,
+        "bun": 0.3,
     },
 }  # fmt: skip
 
@@ -136,8 +139,8 @@ HAIR_ODDS = {
 HAT_ODDS = {"cap": 4, "beanie": 3, "bucket": 1.2, "sun hat": 1, "helmet": 0.6, "hood": 0.6, "headscarf": 1}
 SHOE_ODDS = {
     True: {
-        "sneakers": 4, "running shoes": 3, "high-tops": 1.5, "ankle boots": 2.5, "high boots": 1.5, "flats": 2.5, "pumps": 1.3,
-        "sandals": 1.2,
+        "sneakers": 4, "running shoes": 3, "high-tops": 1.5, "ankle boots": 2.5, "high boots": 1.5, "flats": 2.5,
+        "pumps": 1.3, "sandals": 1.2,
     },
     False: {"sneakers": 5, "running shoes": 4, "high-tops": 2, "ankle boots": 1.5, "dress shoes": 3, "sandals": 0.6},
 }  # fmt: skip
@@ -232,7 +235,8 @@ def draw_family(seed: list[int]) -> list[Person]:
     """
     female = bool(np.random.default_rng([*seed, 0]).random() < 0.5)
     first = {
-        name: draw(np.random.default_rng([*seed, 1, number]), female) for number, (name, draw) in enumerate(DRAW.items())
+        name: draw(np.random.default_rng([*seed, 1, number]), female)
+        for number, (name, draw) in enumerate(DRAW.items())
     }
     family = [make_person(female, first)]
     taken: set[str] = set()
@@ -243,7 +247,9 @@ def draw_family(seed: list[int]) -> list[Person]:
         chosen = [str(name) for name in rng.choice(free, OWN, replace=False)]
         taken.update(chosen)
         for name in chosen:
-            while attributes[name] == first[name] or (attributes["top"].kind in DRESSES) != (first["top"].kind in DRESSES):
+            while attributes[name] == first[name] or (attributes["top"].kind in DRESSES) != (
+                first["top"].kind in DRESSES
+            ):
                 attributes[name] = DRAW[name](rng, female)
         family.append(make_person(female, attributes))
     return family

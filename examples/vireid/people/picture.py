@@ -69,12 +69,20 @@ def stand(soup: Soup, heading: float, spot: np.ndarray) -> np.ndarray:
     turned = soup.vertices @ np.array([[cos, sin, 0], [-sin, cos, 0], [0, 0, 1]], np.float32)
     for axis in range(3):
         used = turned[soup.drawn, axis]
-        turned[:, axis] -= used.min() if axis == 2 else np.float32(0.5) * (used.min() + used.max()) - np.float32(spot[axis])
+        turned[:, axis] -= (
+            used.min() if axis == 2 else np.float32(0.5) * (used.min() + used.max()) - np.float32(spot[axis])
+        )
     return turned
 
 
 def light_figure(
-    seen: Fragments, surfaces: Surfaces, plate: Plate, camera: Camera, light: Light, shadow: Shadow | None, pixels_per_metre: float
+    seen: Fragments,
+    surfaces: Surfaces,
+    plate: Plate,
+    camera: Camera,
+    light: Light,
+    shadow: Shadow | None,
+    pixels_per_metre: float,
 ) -> np.ndarray:
     """The radiance of the fragments [n channels]."""
     metres = seen.depth / np.float32(pixels_per_metre)
@@ -91,7 +99,13 @@ def light_figure(
 
 
 def background(
-    plate: Plate, camera: Camera, light: Light, window: Window, size: tuple[int, int], shadow: Shadow | None, spot: np.ndarray
+    plate: Plate,
+    camera: Camera,
+    light: Light,
+    window: Window,
+    size: tuple[int, int],
+    shadow: Shadow | None,
+    spot: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
     """The radiance [h w channels] and the depth [h w] of the place in a window, with the figure's shadow."""
     h, w = size
@@ -118,7 +132,13 @@ def background(
 
 
 def place_others(
-    radiance: np.ndarray, depth: np.ndarray, camera: Camera, light: Light, window: Window, spot: np.ndarray, rng: np.random.Generator
+    radiance: np.ndarray,
+    depth: np.ndarray,
+    camera: Camera,
+    light: Light,
+    window: Window,
+    spot: np.ndarray,
+    rng: np.random.Generator,
 ) -> None:
     """Draw up to two passers-by behind the person, into the radiance [h w channels] and depth [h w] of a place."""
     area = camera.area
@@ -131,7 +151,13 @@ def place_others(
 
 
 def hide(
-    fine: np.ndarray, labels: np.ndarray, camera: Camera, light: Light, window: Window, spot: np.ndarray, rng: np.random.Generator
+    fine: np.ndarray,
+    labels: np.ndarray,
+    camera: Camera,
+    light: Light,
+    window: Window,
+    spot: np.ndarray,
+    rng: np.random.Generator,
 ) -> None:
     """Perhaps draw something or somebody before the person, into the radiance [h w channels] and the labels [h w]."""
     fate = rng.random()

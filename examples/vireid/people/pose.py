@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vireid.people.source import load_source
 from vireid.people.body import between, rotation
+from vireid.people.source import load_source
 
 X, Y, Z = np.eye(3)
 FRONT = -Y
@@ -84,14 +84,15 @@ def draw_action(rng: np.random.Generator, bag: str) -> Action:
 
 
 def frame_of(walk: np.ndarray, phase: float) -> np.ndarray:
-    """The place and turn [6] of a controlled bone at a phase of the walk; the first and last frames are a cycle apart."""
+    """The place and turn [6] of a controlled bone at a phase of the walk; its last frame is a cycle after the first."""
     at = 8 * (phase % 1.0)
     first = int(at)
-    return walk[first] + (at - first) * (walk[first + 1] - walk[first])
+    mixed: np.ndarray = walk[first] + (at - first) * (walk[first + 1] - walk[first])
+    return mixed
 
 
 def step_of(side: str, phase: float) -> tuple[float, float, float]:
-    """How far the ankle is before the hip and above its place when standing (metres, for WALK_LEG), and the foot's pitch."""
+    """How far the ankle is before the hip and above its place in standing (metres, for WALK_LEG); the foot's pitch."""
     known = load_source().walk
     foot = frame_of(known["left_foot_ik" if side == "L" else "right_foot_ik"], phase)
     root = frame_of(known["root"], phase)
@@ -106,7 +107,9 @@ class Turner:
     def __init__(self, heads: Mapping[str, np.ndarray]) -> None:
         known = load_source()
         self.heads = heads
-        self.parent = {bone: known.bones[p] if p >= 0 else None for bone, p in zip(known.bones, known.parents, strict=True)}
+        self.parent = {
+            bone: known.bones[p] if p >= 0 else None for bone, p in zip(known.bones, known.parents, strict=True)
+        }
         self.turns: dict[str, np.ndarray] = {}
 
     def standing(self, bone: str | None) -> np.ndarray:
@@ -153,7 +156,10 @@ def turns_of(heads: Mapping[str, np.ndarray], gait: Gait, action: Action) -> dic
     turner.turn("spine04", rotation(X, 0.4 * gait.stoop) @ rotation(Z, 0.5 * twist) @ rotation(Y, -0.8 * sway))
     turner.turn("spine02", rotation(X, 0.6 * gait.stoop) @ rotation(Z, 0.7 * twist))
     turner.turn("neck01", rotation(X, 0.5 * action.glance[1] + 0.3 * gait.stoop) @ rotation(Z, 0.4 * action.glance[0]))
-    turner.turn("head", rotation(X, 0.5 * action.glance[1] - 0.6 * gait.stoop) @ rotation(Z, 0.6 * action.glance[0] - 1.2 * twist))
+    turner.turn(
+        "head",
+        rotation(X, 0.5 * action.glance[1] - 0.6 * gait.stoop) @ rotation(Z, 0.6 * action.glance[0] - 1.2 * twist),
+    )
     legs(turner, gait, action)
     for (side, sign), mode in zip(SIDES, action.arms, strict=True):
         arm(turner, gait, action, side, sign, mode)

@@ -9,13 +9,15 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
-from vireid.people.source import load_source
 from vireid.people.body import Body, template
 from vireid.people.kernels import normals, smooth_along
 from vireid.people.mesh import FAR, Piece, Surface, bones_of, dense_skin, fine_surface
+from vireid.people.rings import convex, hung, look_up, ring_radii
+from vireid.people.source import load_source
 from vireid.people.unroll import along_arm, beyond_armhole
 
 Inside = Callable[[np.ndarray], np.ndarray]
@@ -72,52 +74,6 @@ def skin_of(inside: Inside) -> tuple[tuple[np.ndarray, np.ndarray], dict[str, np
     return bones_of(surface.ends), shares
 
 
-def convex(radius: np.ndarray) -> np.ndarray:
-    """The radii [s t] of the convex hulls of rings with radii [s t] at equal angles."""
-    turns = radius.shape[1]
-    angle = 2 * np.pi * np.arange(turns) / turns
-    cos = np.cos(angle[:, None] - angle).astype(np.float32)  # [t t]
-    support = (radius[:, :, None] * cos).max(1)  # [s t] how far the ring reaches in each direction
-    hull = np.where(cos > 0.15, support[:, None] / np.maximum(cos, 0.15), np.inf)
-    return hull.min(2).astype(np.float32)
-
-
-def ring_radii(step: np.ndarray, turn: np.ndarray, radius: np.ndarray, steps: int, turns: int) -> np.ndarray:
-    """The largest radius [steps turns] of the points at each step along an axis and turn about it; gaps are filled."""
-    rings = np.zeros((steps, turns), np.float32)
-    np.maximum.at(rings, (np.clip(step.astype(int), 0, steps - 1), turn.astype(int) % turns), radius)
-    for _ in range(turns):
-        empty = rings == 0
-        if not empty.any():
-            break
-        near = np.maximum(np.roll(rings, 1, 1), np.roll(rings, -1, 1))
-        above, below = np.roll(rings, 1, 0), np.roll(rings, -1, 0)
-        above[0], below[-1] = 0, 0
-        rings = np.where(empty, np.maximum(near, np.maximum(above, below)), rings)
-    return rings
-
-
-def hung(rings: np.ndarray, inward: float) -> np.ndarray:
-    """Rings [s t] from top to bottom, each at least as wide as the one above it, less `inward` metres."""
-    out = rings.copy()
-    for s in range(1, len(out)):
-        out[s] = np.maximum(out[s], out[s - 1] - inward)
-    return out
-
-
-def look_up(rings: np.ndarray, step: np.ndarray, turn: np.ndarray) -> np.ndarray:
-    """Bilinear, around the turns; step and turn in cells, of which the first has its centre at 0.5."""
-    steps, turns = rings.shape
-    s, t = np.clip(step - 0.5, 0, steps - 1.001), turn - 0.5
-    i, j = s.astype(int), np.floor(t).astype(int)
-    a, b = (s - i).astype(np.float32), (t - j).astype(np.float32)
-    j0, j1 = j % turns, (j + 1) % turns
-    low = rings[i, j0] * (1 - b) + rings[i, j1] * b
-    high = rings[i + 1, j0] * (1 - b) + rings[i + 1, j1] * b
-    mixed: np.ndarray = low * (1 - a) + high * a
-    return mixed
-
-
 def loosen_trunk(points: np.ndarray, place: np.ndarray, share: np.ndarray, fit: Fit) -> np.ndarray:
     """The shift [n 3] that takes the trunk's cloth to where it hangs: below the chest, from what is above."""
     own = share > 0.5
@@ -158,7 +114,7 @@ def loosen_limb(points: np.ndarray, share: np.ndarray, joints: list[np.ndarray],
         return np.zeros_like(points)
     best, along, axis_point = np.full(len(points), np.inf), np.zeros(len(points)), np.zeros_like(points)
     done = 0.0
-    for start, end in zip(joints, joints[1:], strict=False):
+    for start, end in pairwise(joints):
         length = float(np.linalg.norm(end - start))
         line = (end - start) / length
         t = np.clip((points - start) @ line, 0, length * (1.6 if end is joints[-1] else 1))
@@ -195,8 +151,8 @@ def make_shell(body: Body, inside: Inside, fit: Fit) -> Piece:
     tight = surface.fit(body.vertices)
     outward = normals(tight, surface.triangles)
     points = tight + np.float32(fit.ease) * outward
-    trunk = 1 - sum(shares[f"arm.{side}"] for side in "LR")
-    legs = sum(shares[f"leg.{side}"] for side in "LR")
+    trunk = 1 - shares["arm.L"] - shares["arm.R"]
+    legs = shares["leg.L"] + shares["leg.R"]
     has_legs = edge[(place[:, 2] < 0.78) & (np.abs(place[:, 0]) < 0.3)].size > 0
     moved = points + loosen_trunk(points, place, trunk * (1 - legs) if has_legs else trunk, fit)
     for limb in ("arm", "leg") if has_legs else ("arm",):
@@ -213,7 +169,9 @@ def make_shell(body: Body, inside: Inside, fit: Fit) -> Piece:
     return Piece(moved.astype(np.float32), surface.triangles, bones, place, None, edge)
 
 
-def top_cut(hem: float, sleeve: float | None, neck: float, width: float = 0.07, opening: float = -1.0, vee: float = 0.8) -> Inside:
+def top_cut(
+    hem: float, sleeve: float | None, neck: float, width: float = 0.07, opening: float = -1.0, vee: float = 0.8
+) -> Inside:
     """The cut of a garment of the upper body.
 
     Args:
@@ -242,8 +200,8 @@ class _Top:
         front = y < 0.0
         # Neckline: at the front it sinks to `neck`; at the back it stays at the base of the neck.
         bottom = np.where(front, self.neck, 1.425)
-        line = bottom + self.vee * np.maximum(side - 0.0, 0) ** 1.2
-        neckline = np.where(side < 0.16, np.maximum(line - z, (side - self.width)), FAR)
+        line = bottom + self.vee * side**1.2
+        neckline = np.where(side < 0.16, np.maximum(line - z, side - self.width), FAR)
         neckline = np.where(z < 1.30, np.where(front, line - z, FAR), neckline)
         beyond = beyond_armhole(place)
         end = -beyond if self.sleeve is None else np.where(beyond > -0.02, self.sleeve - arm, FAR)
@@ -252,7 +210,8 @@ class _Top:
         if self.opening >= 0:
             half = self.opening + 0.10 * np.clip(1.38 - z, 0, 1)
             inside = np.minimum(inside, np.where(front & (side < 0.19), side - half, FAR))
-        return np.minimum(inside, FAR)
+        capped: np.ndarray = np.minimum(inside, FAR)
+        return capped
 
 
 @dataclass(frozen=True)

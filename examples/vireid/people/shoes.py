@@ -16,8 +16,8 @@ from scipy.spatial import cKDTree
 from vireid.people.body import Body, template
 from vireid.people.kernels import normals, smooth
 from vireid.people.mesh import FAR, Piece, base_surface
-from vireid.people.shell import look_up, ring_radii
-from vireid.people.tube import Bones, Near, affine, bones_by, grid, hulls, lengths, mapped, near, ramp, section
+from vireid.people.rings import convex, look_up, ring_radii
+from vireid.people.tube import Bones, Near, affine, bones_by, grid, lengths, mapped, near, ramp, section
 
 AROUND = 36
 """Points around a shoe, from the heel along its outer side to the toes."""
@@ -166,7 +166,7 @@ def leg() -> tuple[np.ndarray, np.ndarray]:
     at = np.arange(LEG_ROWS) + 0.5
     xy = points[:, :2] - np.stack([np.interp(row, at, middle[:, k]) for k in (0, 1)], 1)
     turn = np.floor(np.arctan2(xy[:, 0], xy[:, 1]) / (2 * np.pi) * LEG_TURNS)
-    rings = hulls(ring_radii(row, turn, np.hypot(*xy.T), LEG_ROWS, LEG_TURNS))
+    rings = convex(ring_radii(row, turn, np.hypot(*xy.T), LEG_ROWS, LEG_TURNS))
     return middle, gaussian_filter(rings, (0.8, 0.6), mode=("nearest", "wrap"))
 
 

@@ -11,8 +11,8 @@ import numpy as np
 from PIL import Image
 
 from vireid.people.appearance import Appearance
-from vireid.people.kernels import compiled
 from vireid.people.hair_colour import HairTone, draw_hair
+from vireid.people.kernels import compiled
 from vireid.people.noise import TABLE, at
 from vireid.people.palette import RGB
 from vireid.people.pattern import step

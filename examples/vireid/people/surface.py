@@ -34,9 +34,8 @@ class Surfaces:
 def surfaces_of(figure: Figure, soup: Soup, seen: Fragments, bends: np.ndarray) -> Surfaces:
     """Reflectance, relief and part of each fragment."""
     count = len(seen.owner)
-    out = Surfaces(
-        np.zeros((count, 3), np.float32), *(np.zeros(count, np.float32) for _ in range(3)), np.zeros(count, np.uint8)
-    )
+    infrared, gloss, relief = np.zeros((3, count), np.float32)
+    out = Surfaces(np.zeros((count, 3), np.float32), infrared, gloss, relief, np.zeros(count, np.uint8))
     kinds = list(zip(map(id, soup.materials), soup.unrolled.tolist(), strict=True))
     first = [kinds.index(kind) for kind in kinds]  # surfaces of one material are looked at together
     group = np.array(first)[seen.owner]
@@ -60,7 +59,12 @@ def surfaces_of(figure: Figure, soup: Soup, seen: Fragments, bends: np.ndarray) 
             start = np.array(material.fabric.phase, np.float32) * 40
             relief = FINE * look.relief + fold_heights(material.kind, place, uv, sleeve, bends, start)
             out.relief[mine] = relief
-        out.colour[mine], out.infrared[mine], out.gloss[mine], out.part[mine] = look.colour, look.infrared, look.gloss, part
+        out.colour[mine], out.infrared[mine], out.gloss[mine], out.part[mine] = (
+            look.colour,
+            look.infrared,
+            look.gloss,
+            part,
+        )
         if material.fabric is None:
             out.relief[mine] = look.relief
     return out

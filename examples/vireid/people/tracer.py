@@ -10,8 +10,8 @@ import math
 import numba
 import numpy as np
 
-from vireid.people.light import direct
 from vireid.people.grain import chance, layered_noise
+from vireid.people.light import direct
 from vireid.people.solids import FAR, Grid, first_hit, surface_at
 from vireid.people.surfaces import BUMP, CLEAR, GLOSS, GLOW, MIRROR, ROUGH, colour_at
 

@@ -11,9 +11,10 @@ from scipy.spatial import cKDTree
 
 from vireid.people.body import Body, template
 from vireid.people.mesh import Piece, dense_skin, fine_surface
-from vireid.people.shell import ARM, look_up, ring_radii
+from vireid.people.rings import convex, look_up, ring_radii
+from vireid.people.shell import ARM
 from vireid.people.source import load_source, strongest
-from vireid.people.tube import Bones, hulls
+from vireid.people.tube import Bones
 
 TOP, BOTTOM = 1.56, 0.62
 """The heights on the template between which the trunk is measured."""
@@ -162,7 +163,7 @@ class Dressed:
         middle = gaussian_filter(np.interp(np.arange(ROWS), known, 0.5 * (low[known] + high[known])), 3)
         y = points[:, 1] - np.interp(step, np.arange(ROWS) + 0.5, middle)
         turn = np.arctan2(points[:, 0], -y) / (2 * np.pi) * TURNS
-        rings = hulls(ring_radii(step, np.floor(turn), np.hypot(points[:, 0], y), ROWS, TURNS))
+        rings = convex(ring_radii(step, np.floor(turn), np.hypot(points[:, 0], y), ROWS, TURNS))
         return Torso(top, bottom, middle.astype(np.float32), gaussian_filter(rings, 0.7, mode=("nearest", "wrap")))
 
     @functools.cached_property

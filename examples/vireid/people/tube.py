@@ -15,8 +15,8 @@ from scipy.sparse import csr_matrix
 from scipy.spatial import cKDTree
 
 from vireid.people.body import Body, template
-from vireid.people.kernels import compiled
 from vireid.people.mesh import base_surface
+from vireid.people.rings import convex
 from vireid.people.source import load_source, strongest
 
 Bones = tuple[np.ndarray, np.ndarray]
@@ -26,36 +26,6 @@ def ramp(low: float, high: float, value: np.ndarray) -> np.ndarray:
     """0 below `low`, 1 above `high`, smooth between."""
     t = np.clip((value - low) / (high - low), 0, 1)
     out: np.ndarray = t * t * (3 - 2 * t)
-    return out
-
-
-@compiled
-def convex(radius: np.ndarray, cos: np.ndarray) -> np.ndarray:
-    """The radii [s t] of the convex hulls of rings with radii [s t] at equal angles; `cos` [t] of those angles."""
-    rows, turns = radius.shape
-    out = np.empty_like(radius)
-    support = np.empty(turns, radius.dtype)
-    for s in range(rows):
-        for i in range(turns):  # how far the ring reaches in each direction
-            most = np.float32(0)
-            for j in range(turns):
-                most = max(most, radius[s, j] * cos[(i - j) % turns])
-            support[i] = most
-        for i in range(turns):
-            least = np.float32(1e9)
-            for j in range(turns):
-                c = cos[(i - j) % turns]
-                if c > 0.15:
-                    least = min(least, support[j] / c)
-            out[s, i] = least
-    return out
-
-
-def hulls(radius: np.ndarray) -> np.ndarray:
-    """The radii [s t] of the convex hulls of rings with radii [s t] at equal angles."""
-    turns = radius.shape[1]
-    cos = np.cos(2 * np.pi * np.arange(turns) / turns).astype(np.float32)
-    out: np.ndarray = convex(np.ascontiguousarray(radius, np.float32), cos)
     return out
 
 
@@ -193,7 +163,7 @@ def section(
     fine = 2
     rings = np.zeros((1, turns * fine), np.float32)
     np.maximum.at(rings[0], np.floor(turn * fine + 0.5).astype(int) % (turns * fine), np.hypot(x, y).astype(np.float32))
-    radius = hulls(rings)[0, ::fine] + gap
+    radius = convex(rings)[0, ::fine] + gap
     loop: np.ndarray = centre + (radius * np.cos(angle))[:, None] * right + (radius * np.sin(angle))[:, None] * up
     return loop
 

@@ -74,7 +74,8 @@ OVERS: dict[str, Top] = {
         "jacket", 0.87, 0.53, Fit(0.036, 0.8, 0.7, smoothing=10), 1.40, 0.066, collar="stand", opening=0.02, over=True
     ),
     "blazer": Top(
-        "blazer", 0.82, 0.52, Fit(0.032, 0.6, 0.6, smoothing=10), 1.25, 0.066, 3.0, collar="lapels", opening=0.008, over=True
+        "blazer", 0.82, 0.52, Fit(0.032, 0.6, 0.6, smoothing=10), 1.25, 0.066, 3.0, collar="lapels", opening=0.008,
+        over=True,
     ),
     "down jacket": Top("down", 0.84, 0.53, Fit(0.055, 0.7, 0.8, smoothing=16), 1.41, 0.066, collar="stand", over=True),
     "vest": Top("vest", 0.87, None, Fit(0.036, 0.6, 0.0, smoothing=10), 1.40, 0.068, collar="stand", over=True),

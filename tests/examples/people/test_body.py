@@ -6,6 +6,7 @@ import hashlib
 import importlib.util
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -35,7 +36,10 @@ def test_a_body_is_the_sum_of_its_targets() -> None:
     expected = load_source().vertices.astype(np.float64)
     expected = expected + read_target(folder / "caucasian-male-young.target.gz")
     expected += read_target(folder / "universal-male-young-averagemuscle-maxweight.target.gz")
-    for sort, values in (("height", ("minheight", "maxheight")), ("proportions", ("uncommonproportions", "idealproportions"))):
+    for sort, values in (
+        ("height", ("minheight", "maxheight")),
+        ("proportions", ("uncommonproportions", "idealproportions")),
+    ):
         for value in values:
             file = folder / sort / f"male-young-averagemuscle-maxweight-{value}.target.gz"
             if file.exists():
@@ -55,7 +59,7 @@ def test_shares_are_a_partition(value: float) -> None:
 def test_bodies_stand_on_the_ground_and_grow_with_their_numbers() -> None:
     skin = np.unique(load_source().faces["body"][0])
 
-    def tall(**numbers: float) -> float:
+    def tall(**numbers: Any) -> float:
         vertices = build(Shape(**numbers)).vertices[skin]
         assert vertices[:, 2].min() == pytest.approx(0, abs=1e-6)
         return float(vertices[:, 2].max())
@@ -63,7 +67,7 @@ def test_bodies_stand_on_the_ground_and_grow_with_their_numbers() -> None:
     assert tall(height=0.1) < tall(height=0.5) < tall(height=0.9)
     assert tall(age=1 / 3) < tall(age=2 / 3)
 
-    def girth(**numbers: float) -> float:
+    def girth(**numbers: Any) -> float:
         body = build(Shape(**numbers))
         place = template().vertices[skin]
         waist = (abs(place[:, 2] - 1.03) < 0.02) & (abs(place[:, 0]) < 0.25)
@@ -83,7 +87,10 @@ def test_the_template_is_as_tall_as_documented() -> None:
 def test_skinning_agrees_with_the_formula() -> None:
     body = build(Shape(gender=0.2, weight=0.7))
     known = load_source()
-    turns = {"upperarm01.L": rotation(np.array([0.0, 1, 0]), 0.7), "lowerarm01.L": rotation(np.array([1.0, 0, 0]), -0.9)}
+    turns = {
+        "upperarm01.L": rotation(np.array([0.0, 1, 0]), 0.7),
+        "lowerarm01.L": rotation(np.array([1.0, 0, 0]), -0.9),
+    }
     matrices = bone_matrices(body.heads, turns)
     rng = np.random.default_rng(0)
     rows = rng.choice(len(body.vertices), 300, replace=False)

@@ -8,12 +8,23 @@ from dataclasses import fields
 import numpy as np
 import pytest
 
-from vireid.people.config import RenderConfig
 from vireid.people.bag import BAGS
+from vireid.people.config import RenderConfig
 from vireid.people.hair import HAIR
 from vireid.people.hat import HATS
 from vireid.people.person import (
-    BAG_ODDS, BOTTOM_ODDS, FAMILY, HAIR_ODDS, HAT_ODDS, OVER_ODDS, OWN, SHOE_ODDS, TOP_ODDS, Person, draw_family, pick,
+    BAG_ODDS,
+    BOTTOM_ODDS,
+    FAMILY,
+    HAIR_ODDS,
+    HAT_ODDS,
+    OVER_ODDS,
+    OWN,
+    SHOE_ODDS,
+    TOP_ODDS,
+    Person,
+    draw_family,
+    pick,
 )
 from vireid.people.shoes import SHOES
 from vireid.people.wardrobe import BOTTOMS, DRESSES, OVERS, TOPS

@@ -11,9 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from vireid.people.camera import CAMERAS
+from vireid.people.fabric import Fabric
 from vireid.people.figure import Figure, dress
 from vireid.people.labels import PERSON, Part
 from vireid.people.person import draw_family
@@ -77,10 +77,12 @@ def test_no_picture_is_empty() -> None:
 
 def test_labels_agree_with_what_is_seen() -> None:
     """A person in a red top and green trousers: their pixels are red and green, and few others are."""
-    base = next(p for p in (draw_family([23, k])[0] for k in range(99)) if p.over is None and p.bottom and p.bag is None)
+    base = next(
+        p for p in (draw_family([23, k])[0] for k in range(99)) if p.over is None and p.bottom and p.bag is None
+    )
     assert base.bottom is not None
 
-    def plain(colour: tuple[float, float, float]) -> object:
+    def plain(colour: tuple[float, float, float]) -> Fabric:
         return replace(base.top.fabric, pattern="plain", colours=(colour,) * 3)
 
     person = replace(

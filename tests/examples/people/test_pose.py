@@ -78,7 +78,11 @@ def test_hands_are_where_the_action_says() -> None:
         return joints(heads, Action(False, 0.2, ("swing", mode), (0.0, 0.0), 0.0))["wrist.R"]
 
     head = joints(heads, WALKS[0])["head"]
-    assert np.linalg.norm(wrist("call") - head) < np.linalg.norm(wrist("phone") - head) < np.linalg.norm(wrist("hang") - head)
+    assert (
+        np.linalg.norm(wrist("call") - head)
+        < np.linalg.norm(wrist("phone") - head)
+        < np.linalg.norm(wrist("hang") - head)
+    )
     assert wrist("phone")[1] < wrist("swing")[1]  # before the body
 
 

@@ -191,7 +191,9 @@ def test_a_run_started_from_a_record_has_the_same_weights(
     with pytest.raises(ValueError, match="first holds a run already"):
         train_sysu.main(train_sysu.command_line(words))
 
-    moved = render_dataset(tmp_path / "other", RenderConfig(2, 2, 3, test_visible=2, test_infrared=2, height=96, width=48), workers=1)
+    moved = render_dataset(
+        tmp_path / "other", RenderConfig(2, 2, 3, test_visible=2, test_infrared=2, height=96, width=48), workers=1
+    )
     with pytest.raises(ValueError, match=r"the data set must be that of .*run\.json, whose fingerprint is") as caught:
         train_sysu.main(train_sysu.command_line([*words, "--out", str(tmp_path / "third"), "--root", str(moved)]))
     assert "\n" not in str(caught.value)
