@@ -59,6 +59,14 @@ DEMO = SysuSettings(model=ModelSettings(stage=4, frozen=3))
 """For the rendered data set: takes a few minutes on two cores. The backbone ends at a stride of 16, with 112 channels;
 only the last of its stages is trained."""
 
+LARGE_DEMO = replace(
+    DEMO,
+    data=DataSettings(288, 144, identities=8, augment=replace(DEMO.data.augment, pad=18)),
+    model=replace(DEMO.model, frozen=0),
+    optim=OptimSettings(steps=1100, lr=1e-3),
+)
+"""For the larger rendered data set, on a GPU."""
+
 SYSU = SysuSettings(
     out=Path("runs/sysu"),
     save_every=1000,

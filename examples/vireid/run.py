@@ -20,7 +20,7 @@ from vireid.evaluation.protocol import check_tasks
 from vireid.evaluation.report import report
 from vireid.models.build import build_model
 from vireid.models.weights import is_whole, load_model, read_metadata
-from vireid.people.config import RenderConfig
+from vireid.people.config import LARGE, RenderConfig
 from vireid.people.dataset import render_dataset
 from vireid.runs import RESULTS
 from vireid.training.directory import alone, check_start
@@ -29,17 +29,20 @@ from vireid.training.processes import join_processes
 from vireid.training.record import fingerprint
 from vireid.training.rehearsal import few, rehearsal
 
-RENDERED = Path("data/rendered")
+RENDERED, RENDERED_LARGE = Path("data/rendered"), Path("data/rendered-large")
 
 
 def read(source: Source) -> DataSet:
-    """The data set of the settings; for SYSU-MM01 without a root, the rendered data set, which is rendered first.
+    """The data set of the settings; for SYSU-MM01 without a root, the rendered one (the larger one on a GPU), which is
+    rendered first.
 
     Raises:
         ValueError, OSError: the data set cannot be used; the message has one line.
     """
     if isinstance(source, SysuSource):
-        root = source.root or render_dataset(RENDERED, RenderConfig())
+        large = torch.cuda.is_available()
+        rendered = (RENDERED_LARGE, LARGE) if large else (RENDERED, RenderConfig())
+        root = source.root or render_dataset(*rendered)
         return read_sysu(root, draw=source.gallery, scored=source.scored)
     if source.root is None:
         raise ValueError("`--root` must name the data directory; got none")

@@ -85,3 +85,16 @@ class RenderConfig:
                 family, member = divmod(identity - self.split(name).start, FAMILY)
                 return draw_family([self.seed, PEOPLE_STREAM, number, family])[member]
         raise ValueError(f"RenderConfig.person: `identity` must be in 1..{self.identities}; got {identity}")
+
+
+LARGE = RenderConfig(
+    train_identities=240,
+    val_identities=60,
+    test_identities=99,
+    train_visible=3,
+    train_infrared=6,
+    test_infrared=4,
+    height=288,
+    width=144,
+)
+"""The larger data set, for a GPU: 9,576 pictures of the size that is usual on SYSU-MM01."""

@@ -106,10 +106,9 @@ def render_all(root: Path, config: RenderConfig, workers: int) -> Iterator[int]:
     if workers == 1:
         yield from (render_identity(root, config, identity) for identity in identities)
         return
-    yield render_identity(root, config, 1)  # compiles what is not compiled yet, for all processes
     # Processes start afresh: forking one that holds threads (torch's, rich's) may hang.
     with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        jobs = [pool.submit(render_identity, root, config, identity) for identity in identities[1:]]
+        jobs = [pool.submit(render_identity, root, config, identity) for identity in identities]
         try:
             yield from (job.result() for job in as_completed(jobs))
         finally:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from rich.console import Console
 
 from support.people import small_set
@@ -107,6 +108,7 @@ def test_the_learning_rate_warms_up_and_falls_to_nothing() -> None:
 
 def test_the_command_line_knows_the_real_set_from_the_rendered_one() -> None:
     assert command_line([]).model.backbone == "tf_efficientnet_lite0"
+    assert command_line([]).data.height == (288 if torch.cuda.is_available() else 192)
     real = command_line(["--root", "somewhere", "--optim.lr", "1e-4", "--model.no-pretrained"])
     assert (real.model.backbone, real.data.height, real.optim.lr, real.model.pretrained) == (
         "resnet50",
