@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -81,10 +82,16 @@ def template() -> Body:
 
 def rotation(axis: np.ndarray, angle: float) -> np.ndarray:
     """The turn [3 3] about an axis by an angle in radians."""
-    x, y, z = np.asarray(axis, float) / np.linalg.norm(axis)
-    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
-    turned: np.ndarray = np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross
-    return turned
+    x, y, z = (float(value) for value in axis)
+    length = math.sqrt(x * x + y * y + z * z)
+    x, y, z = x / length, y / length, z / length
+    sin, cos = math.sin(angle), math.cos(angle)
+    rest = 1 - cos
+    return np.array([
+        [cos + rest * x * x, rest * x * y - sin * z, rest * x * z + sin * y],
+        [rest * x * y + sin * z, cos + rest * y * y, rest * y * z - sin * x],
+        [rest * x * z - sin * y, rest * y * z + sin * x, cos + rest * z * z],
+    ])  # fmt: skip
 
 
 def between(start: np.ndarray, end: np.ndarray) -> np.ndarray:

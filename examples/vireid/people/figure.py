@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,7 +12,7 @@ from vireid.people.bag import hang as hang_bag
 from vireid.people.beard import make_beard
 from vireid.people.body import Body, bone_matrices, build, posed, template
 from vireid.people.collar import make_collar
-from vireid.people.drape import Drape, hang
+from vireid.people.drape import Drape, Hanging, hang
 from vireid.people.fabric import Fabric
 from vireid.people.hair import make_hair
 from vireid.people.hat import make_hat
@@ -29,6 +30,10 @@ OVERLAP = 0.035
 
 BEARDED = 0.5
 """A beard that is fuller than this has a form of its own."""
+
+
+Bones = tuple[np.ndarray, np.ndarray]
+"""The four bones that move each vertex [n 4], and their weights [n 4]."""
 
 
 @dataclass(frozen=True)
@@ -58,21 +63,8 @@ class FreeCloth:
 
 
 @dataclass(frozen=True)
-class Figure:
-    """A dressed body; built once for all pictures of a person."""
-
-    person: Person
-    body: Body
-    layers: tuple[Layer, ...]
-    free: tuple[FreeCloth, ...]
-    bag: Bag | None
-    """A bag that hangs from the hand."""
-    bag_material: Material | None
-
-
-@dataclass(frozen=True)
 class Soup:
-    """All surfaces in a pose, as one mesh: [n …] of vertices, [m …] of triangles."""
+    """All surfaces as one mesh: [n …] of vertices, [m …] of triangles."""
 
     vertices: np.ndarray
     triangles: np.ndarray
@@ -80,13 +72,78 @@ class Soup:
     uv: np.ndarray
     edge: np.ndarray
     owner: np.ndarray
-    """[m] the number of each triangle's material."""
+    """[m] the number of each triangle's surface."""
     materials: tuple[Material, ...]
     """Of each surface."""
     unrolled: np.ndarray
     """[surfaces] whether uv is to be unrolled from `place`, not read."""
-    drawn: np.ndarray
-    """The numbers of the vertices that are seen: of a triangle, and not beyond a hem."""
+
+    @property
+    def drawn(self) -> np.ndarray:
+        """[n] which vertices are seen: not beyond a hem."""
+        seen: np.ndarray = self.edge >= 0
+        return seen
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A dressed body; built once for all pictures of a person."""
+
+    person: Person
+    body: Body
+    rest: Soup
+    """All that moves with the bones, unposed."""
+    bones: Bones
+    """Of its vertices."""
+    inside: tuple[np.ndarray, Bones]
+    """Points of the body and of what is worn below the waist, around which skirts hang."""
+    waist: tuple[np.ndarray, Bones]
+    """Points around the waist."""
+    free: tuple[FreeCloth, ...]
+    bag: Bag | None
+    """A bag that hangs from the hand."""
+    bag_material: Material | None
+
+
+Surface = tuple[Material, np.ndarray, Piece | Hanging]
+"""A material, the vertices [n 3], and the rest of a mesh."""
+
+
+def join(surfaces: Sequence[Surface], first: int = 0) -> Soup:
+    """Surfaces as one mesh, whose vertices are numbered from `first` on."""
+    sizes = np.cumsum([first] + [len(vertices) for _, vertices, _ in surfaces])
+    meshes = [mesh for _, _, mesh in surfaces]
+    uv = [np.zeros((len(mesh.place), 2)) if mesh.uv is None else mesh.uv for mesh in meshes]
+    return Soup(
+        np.concatenate([vertices for _, vertices, _ in surfaces]).astype(np.float32),
+        np.concatenate([mesh.triangles + sizes[i] for i, mesh in enumerate(meshes)]).astype(np.int32),
+        np.concatenate([mesh.place for mesh in meshes]).astype(np.float32),
+        np.concatenate(uv).astype(np.float32),
+        np.concatenate([mesh.edge for mesh in meshes]).astype(np.float32),
+        np.concatenate([np.full(len(mesh.triangles), i, np.int32) for i, mesh in enumerate(meshes)]),
+        tuple(material for material, _, _ in surfaces),
+        np.array([mesh.uv is None for mesh in meshes]),
+    )
+
+
+def used(piece: Piece) -> Piece:
+    """A piece without the vertices that no triangle has."""
+    numbers, inverse = np.unique(piece.triangles, return_inverse=True)
+    return Piece(
+        piece.vertices[numbers],
+        inverse.reshape(-1, 3).astype(np.int32),
+        (piece.bones[0][numbers], piece.bones[1][numbers]),
+        piece.place[numbers],
+        None if piece.uv is None else piece.uv[numbers],
+        piece.edge[numbers],
+    )
+
+
+def points_of(pieces: Sequence[Piece], wanted: Callable[[Piece], np.ndarray]) -> tuple[np.ndarray, Bones]:
+    """The vertices of pieces that are wanted, and their bones."""
+    picked = [(piece, wanted(piece)) for piece in pieces]
+    index, weight = (np.concatenate([piece.bones[k][mask] for piece, mask in picked]) for k in (0, 1))
+    return np.concatenate([piece.vertices[mask] for piece, mask in picked]).astype(np.float32), (index, weight)
 
 
 def without(piece: Piece, hidden: np.ndarray) -> Piece:
@@ -173,8 +230,19 @@ def dress(person: Person) -> Figure:
             (z > cloth.drape.hem + 2 * OVERLAP) & (z < cloth.drape.waist - OVERLAP) & (np.abs(skin.place[:, 0]) < 0.24)
         )
     layers.append(Layer(Material("skin", Part.SKIN), without(skin, hidden)))
+    below = [layer.piece for layer in layers if layer.material.part in (Part.SKIN, Part.LOWER, Part.UPPER)]
+    shown = [replace(layer, piece=used(layer.piece)) for layer in layers if len(layer.piece.triangles)]
+    index, weight = (np.concatenate([layer.piece.bones[k] for layer in shown]) for k in (0, 1))
     return Figure(
-        person, body, tuple(layers), tuple(free), bag if bag is not None and bag.hangs else None, bag_material
+        person,
+        body,
+        join([(layer.material, layer.piece.vertices, layer.piece) for layer in shown]),
+        (index, weight),
+        points_of(below, below_waist),
+        points_of([skin], at_waist),
+        tuple(free),
+        bag if bag is not None and bag.hangs else None,
+        bag_material,
     )
 
 
@@ -186,43 +254,33 @@ def worn(body: Body, what: Worn, top: Top, part: Part) -> list[Layer]:
     return [Layer(material, piece) for piece in (shell, *collar)]
 
 
+SHARED = ("vertices", "triangles", "place", "uv", "edge", "unrolled")
+
+
 def pose_figure(figure: Figure, action: Action, seed: float) -> Soup:
     """The figure in a pose; `seed` (0 to 1) varies how free cloth folds."""
     matrices = bone_matrices(figure.body.heads, turns_of(figure.body.heads, figure.person.gait, action))
-    parts = [
-        (layer.material, posed(layer.piece.vertices, layer.piece.bones, matrices), layer.piece)
-        for layer in figure.layers
-    ]
-    meshes = [(m, v, p.triangles, p.place, p.uv, p.edge) for m, v, p in parts]
+    moved = replace(figure.rest, vertices=posed(figure.rest.vertices, figure.bones, matrices))
+    more: list[Surface] = []
     if figure.free:
-        inside = [v[below_waist(p)] for m, v, p in parts if m.part in (Part.SKIN, Part.LOWER, Part.UPPER)]
+        inside = [posed(*figure.inside, matrices)]
+        waist = posed(*figure.waist, matrices)
+        centre = 0.5 * (waist[:, :2].min(0) + waist[:, :2].max(0))
+        scale = float(figure.body.vertices[:, 2].max()) / 1.70
         for cloth in reversed(figure.free):  # the bottom first, then what hangs over it
-            points = np.concatenate(inside)
-            centre, waist = waist_of(figure.body, matrices)
-            scale = figure.body.vertices[:, 2].max() / 1.70
-            hung = hang(cloth.drape, points, centre, waist, scale, seed)
-            meshes.append((cloth.material, hung.vertices, hung.triangles, hung.place, hung.uv, hung.edge))
-            inside.append(hung.vertices[hung.edge >= 0] * 1.0)
+            hung = hang(cloth.drape, np.concatenate(inside), centre, float(waist[:, 2].mean()), scale, seed)
+            more.append((cloth.material, hung.vertices, hung))
+            inside.append(hung.vertices[hung.edge >= 0])
     if figure.bag is not None and figure.bag_material is not None:
         pieces = (*figure.bag.pieces, *figure.bag.straps)
-        for vertices, piece in zip(hang_bag(figure.bag, figure.body, matrices), pieces, strict=True):
-            meshes.append((figure.bag_material, vertices, piece.triangles, piece.place, piece.uv, piece.edge))
-    sizes = np.cumsum([0] + [len(mesh[1]) for mesh in meshes])
-    triangles = np.concatenate([mesh[2] + sizes[i] for i, mesh in enumerate(meshes)]).astype(np.int32)
-    edge = np.concatenate([mesh[5] for mesh in meshes]).astype(np.float32)
-    used = np.zeros(len(edge), bool)
-    used[triangles.ravel()] = True
-    return Soup(
-        np.concatenate([mesh[1] for mesh in meshes]).astype(np.float32),
-        triangles,
-        np.concatenate([mesh[3] for mesh in meshes]).astype(np.float32),
-        np.concatenate([np.zeros((len(m[1]), 2)) if m[4] is None else m[4] for m in meshes]).astype(np.float32),
-        edge,
-        np.concatenate([np.full(len(mesh[2]), i, np.int32) for i, mesh in enumerate(meshes)]),
-        tuple(mesh[0] for mesh in meshes),
-        np.array([mesh[4] is None for mesh in meshes]),
-        np.flatnonzero(used & (edge >= 0)),
-    )
+        placed = hang_bag(figure.bag, figure.body, matrices)
+        more += [(figure.bag_material, vertices, piece) for vertices, piece in zip(placed, pieces, strict=True)]
+    if not more:
+        return moved
+    added = join(more, first=len(moved.vertices))
+    both = {name: np.concatenate([getattr(moved, name), getattr(added, name)]) for name in SHARED}
+    owner = np.concatenate([moved.owner, added.owner + np.int32(len(moved.materials))])
+    return Soup(owner=owner, materials=moved.materials + added.materials, **both)
 
 
 def below_waist(piece: Piece) -> np.ndarray:
@@ -232,10 +290,7 @@ def below_waist(piece: Piece) -> np.ndarray:
     return inside
 
 
-def waist_of(body: Body, matrices: np.ndarray) -> tuple[np.ndarray, float]:
-    """The middle [2] and the height of the posed waist."""
-    skin = base_piece(body, "body")
-    ring = (np.abs(skin.place[:, 2] - 1.02) < 0.015) & (np.abs(skin.place[:, 0]) < 0.25)
-    index, weight = skin.bones
-    points = posed(skin.vertices[ring], (index[ring], weight[ring]), matrices)
-    return 0.5 * (points[:, :2].min(0) + points[:, :2].max(0)), float(points[:, 2].mean())
+def at_waist(piece: Piece) -> np.ndarray:
+    """Which vertices [n] lie around the waist."""
+    around: np.ndarray = (np.abs(piece.place[:, 2] - 1.02) < 0.015) & (np.abs(piece.place[:, 0]) < 0.25)
+    return around

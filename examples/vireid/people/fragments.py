@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vireid.people.figure import Soup
-from vireid.people.kernels import compiled, interpolate, normals, rasterise
+from vireid.people.kernels import compiled, normals, rasterise
 
 
 @dataclass(frozen=True)
@@ -40,34 +40,60 @@ def find_fragments(
     """Rasterise a figure with vertices [n 3] in the world, at pixels x, y and depth, seen from `eye`, into (h, w)."""
     x, y, depth = (a.astype(np.float32) for a in pixels)
     seen, share, nearest = rasterise(x, y, np.float32(1) / depth, soup.triangles, soup.edge, *size)
-    rows, columns = np.nonzero(seen >= 0)
-    triangle, weights = seen[rows, columns], share[rows, columns]
     facing = normals(vertices, soup.triangles)
-    values = np.concatenate([soup.place, soup.uv, soup.edge[:, None], facing, vertices], axis=1).astype(np.float32)
-    found = interpolate(triangle, weights, soup.triangles, values)
-    position = np.ascontiguousarray(found[:, 9:12])
-    normal = facing_eye(found[:, 6:9], position, eye.astype(np.float32))
-    number = np.full(size, -1, np.int32)
-    number[rows, columns] = np.arange(len(rows))
-    return Fragments(
-        rows, columns, soup.owner[triangle], found[:, :3], found[:, 3:5], found[:, 5], normal, position,
-        1 / nearest[rows, columns], number,
-    )  # fmt: skip
+    values = soup.place, soup.uv, soup.edge, facing, vertices
+    return Fragments(*gather(seen, share, nearest, soup.triangles, soup.owner, *values, eye.astype(np.float32)))
 
 
 @compiled
-def facing_eye(normal: np.ndarray, position: np.ndarray, eye: np.ndarray) -> np.ndarray:
-    """Normals [n 3] of unit length, turned to the eye: what is seen may be the inside of a sleeve or a skirt."""
-    out = np.empty((normal.shape[0], 3), np.float32)
-    for p in range(normal.shape[0]):
-        square, toward = np.float32(1e-12), np.float32(0)
-        for k in range(3):
-            square += normal[p, k] * normal[p, k]
-            toward += normal[p, k] * (eye[k] - position[p, k])
-        length = np.sqrt(square) if toward >= 0 else -np.sqrt(square)
-        for k in range(3):
-            out[p, k] = normal[p, k] / length
-    return out
+def gather(
+    seen: np.ndarray,
+    share: np.ndarray,
+    nearest: np.ndarray,
+    triangles: np.ndarray,
+    owner: np.ndarray,
+    place: np.ndarray,
+    uv: np.ndarray,
+    edge: np.ndarray,
+    facing: np.ndarray,
+    vertices: np.ndarray,
+    eye: np.ndarray,
+) -> tuple[np.ndarray, ...]:
+    """The fields of `Fragments`, from what the rasteriser gives and the values of the vertices."""
+    h, w = seen.shape
+    count = (seen >= 0).sum()
+    number = np.full((h, w), -1, np.int32)
+    rows, columns, owners = np.empty(count, np.int32), np.empty(count, np.int32), np.empty(count, np.int32)
+    places, uvs, edges = np.empty((count, 3), np.float32), np.empty((count, 2), np.float32), np.empty(count, np.float32)
+    normal, position = np.empty((count, 3), np.float32), np.empty((count, 3), np.float32)
+    depth = np.empty(count, np.float32)
+    p = 0
+    for row in range(h):
+        for column in range(w):
+            t = seen[row, column]
+            if t < 0:
+                continue
+            a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
+            wb, wc = share[row, column, 0], share[row, column, 1]
+            wa = np.float32(1) - wb - wc
+            number[row, column], rows[p], columns[p], owners[p] = p, row, column, owner[t]
+            depth[p] = np.float32(1) / nearest[row, column]
+            edges[p] = wa * edge[a] + wb * edge[b] + wc * edge[c]
+            for k in range(2):
+                uvs[p, k] = wa * uv[a, k] + wb * uv[b, k] + wc * uv[c, k]
+            square, toward = np.float32(1e-12), np.float32(0)
+            for k in range(3):
+                places[p, k] = wa * place[a, k] + wb * place[b, k] + wc * place[c, k]
+                position[p, k] = wa * vertices[a, k] + wb * vertices[b, k] + wc * vertices[c, k]
+                normal[p, k] = wa * facing[a, k] + wb * facing[b, k] + wc * facing[c, k]
+                square += normal[p, k] * normal[p, k]
+                toward += normal[p, k] * (eye[k] - position[p, k])
+            # What is seen may be the inside of a sleeve or a skirt.
+            length = np.sqrt(square) if toward >= 0 else -np.sqrt(square)
+            for k in range(3):
+                normal[p, k] /= length
+            p += 1
+    return rows, columns, owners, places, uvs, edges, normal, position, depth, number
 
 
 @compiled

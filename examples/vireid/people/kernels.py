@@ -162,19 +162,6 @@ def rasterise(
 
 
 @compiled
-def interpolate(triangle: np.ndarray, share: np.ndarray, triangles: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Values of vertices [n k] at the points of triangles [p] with shares [p 2]: [p k]."""
-    out = np.empty((triangle.shape[0], values.shape[1]), np.float32)
-    for p in range(triangle.shape[0]):
-        a, b, c = triangles[triangle[p], 0], triangles[triangle[p], 1], triangles[triangle[p], 2]
-        wb, wc = share[p, 0], share[p, 1]
-        wa = np.float32(1) - wb - wc
-        for k in range(values.shape[1]):
-            out[p, k] = wa * values[a, k] + wb * values[b, k] + wc * values[c, k]
-    return out
-
-
-@compiled
 def majority(labels: np.ndarray, over: int, kinds: int) -> np.ndarray:
     """The most frequent label of each block of over x over pixels; of equals, the smallest."""
     h, w = labels.shape[0] // over, labels.shape[1] // over

@@ -24,7 +24,9 @@ from vireid.people.surface import Surfaces, bends_of, surfaces_of
 THING, SOMEBODY = 0.14, 0.05
 """Shares of pictures in which a thing or somebody stands before the person."""
 OVER = 2
-"""Rendered pixels to a side, for each of the picture."""
+"""Rendered pixels to a side for each of the picture; one for people who are smaller in the frame than in the picture:"""
+SMALL = 0.75
+"""their window has fewer rows of the frame than this share of the picture's."""
 
 Window = tuple[float, float, float, float]
 """x0, y0, x1, y1 in pixels of the camera's frame."""
@@ -153,17 +155,19 @@ def place_others(
 def hide(
     fine: np.ndarray,
     labels: np.ndarray,
+    over: int,
     camera: Camera,
     light: Light,
     window: Window,
     spot: np.ndarray,
     rng: np.random.Generator,
 ) -> None:
-    """Perhaps draw something or somebody before the person, into the radiance [h w channels] and the labels [h w]."""
+    """Perhaps draw something or somebody before the person, into the radiance [h w channels] and the labels [h w], which
+    have `over` pixels to a side for each of the picture."""
     fate = rng.random()
     if fate < THING:
         h, w = labels.shape
-        layer = draw_occluders(occluder(camera, rng, spot), camera, window, (h // OVER, w // OVER))
+        layer = draw_occluders(occluder(camera, rng, spot), camera, window, (h // over, w // over))
         rows, columns = np.nonzero(layer.mask)
         if not len(rows):
             return
@@ -173,10 +177,10 @@ def hide(
         one = np.ones(len(rows), np.float32)
         args = layer.normal[rows, columns], position, one, 0.85 * one, layer.gloss[rows, columns], view
         lit = shade(light, layer.colour[rows, columns], *args)
-        for a in range(OVER):
-            for b in range(OVER):
-                fine[OVER * rows + a, OVER * columns + b] = lit[:, None] if camera.infrared else lit
-                labels[OVER * rows + a, OVER * columns + b] = Part.OCCLUDER
+        for a in range(over):
+            for b in range(over):
+                fine[over * rows + a, over * columns + b] = lit[:, None] if camera.infrared else lit
+                labels[over * rows + a, over * columns + b] = Part.OCCLUDER
     elif fate < THING + SOMEBODY:
         y = float(rng.uniform(0.7, 0.9)) * spot[1]
         side = float(rng.choice([-1, 1])) * float(rng.uniform(0.2, 0.5))
@@ -199,18 +203,19 @@ def render(figure: Figure, camera: Camera, plate: Plate, rng: np.random.Generato
     if not camera.infrared:
         towards = light.toward(np.array([*spot, 1.0]))
         shadow = cast(vertices[soup.drawn], towards, light.softness)
-    h, w = OVER * size[0], OVER * size[1]
     x0, y0, x1, y1 = window
+    over = OVER if y1 - y0 > SMALL * size[0] else 1
+    h, w = over * size[0], over * size[1]
     across, down = w / (x1 - x0), h / (y1 - y0)
     pixels = (x - x0) * across, (y - y0) * down, depth
     seen = find_fragments(soup, vertices, pixels, camera.position, (h, w))
     surfaces = surfaces_of(figure, soup, seen, bends_of(action))
     radiance, behind = background(plate, camera, light, window, size, shadow, spot)
     place_others(radiance, behind, camera, light, window, spot, rng)
-    fine = radiance.repeat(OVER, 0).repeat(OVER, 1)
+    fine = radiance.repeat(over, 0).repeat(over, 1)
     fine[seen.rows, seen.columns] = light_figure(seen, surfaces, plate, camera, light, shadow, camera.focal * down)
     labels = np.zeros((h, w), np.uint8)
     labels[seen.rows, seen.columns] = surfaces.part
-    hide(fine, labels, camera, light, window, spot, rng)
-    image = develop(shrink(fine, OVER), camera, rng, round(y1 - y0))
-    return Picture(image, majority(labels, OVER, len(Part)))
+    hide(fine, labels, over, camera, light, window, spot, rng)
+    image = develop(shrink(fine, over), camera, rng, round(y1 - y0))
+    return Picture(image, majority(labels, over, len(Part)))

@@ -59,12 +59,8 @@ def surfaces_of(figure: Figure, soup: Soup, seen: Fragments, bends: np.ndarray) 
             start = np.array(material.fabric.phase, np.float32) * 40
             relief = FINE * look.relief + fold_heights(material.kind, place, uv, sleeve, bends, start)
             out.relief[mine] = relief
-        out.colour[mine], out.infrared[mine], out.gloss[mine], out.part[mine] = (
-            look.colour,
-            look.infrared,
-            look.gloss,
-            part,
-        )
+        out.colour[mine], out.infrared[mine] = look.colour, look.infrared
+        out.gloss[mine], out.part[mine] = look.gloss, part
         if material.fabric is None:
             out.relief[mine] = look.relief
     return out
