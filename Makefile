@@ -59,7 +59,7 @@ clean:  ## delete what was rendered, trained and built (not the environment)
 	rm -rf data runs site dist
 
 # As many steps as the demo's seconds allow: one takes 0.85 times as long as one of CAL (see README).
-BASELINE_STEPS ?= 500
+BASELINE_STEPS ?= 440
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

@@ -1,14 +1,16 @@
-"""Render a visible-infrared person data set in the layout of SYSU-MM01.
+"""Render a visible-infrared data set of people in three dimensions, in the layout of SYSU-MM01.
 
     python examples/render.py --root data/rendered --sheet sheet.png
 
-Without real data, the examples train and test on this data set. Each person has lasting attributes (hair or hat,
-garments and their patterns, shoes, bag, build), and belongs to a family of four look-alikes. The visible cameras
-1, 2, 4, 5 see the colour of a material; the infrared cameras 3, 6 see a reflectance that does not depend on the
-colour. Pose, place, scale, light, clutter and occluders differ from picture to picture.
+Without real data, the examples train and test on this data set. Each person has lasting attributes (body, gait, skin,
+hair or hat, garments and their patterns, shoes, bag), and belongs to a family of three look-alikes. The visible cameras
+1, 2, 4, 5 see the colour of a material; the infrared cameras 3, 6 see by lamps of their own a reflectance that does not
+depend on the colour. Pose, place, light, passers-by, occluders and the detector's window differ from picture to picture.
+Each picture has a label map under parts/, and attributes.json describes each person in words.
 
-The default set has 9,072 pictures: 320 training and 76 test identities. Rendering takes about half a minute on two
-cores. The same configuration always gives the same bytes. An existing set is not rendered again.
+The default set has 3,522 pictures: 150 training and 51 test identities. Rendering takes two or three minutes on two
+cores. An interrupted call is continued by the same command. The same configuration always gives the same bytes. An
+existing set is not rendered again.
 """
 
 from __future__ import annotations
