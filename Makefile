@@ -58,7 +58,7 @@ bench: $(VENV)/.examples $(VENV)/.dev  ## the benchmarks: docs/benchmarks.md
 clean:  ## delete what was rendered, trained and built (not the environment)
 	rm -rf data runs site dist
 
-# As many steps as the demo's seconds allow: one takes 0.85 times as long as one of CAL (see README).
+# About as many steps as the demo's seconds allow (see docs/measured.md).
 BASELINE_STEPS ?= 440
 
 $(VENV)/bin/python:
