@@ -24,7 +24,7 @@ from vireid.people.surface import Surfaces, bends_of, surfaces_of
 THING, SOMEBODY = 0.14, 0.05
 """Shares of pictures in which a thing or somebody stands before the person."""
 OVER = 2
-"""Rendered pixels to a side for each of the picture; one for people who are smaller in the frame than in the picture:"""
+"""Rendered pixels to a side for each of the picture; one for people who are small in the frame:"""
 SMALL = 0.75
 """their window has fewer rows of the frame than this share of the picture's."""
 
@@ -162,8 +162,10 @@ def hide(
     spot: np.ndarray,
     rng: np.random.Generator,
 ) -> None:
-    """Perhaps draw something or somebody before the person, into the radiance [h w channels] and the labels [h w], which
-    have `over` pixels to a side for each of the picture."""
+    """Perhaps draw something or somebody before the person, into the radiance [h w channels] and the labels [h w].
+
+    They have `over` pixels to a side for each of the picture.
+    """
     fate = rng.random()
     if fate < THING:
         h, w = labels.shape
