@@ -7,8 +7,9 @@ import functools
 import numpy as np
 
 from vireid.people.body import Body
-from vireid.people.hair import Drawing, by_degrees, finished, on_skull, placed
+from vireid.people.hair import Drawing, finished
 from vireid.people.mesh import Piece
+from vireid.people.skull import by_degrees, on_skull, placed
 from vireid.people.tube import bumps, compact, grid, lengths, ramp
 
 BEARDS = {"short beard": 0.009, "full beard": 0.022}

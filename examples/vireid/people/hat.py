@@ -9,9 +9,10 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from vireid.people.body import Body
-from vireid.people.hair import CENTRE, HIDING, UNDER_HAT, by_degrees, directions, on_skull, placed
+from vireid.people.hair_styles import CENTRE, HIDING, UNDER_HAT
 from vireid.people.mesh import FAR, Piece
 from vireid.people.rings import convex
+from vireid.people.skull import by_degrees, directions, on_skull, placed
 from vireid.people.trunk import Dressed, dressed
 from vireid.people.tube import Bones, Near, bones_by, bumps, compact, grid, lengths, near, ramp
 

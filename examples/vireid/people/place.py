@@ -9,11 +9,12 @@ import numba
 import numpy as np
 
 from vireid.people.camera import Camera
+from vireid.people.even import even_out
 from vireid.people.grounds import dark_yard, garden_path, square
 from vireid.people.rooms import corridor, dark_store, hall
 from vireid.people.scene import Scene
 from vireid.people.sensor import resample
-from vireid.people.tracer import even_out, sun_in_space, surroundings, trace
+from vireid.people.tracer import sun_in_space, surroundings, trace
 
 PLACES: dict[int, Callable[[], Scene]] = {
     1: corridor,

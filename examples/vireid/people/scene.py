@@ -8,7 +8,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from vireid.people.solids import Form, Solids, Tree, grow_tree
+from vireid.people.grow import grow_tree
+from vireid.people.solids import Form, Solids, Tree
 from vireid.people.surfaces import Material
 
 Vector = Sequence[float] | np.ndarray

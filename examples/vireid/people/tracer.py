@@ -303,43 +303,6 @@ def surroundings(
 
 
 @numba.njit(cache=True)
-def even_out(values: np.ndarray, place: np.ndarray, depth: np.ndarray, mixed: np.ndarray, sparse: bool) -> np.ndarray:
-    """Means over a block of 4 x 4 pixels, of those on the same surface, or of its middle where a pixel is of several
-    surfaces. `sparse`: only every other pixel has values."""
-    rows, columns, channels = values.shape
-    out = np.zeros_like(values)
-    for i in range(rows):
-        for j in range(columns):
-            total = 0.0
-            for alone in range(2):
-                # A lone pixel, as of a leaf, takes what its neighbours have.
-                close = mixed[i, j] or alone == 1
-                for k in range(max(i - 2, 0), min(i + 2, rows)):
-                    for m in range(max(j - 2, 0), min(j + 2, columns)):
-                        if sparse and (k + m) % 2:
-                            continue
-                        if close:
-                            if abs(i - k) + abs(j - m) > 1:
-                                continue
-                        else:
-                            same, away = 0.0, 0.0
-                            for a in range(3):
-                                same += place[i, j, 3 + a] * place[k, m, 3 + a]
-                                # Distance from the plane of the pixel's own surface.
-                                away += place[i, j, 3 + a] * (place[k, m, a] - place[i, j, a])
-                            if same < 0.85 or abs(away) > 0.02 * depth[i, j]:
-                                continue
-                        total += 1.0
-                        for c in range(channels):
-                            out[i, j, c] += values[k, m, c]
-                if total > 0.0:
-                    break
-            for c in range(channels):
-                out[i, j, c] /= total
-    return out
-
-
-@numba.njit(cache=True)
 def sun_in_space(tree: Grid, sun: Sun, corner: np.ndarray, step: float, shape: tuple[int, int, int]) -> np.ndarray:
     """The share of the sun or lamps that reaches the points [z y x] of a grid in space."""
     out = np.zeros(shape, np.float32)

@@ -14,7 +14,8 @@ from vireid.people.bag import BAGS, Bag, hang, make_bag
 from vireid.people.beard import BEARDS, make_beard
 from vireid.people.body import Body, Shape, bone_matrices, build, posed, template
 from vireid.people.collar import COLLARS, make_collar
-from vireid.people.hair import CENTRE, HAIR, hides_hair, make_hair, scalp
+from vireid.people.hair import hides_hair, make_hair, scalp
+from vireid.people.hair_styles import CENTRE, HAIR
 from vireid.people.hat import HATS, make_hat
 from vireid.people.kernels import normals
 from vireid.people.mesh import FAR, Piece, base_surface, bones_of

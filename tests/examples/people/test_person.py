@@ -10,7 +10,7 @@ import pytest
 
 from vireid.people.bag import BAGS
 from vireid.people.config import RenderConfig
-from vireid.people.hair import HAIR
+from vireid.people.hair_styles import HAIR
 from vireid.people.hat import HATS
 from vireid.people.person import (
     BAG_ODDS,
