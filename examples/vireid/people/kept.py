@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from vireid.files import replace_file
+from vireid.lock import locked
 
 Arrays = dict[str, np.ndarray]
 
@@ -34,21 +35,27 @@ def file_of(name: str) -> Path:
 
 
 def keep(name: str, make: Callable[[], Arrays]) -> Path:
-    """The file of a name; its arrays are made if they are not there yet. Files that other code has made are deleted."""
+    """The file of a name; its arrays are made if they are not there yet. Files that other code has made are deleted.
+
+    Of several processes that ask at once, one makes them, and the others wait.
+    """
     path = file_of(name)
     if path.exists():
         return path
-    arrays = make()
     path.parent.mkdir(parents=True, exist_ok=True)
+    with locked(path.parent / f".{name}.lock", wait=True):
+        if path.exists():
+            return path
+        arrays = make()
 
-    def write(temporary: Path) -> None:
-        with temporary.open("wb") as file:
-            np.savez(file, **arrays)  # type: ignore[arg-type]
+        def write(temporary: Path) -> None:
+            with temporary.open("wb") as file:
+                np.savez(file, **arrays)  # type: ignore[arg-type]
 
-    replace_file(path, write)
-    for old in path.parent.glob(f"{name}-*.npz"):
-        if old != path:
-            old.unlink(missing_ok=True)
+        replace_file(path, write)
+        for old in path.parent.glob(f"{name}-*.npz"):
+            if old != path:
+                old.unlink(missing_ok=True)
     return path
 
 
