@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import BinaryIO
 
 from PIL import Image
 
@@ -24,8 +25,8 @@ TURNS = {
 """By EXIF orientation. (Pillow's `exif_transpose` rewrites the other tags, and fails on damaged ones.)"""
 
 
-def open_picture(path: Path | str) -> Image.Image:
-    """A decoded image, turned as its EXIF says.
+def open_picture(path: Path | str | BinaryIO) -> Image.Image:
+    """A decoded image, of a file or of what a file would hold, turned as its EXIF says.
 
     Raises:
         ValueError: it has another format, or is damaged; `__cause__` has the reason only.

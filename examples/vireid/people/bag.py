@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from vireid.people.body import Body, template
-from vireid.people.mesh import FAR, Piece
+from vireid.people.mesh import FAR, Bones, Piece
 from vireid.people.source import load_source, strongest
 from vireid.people.trunk import Dressed, dressed
-from vireid.people.tube import Bones, curve, grid, lengths, ramp, section, sweep
+from vireid.people.tube import curve, grid, lengths, ramp, section, sweep
 
 BAGS: tuple[str, ...] = ("backpack", "shoulder bag", "waist bag", "tote", "handbag", "briefcase")
 PACK = ("spine02", "spine01")

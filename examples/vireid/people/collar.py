@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from vireid.people.body import Body, template
-from vireid.people.mesh import FAR, Piece
+from vireid.people.mesh import FAR, Bones, Piece
 from vireid.people.source import load_source, strongest
 from vireid.people.trunk import Dressed, dressed
-from vireid.people.tube import Bones, Near, bumps, curve, grid, lengths, near, ramp, sweep
+from vireid.people.tube import Near, bumps, curve, grid, lengths, near, ramp, sweep
 
 COLLARS: tuple[str, ...] = ("shirt", "polo", "stand", "turtleneck", "lapels", "hood down")
 

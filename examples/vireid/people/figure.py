@@ -17,7 +17,7 @@ from vireid.people.fabric import Fabric
 from vireid.people.hair import make_hair
 from vireid.people.hat import make_hat
 from vireid.people.labels import Part
-from vireid.people.mesh import FAR, Piece, base_surface, bones_of
+from vireid.people.mesh import FAR, Bones, Piece, base_surface, bones_of
 from vireid.people.person import Person, Worn
 from vireid.people.pose import Action, turns_of
 from vireid.people.shell import Inside, make_shell
@@ -30,10 +30,6 @@ OVERLAP = 0.035
 
 BEARDED = 0.5
 """A beard that is fuller than this has a form of its own."""
-
-
-Bones = tuple[np.ndarray, np.ndarray]
-"""The four bones that move each vertex [n 4], and their weights [n 4]."""
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,10 @@ import numpy as np
 
 from vireid.people.body import Body
 from vireid.people.hair_styles import CENTRE, COLUMNS, HIDING, LINE, RIM, STYLES, UNDER_HAT, Hang, Style
-from vireid.people.mesh import FAR, Piece
+from vireid.people.mesh import FAR, Bones, Piece
 from vireid.people.skull import by_degrees, directions, on_skull, placed
 from vireid.people.trunk import Dressed, dressed
 from vireid.people.tube import (
-    Bones,
     Near,
     bones_by,
     bumps,

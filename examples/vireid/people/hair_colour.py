@@ -9,6 +9,7 @@ import numpy as np
 from vireid.people.appearance import Appearance
 from vireid.people.kernels import compiled
 from vireid.people.noise import TABLE, at
+from vireid.people.odds import pick
 from vireid.people.palette import RGB, linear
 from vireid.people.spectrum import BLUE, GREEN, INFRARED, RED, SURFACE, reflectance
 
@@ -74,8 +75,7 @@ def hair_tone(name: str, *, amount: float = 1.0, white: float = 0.0) -> HairTone
 
 def draw_hair(rng: np.random.Generator) -> HairTone:
     """A colour of hair, with the frequencies of a street."""
-    weights = np.array(list(FREQUENCIES.values()))
-    name = list(FREQUENCIES)[int(rng.choice(len(weights), p=weights / weights.sum()))]
+    name = pick(rng, FREQUENCIES)
     white = {"grey": float(rng.uniform(0.4, 0.8)), "white": 1.0}.get(name, 0.0)
     if name in ("black", "dark brown", "brown") and rng.random() < 0.15:
         white = float(rng.uniform(0.05, 0.3))

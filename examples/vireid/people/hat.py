@@ -10,11 +10,11 @@ from scipy.ndimage import gaussian_filter
 
 from vireid.people.body import Body
 from vireid.people.hair_styles import CENTRE, HIDING, UNDER_HAT
-from vireid.people.mesh import FAR, Piece
+from vireid.people.mesh import FAR, Bones, Piece
 from vireid.people.rings import convex
 from vireid.people.skull import by_degrees, directions, on_skull, placed
 from vireid.people.trunk import Dressed, dressed
-from vireid.people.tube import Bones, Near, bones_by, bumps, compact, grid, lengths, near, ramp
+from vireid.people.tube import Near, bones_by, bumps, compact, grid, lengths, near, ramp
 
 COLUMNS = 48
 HATS: tuple[str, ...] = tuple(HIDING)

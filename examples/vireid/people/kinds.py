@@ -11,7 +11,6 @@ from vireid.people import palette
 from vireid.people.construction import Construction
 from vireid.people.fabric import Fabric, Trim
 from vireid.people.makes import (
-    Weights,
     blazer,
     blouse,
     coat,
@@ -22,7 +21,6 @@ from vireid.people.makes import (
     jacket,
     jeans,
     leggings,
-    pick,
     polo,
     shirt,
     shoes,
@@ -36,6 +34,7 @@ from vireid.people.makes import (
     trousers,
     vest,
 )
+from vireid.people.odds import Odds, pick
 from vireid.people.palette import DARK, RGB, draw_name, draw_shade
 from vireid.people.spectrum import FIBRES, draw_leak, dyed
 
@@ -70,17 +69,17 @@ CAMOUFLAGE = (("olive", "dark green", "khaki"), ("beige", "khaki", "brown"), ("g
 class Kind:
     """One kind of garment."""
 
-    fibres: Weights
-    patterns: Weights
+    fibres: Odds
+    patterns: Odds
     made: Maker
-    colours: Weights = field(default_factory=lambda: palette.EVERYDAY)
+    colours: Odds = field(default_factory=lambda: palette.EVERYDAY)
     gloss: float = 1.0
     """Factor of the fibre's gloss."""
 
 
-TOP_PATTERNS: Weights = {"plain": 40, "melange": 9, "rings": 12, "chest print": 16, "logo": 9, "block": 3, "raglan": 4}
+TOP_PATTERNS: Odds = {"plain": 40, "melange": 9, "rings": 12, "chest print": 16, "logo": 9, "block": 3, "raglan": 4}
 TOP_PATTERNS |= {"chest band": 3, "gradient": 1.5, "camouflage": 1, "floral": 1.5, "dots": 1, "yoke": 1.5}
-SPORT_PATTERNS: Weights = {"plain": 50, "block": 9, "yoke": 9, "raglan": 7, "chest band": 5, "side stripe": 5}
+SPORT_PATTERNS: Odds = {"plain": 50, "block": 9, "yoke": 9, "raglan": 7, "chest band": 5, "side stripe": 5}
 SPORT_PATTERNS |= {"logo": 12, "camouflage": 2}
 
 KINDS: dict[str, Kind] = {

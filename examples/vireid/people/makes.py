@@ -5,13 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from vireid.people.construction import Construction
-
-Weights = dict[str, float]
-
-
-def pick(rng: np.random.Generator, weights: Weights) -> str:
-    names, values = list(weights), np.array(list(weights.values()))
-    return names[int(rng.choice(len(names), p=values / values.sum()))]
+from vireid.people.odds import pick
 
 
 def t_shirt(rng: np.random.Generator) -> Construction:

@@ -9,6 +9,8 @@ import numpy as np
 
 from vireid.people.source import load_source, strongest
 
+Bones = tuple[np.ndarray, np.ndarray]
+"""The four bones that move each vertex [n 4], and their weights [n 4]."""
 FAR = 1.0
 """The distance to a hem that stands for: there is none near."""
 
@@ -21,7 +23,7 @@ class Piece:
     """[n 3] in metres."""
     triangles: np.ndarray
     """[m 3]"""
-    bones: tuple[np.ndarray, np.ndarray]
+    bones: Bones
     """The four bones that move each vertex [n 4], and their weights [n 4]."""
     place: np.ndarray
     """[n 3] the same points on the template body."""
@@ -85,6 +87,6 @@ def dense_skin(ends: np.ndarray) -> np.ndarray:
     return dense
 
 
-def bones_of(ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def bones_of(ends: np.ndarray) -> Bones:
     """The four strongest bones of vertices between two of the base."""
     return strongest(dense_skin(ends))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from vireid.people.odds import pick
+
 RGB = tuple[float, float, float]
 
 SHADES: dict[str, tuple[int, int, int]] = {
@@ -109,9 +111,8 @@ def linear(shade: tuple[int, int, int]) -> np.ndarray:
 
 def draw_name(rng: np.random.Generator, palette: dict[str, float], apart_from: str | None = None) -> str:
     """A colour's name, by the palette's weights; `apart_from` a colour that it must be told from."""
-    names = [name for name in palette if apart_from is None or contrast(name, apart_from) > 0.12]
-    weights = np.array([palette[name] for name in names])
-    return names[int(rng.choice(len(names), p=weights / weights.sum()))]
+    apart = {n: odd for n, odd in palette.items() if apart_from is None or contrast(n, apart_from) > 0.12}
+    return pick(rng, apart)
 
 
 def contrast(one: str, other: str) -> float:

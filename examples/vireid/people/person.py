@@ -16,6 +16,7 @@ from vireid.people.body import Shape
 from vireid.people.fabric import Fabric
 from vireid.people.hair_colour import HairTone, draw_hair
 from vireid.people.kinds import draw_fabric
+from vireid.people.odds import pick
 from vireid.people.pose import Gait
 from vireid.people.skin import Complexion, draw_complexion
 from vireid.people.wardrobe import BOTTOMS, DRESSES, OVERS, TOPS
@@ -85,12 +86,6 @@ class Person:
             "shoes": self.shoes.words(),
             "bag": self.bag.words() if self.bag else "none",
         }
-
-
-def pick(rng: np.random.Generator, odds: dict[str, float]) -> str:
-    """A key, with odds of any sum."""
-    share = np.array(list(odds.values()))
-    return str(list(odds)[int(rng.choice(len(odds), p=share / share.sum()))])
 
 
 TOP_ODDS = {

@@ -11,6 +11,8 @@ import numba
 import numpy as np
 from PIL import Image
 
+from vireid.pictures import open_picture
+
 if TYPE_CHECKING:
     from vireid.people.camera import Camera
 
@@ -59,7 +61,7 @@ def area_weights(start: float, stop: float, count: int) -> tuple[np.ndarray, np.
         begin[i] = math.floor(middle - wide)
         total = 0.0
         for k in range(reach):
-            # Overlap of the source pixel with the window.
+            # Overlap of the image's pixel with the window.
             left, right = max(begin[i] + k, middle - wide), min(begin[i] + k + 1.0, middle + wide)
             weight[i, k] = max(right - left, 0.0)
             total += weight[i, k]
@@ -76,7 +78,7 @@ def resample(image: np.ndarray, x0: float, y0: float, x1: float, y1: float, heig
     out = np.zeros((height, width, channels), np.float32)
     line = np.empty((width, channels), np.float32)
     top, bottom = row_begin[0], row_begin[height - 1] + row_weight.shape[1]
-    # Rows of the source one after the other: each is resampled once, then added to the rows that it touches.
+    # Each row of the image is resampled once, then added to the rows of the result that it touches.
     for y in range(top, bottom):
         source = min(max(y, 0), h - 1)
         needed = False
@@ -223,7 +225,7 @@ def develop(radiance: np.ndarray, camera: Camera, rng: np.random.Generator, nati
     pixels = np.clip(image * 255 + np.float32(0.5), 0, 255).astype(np.uint8)
     file = io.BytesIO()
     Image.fromarray(pixels if channels == 3 else pixels[..., 0]).save(file, "JPEG", quality=sensor.quality)
-    with Image.open(file, formats=("JPEG",)) as decoded:
-        if decoded.size == (width, height):
-            return np.asarray(decoded)
-        return np.asarray(decoded.resize((width, height), Image.Resampling.BILINEAR))
+    decoded = open_picture(file)
+    if decoded.size == (width, height):
+        return np.asarray(decoded)
+    return np.asarray(decoded.resize((width, height), Image.Resampling.BILINEAR))

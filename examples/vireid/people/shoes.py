@@ -24,8 +24,8 @@ from vireid.people.foot import (
     outline,
 )
 from vireid.people.kernels import smooth
-from vireid.people.mesh import FAR, Piece, base_surface
-from vireid.people.tube import Bones, Near, affine, bones_by, grid, lengths, mapped, near, ramp, section
+from vireid.people.mesh import FAR, Bones, Piece, base_surface
+from vireid.people.tube import Near, affine, bones_by, grid, lengths, mapped, near, ramp, section
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,6 @@ import numpy as np
 RED, GREEN, BLUE, INFRARED = 620.0, 545.0, 460.0, 850.0
 """Wavelengths, in nanometres, at which a channel is taken."""
 
-VEGETATION_INFRARED = (0.40, 0.60)
 METAL_INFRARED = 0.55
 SURFACE = 0.03
 """What a fibre's surface reflects before the dye is reached."""

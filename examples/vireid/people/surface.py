@@ -58,11 +58,9 @@ def surfaces_of(figure: Figure, soup: Soup, seen: Fragments, bends: np.ndarray) 
             look = appearance(material.fabric, uv, place, np.maximum(edge, 0), kind=material.kind, arm=sleeve)
             start = np.array(material.fabric.phase, np.float32) * 40
             relief = FINE * look.relief + fold_heights(material.kind, place, uv, sleeve, bends, start)
-            out.relief[mine] = relief
         out.colour[mine], out.infrared[mine] = look.colour, look.infrared
         out.gloss[mine], out.part[mine] = look.gloss, part
-        if material.fabric is None:
-            out.relief[mine] = look.relief
+        out.relief[mine] = look.relief if material.fabric is None else relief
     return out
 
 

@@ -10,11 +10,10 @@ from scipy.ndimage import gaussian_filter, gaussian_filter1d
 from scipy.spatial import cKDTree
 
 from vireid.people.body import Body, template
-from vireid.people.mesh import Piece, dense_skin, fine_surface
+from vireid.people.mesh import Bones, Piece, dense_skin, fine_surface
 from vireid.people.rings import convex, look_up, ring_radii
 from vireid.people.shell import ARM
 from vireid.people.source import load_source, strongest
-from vireid.people.tube import Bones
 
 TOP, BOTTOM = 1.56, 0.62
 """The heights on the template between which the trunk is measured."""

@@ -15,11 +15,9 @@ from scipy.sparse import csr_matrix
 from scipy.spatial import cKDTree
 
 from vireid.people.body import Body, template
-from vireid.people.mesh import base_surface
+from vireid.people.mesh import Bones, base_surface
 from vireid.people.rings import convex
 from vireid.people.source import load_source, strongest
-
-Bones = tuple[np.ndarray, np.ndarray]
 
 
 def ramp(low: float, high: float, value: np.ndarray) -> np.ndarray:

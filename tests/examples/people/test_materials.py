@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from support.appearance import check_bounds
 from vireid.people import palette
-from vireid.people.appearance import Appearance
 from vireid.people.construction import CLOSURES, HEMS, POCKETS, SURFACES, WAISTS, Construction
 from vireid.people.fabric import REGION_OF, WORDS, Fabric, appearance
 from vireid.people.kinds import KINDS, PERIODS, draw_fabric, draw_infrared
@@ -55,17 +55,6 @@ def plain(**changes: Any) -> Fabric:
         base, fibre="cotton", pattern="plain", colours=(WHITE, BLACK, RED), infrared=(0.7, 0.6, 0.65), fuzz=0.0
     )
     return dataclasses.replace(base, made=Construction(hem="raw", seams=False), **changes)
-
-
-def check_bounds(seen: Appearance, count: int) -> None:
-    assert seen.colour.shape == (count, 3)
-    for values in (seen.colour, seen.infrared, seen.gloss):
-        assert values.dtype == np.float32
-        assert values.min() >= 0
-        assert values.max() <= 1
-    assert seen.infrared.shape == seen.gloss.shape == seen.relief.shape == (count,)
-    assert seen.relief.dtype == np.float32
-    assert np.abs(seen.relief).max() < 0.03
 
 
 def weights(pattern: str, points: Points, design: int = 0, share: float = 0.4) -> np.ndarray:

@@ -12,6 +12,7 @@ from vireid.people.bag import BAGS
 from vireid.people.config import RenderConfig
 from vireid.people.hair_styles import HAIR
 from vireid.people.hat import HATS
+from vireid.people.odds import pick
 from vireid.people.person import (
     BAG_ODDS,
     BOTTOM_ODDS,
@@ -24,7 +25,6 @@ from vireid.people.person import (
     TOP_ODDS,
     Person,
     draw_family,
-    pick,
 )
 from vireid.people.shoes import SHOES
 from vireid.people.wardrobe import BOTTOMS, DRESSES, OVERS, TOPS

@@ -5,23 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from vireid.people.appearance import Appearance
+from support.appearance import check_bounds
 from vireid.people.hair_colour import DYES, FREQUENCIES, draw_hair, hair, hair_tone
 from vireid.people.skin import EYES, Complexion, draw_complexion, masks, skin, skin_colour
 
 Points = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 STEP = 0.001
-
-
-def check_bounds(seen: Appearance, count: int) -> None:
-    assert seen.colour.shape == (count, 3)
-    for values in (seen.colour, seen.infrared, seen.gloss):
-        assert values.dtype == np.float32
-        assert values.min() >= 0
-        assert values.max() <= 1
-    assert seen.infrared.shape == seen.gloss.shape == seen.relief.shape == (count,)
-    assert seen.relief.dtype == np.float32
-    assert np.abs(seen.relief).max() < 0.03
 
 
 def test_skin_is_bright_in_the_near_infrared_whatever_its_colour() -> None:
