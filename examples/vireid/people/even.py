@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
+from vireid.people.kernels import compiled
 
-@numba.njit(cache=True)
+
+@compiled
 def even_out(values: np.ndarray, place: np.ndarray, depth: np.ndarray, mixed: np.ndarray, sparse: bool) -> np.ndarray:
     """Means over a block of 4 x 4 pixels, of those on the same surface, or of its middle where a pixel is of several
     surfaces. `sparse`: only every other pixel has values."""

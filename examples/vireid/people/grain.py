@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 
-import numba
+from vireid.people.kernels import compiled
 
 
-@numba.njit(cache=True)
+@compiled
 def chance(x: int, y: int, z: int) -> float:
     """A number in [0, 1) that depends on three integers alone."""
     h = (x * 374761393 + y * 668265263 + z * 1442695041 + 974711) & 0xFFFFFFFF
@@ -17,7 +17,7 @@ def chance(x: int, y: int, z: int) -> float:
     return h / 4294967296.0
 
 
-@numba.njit(cache=True)
+@compiled
 def smooth_noise(x: float, y: float, z: float) -> float:
     """Value noise in [0, 1) with a grid of one unit."""
     i, j, k = math.floor(x), math.floor(y), math.floor(z)
@@ -30,7 +30,7 @@ def smooth_noise(x: float, y: float, z: float) -> float:
     return (a * (1 - v) + b * v) * (1 - w) + (c * (1 - v) + d * v) * w
 
 
-@numba.njit(cache=True)
+@compiled
 def layered_noise(x: float, y: float, z: float, octaves: int, width: float) -> float:
     """Octaves of noise, mean 0, about within -1 and 1. Octaves finer than `width` (units of x) are left out: they would
     alias."""
@@ -44,7 +44,7 @@ def layered_noise(x: float, y: float, z: float, octaves: int, width: float) -> f
     return total
 
 
-@numba.njit(cache=True)
+@compiled
 def cells(x: float, y: float, seed: int) -> tuple[float, float, float]:
     """The cell of a random point a unit square: distances to the nearest two points, and the nearest one's number in
     [0, 1)."""

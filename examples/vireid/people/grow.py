@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
+from vireid.people.kernels import compiled
 from vireid.people.solids import BINS, LEAF, Solids, Tree
 
 
-@numba.njit(cache=True)
+@compiled
 def split_tree(low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     n = len(low)
     order = np.arange(n)

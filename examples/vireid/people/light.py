@@ -9,8 +9,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-import numba
 import numpy as np
+
+from vireid.people.kernels import compiled
 
 Colour = tuple[float, float, float]
 
@@ -80,7 +81,7 @@ class Light:
         )
 
 
-@numba.njit(cache=True)
+@compiled
 def direct(
     position: np.ndarray,
     normal: np.ndarray,
@@ -120,7 +121,7 @@ def direct(
     return scattered, 0.15 * gloss * shine
 
 
-@numba.njit(cache=True)
+@compiled
 def shade_points(
     colour: np.ndarray,
     normal: np.ndarray,

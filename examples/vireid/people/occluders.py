@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 
 from vireid.people import plants, things
 from vireid.people.camera import Camera
+from vireid.people.kernels import compiled
 from vireid.people.scene import Scene
 from vireid.people.solids import Grid, Tree
 from vireid.people.surfaces import GLOSS, Material, Pattern
@@ -93,7 +93,7 @@ def occluder(camera: Camera, rng: np.random.Generator, point: np.ndarray) -> Occ
     return Occluders(scene.tree(), scene.table(camera.infrared))
 
 
-@numba.njit(cache=True)
+@compiled
 def see(
     tree: Grid, table: np.ndarray, height: float, rays: np.ndarray, spread: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-import numba
 import numpy as np
 
 from vireid.people.camera import Camera
 from vireid.people.even import even_out
 from vireid.people.grounds import dark_yard, garden_path, square
+from vireid.people.kernels import compiled
 from vireid.people.rooms import corridor, dark_store, hall
 from vireid.people.scene import Scene
 from vireid.people.sensor import resample
@@ -49,7 +49,7 @@ class Plate:
         return interpolate(self.reach, (np.asarray(points, np.float32) - self.corner) / STEP)
 
 
-@numba.njit(cache=True)
+@compiled
 def interpolate(grid: np.ndarray, places: np.ndarray) -> np.ndarray:
     """Values of a grid [z y x] between its points, at places [n 3] given as x, y, z; its borders go on outside."""
     out = np.empty(len(places), np.float32)

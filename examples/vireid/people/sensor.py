@@ -7,10 +7,10 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numba
 import numpy as np
 from PIL import Image
 
+from vireid.people.kernels import compiled
 from vireid.pictures import open_picture
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Sensor:
     quality: int = 80
 
 
-@numba.njit(cache=True)
+@compiled
 def area_weights(start: float, stop: float, count: int) -> tuple[np.ndarray, np.ndarray]:
     """To resample [start, stop) of a line to `count` pixels: for each, the first source pixel and the weights from
     there on. Pixels beyond the line repeat its ends. Averages by area where it shrinks, interpolates where it grows."""
@@ -69,7 +69,7 @@ def area_weights(start: float, stop: float, count: int) -> tuple[np.ndarray, np.
     return begin, weight
 
 
-@numba.njit(cache=True)
+@compiled
 def resample(image: np.ndarray, x0: float, y0: float, x1: float, y1: float, height: int, width: int) -> np.ndarray:
     """The window of an image [h w c], as float32 of another size."""
     h, w, channels = image.shape
@@ -105,7 +105,7 @@ def resample(image: np.ndarray, x0: float, y0: float, x1: float, y1: float, heig
     return out
 
 
-@numba.njit(cache=True)
+@compiled
 def bell(sigma: float) -> np.ndarray:
     """Weights of a Gaussian, out to 2.5 standard deviations."""
     reach = max(int(2.5 * sigma + 0.5), 1)
@@ -113,7 +113,7 @@ def bell(sigma: float) -> np.ndarray:
     return np.asarray(weights / weights.sum(), np.float32)
 
 
-@numba.njit(cache=True)
+@compiled
 def smooth(image: np.ndarray, down: float, across: float) -> np.ndarray:
     """Blur an image [h w c] by Gaussians of two standard deviations; its border is repeated."""
     h, w, channels = image.shape
@@ -142,7 +142,7 @@ def smooth(image: np.ndarray, down: float, across: float) -> np.ndarray:
     return out.reshape(h, w, channels)
 
 
-@numba.njit(cache=True)
+@compiled
 def expose(
     light: np.ndarray,
     noise: np.ndarray,

@@ -6,8 +6,9 @@ import math
 from dataclasses import dataclass
 from enum import IntEnum
 
-import numba
 import numpy as np
+
+from vireid.people.kernels import compiled
 
 FAR = 1e9
 LEAST = 1e-4  # metres: a ray does not strike what it starts from
@@ -68,7 +69,7 @@ class Tree:
         return (s.form, s.centre, unit, s.half, s.taper, s.shadow, *nodes, s.axes, s.material)
 
 
-@numba.njit(cache=True)
+@compiled
 def covered(form: int, x: float, y: float, half_x: float, half_y: float) -> bool:
     """Whether a flat form has substance at (x, y), in its half extents."""
     if form == LEAF_FORM:
@@ -93,7 +94,7 @@ def covered(form: int, x: float, y: float, half_x: float, half_y: float) -> bool
     return True
 
 
-@numba.njit(cache=True)
+@compiled
 def strike(
     form: np.ndarray, unit: np.ndarray, half: np.ndarray, taper: np.ndarray, s: int, ox: float, oy: float, oz: float,
     dx: float, dy: float, dz: float, most: float,
@@ -173,7 +174,7 @@ def strike(
     return FAR
 
 
-@numba.njit(cache=True)
+@compiled
 def first_hit(
     tree: Grid, stack: np.ndarray, x: float, y: float, z: float, dx: float, dy: float, dz: float, most: float,
     blocked: bool,
@@ -245,7 +246,7 @@ def first_hit(
     return (best, found) if found >= 0 else (FAR, -1)
 
 
-@numba.njit(cache=True)
+@compiled
 def surface_at(tree: Grid, s: int, point: np.ndarray, normal: np.ndarray) -> tuple[float, float, int]:
     """The outward normal (written to `normal`) at a point of the surface of solid s; coordinates on the surface in
     metres, and the face of a box (axis * 2 + side)."""

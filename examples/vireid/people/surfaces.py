@@ -12,10 +12,10 @@ import math
 from dataclasses import dataclass
 from enum import IntEnum
 
-import numba
 import numpy as np
 
 from vireid.people.grain import cells, chance, layered_noise
+from vireid.people.kernels import compiled
 
 
 class Pattern(IntEnum):
@@ -86,7 +86,7 @@ def linear(colour: str) -> list[float]:
     return [v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4 for v in levels]
 
 
-@numba.njit(cache=True)
+@compiled
 def joint(u: float, size: float, gap: float, width: float) -> float:
     """The share of a footprint `width` wide at u that lies on the joints, `gap` wide, of tiles of a size."""
     place = u / size
@@ -96,7 +96,7 @@ def joint(u: float, size: float, gap: float, width: float) -> float:
     return share * min(gap / (2.0 * half), 1.0)
 
 
-@numba.njit(cache=True)
+@compiled
 def pattern_at(
     row: np.ndarray, u: float, v: float, x: float, y: float, z: float, seed: int, width: float
 ) -> tuple[float, float]:
@@ -193,7 +193,7 @@ def pattern_at(
     return mix, max(value, 0.05)
 
 
-@numba.njit(cache=True)
+@compiled
 def colour_at(
     row: np.ndarray, u: float, v: float, x: float, y: float, z: float, seed: int, width: float, out: np.ndarray
 ) -> None:

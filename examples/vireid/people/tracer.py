@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import math
 
-import numba
 import numpy as np
 
 from vireid.people.grain import chance, layered_noise
+from vireid.people.kernels import compiled
 from vireid.people.light import direct
 from vireid.people.solids import FAR, Grid, first_hit, surface_at
 from vireid.people.surfaces import BUMP, CLEAR, GLOSS, GLOW, MIRROR, ROUGH, colour_at
@@ -22,7 +22,7 @@ Sun = tuple[
 ]  # direction, lamps, axis, reference, beam, softness
 
 
-@numba.njit(cache=True)
+@compiled
 def look(
     tree: Grid,
     stack: np.ndarray,
@@ -63,14 +63,14 @@ def look(
     return t, s, m
 
 
-@numba.njit(cache=True)
+@compiled
 def open_sky(ray: np.ndarray) -> float:
     """The radiance of the sky along a ray, with clouds."""
     z = max(ray[2], 0.03) + 0.15
     return 1.05 + 0.3 * layered_noise(ray[0] / z, ray[1] / z, 0.5, 4, 0.01)
 
 
-@numba.njit(cache=True)
+@compiled
 def arrives(
     tree: Grid, stack: np.ndarray, point: np.ndarray, normal: np.ndarray, sun: Sun, a: float, b: float, c: float
 ) -> float:
@@ -114,7 +114,7 @@ def arrives(
     return 0.0 if s >= 0 else 1.0
 
 
-@numba.njit(cache=True)
+@compiled
 def trace(
     tree: Grid,
     table: np.ndarray,
@@ -246,7 +246,7 @@ def trace(
     return lit, albedo, own_sun, own_sky, seen, depth, place, mixed
 
 
-@numba.njit(cache=True)
+@compiled
 def surroundings(
     tree: Grid, table: np.ndarray, sun: Sun, place: np.ndarray, ground: np.ndarray, bounce: float, reach: float
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -302,7 +302,7 @@ def surroundings(
     return of_sun / AMBIENT, of_sky / AMBIENT
 
 
-@numba.njit(cache=True)
+@compiled
 def sun_in_space(tree: Grid, sun: Sun, corner: np.ndarray, step: float, shape: tuple[int, int, int]) -> np.ndarray:
     """The share of the sun or lamps that reaches the points [z y x] of a grid in space."""
     out = np.zeros(shape, np.float32)
