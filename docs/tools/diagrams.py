@@ -33,7 +33,7 @@ GROUPS = {
         ("layers.tsaa", "layers.dot_product", "layers.instance_norm", "layers.attention", "diagnostics"),
     ),
     "finding parts": ("model", ("layers.mining", "layers.scoring", "layers.aggregation", "layers.classifier")),
-    "pairs and rows": ("base", ("matching", "layers.modality", "distributed")),
+    "pairs and rows": ("base", ("matching", "layers.modality", "distributed", "crops")),
 }
 """Every module has a place, above all that it imports."""
 BASE = ("_checks", "_precision", "_reduce", "_distance", "_module")

@@ -6,6 +6,7 @@ Letters, used in every shape: `b` batch, `c` channels, `h w` grid, `t = h·w` to
 
 from concordant import distributed, functional
 from concordant.cal import CAL, CALOutput
+from concordant.crops import draw_crops, resized_crop
 from concordant.diagnostics import AttentionStatistics, attention_statistics
 from concordant.layers.aggregation import MinedParts, TopKAggregator
 from concordant.layers.attention import PartAttention, PartQueries, Refined
@@ -60,6 +61,7 @@ __all__ = [
     "WeightedTripletLoss",
     "attention_statistics",
     "distributed",
+    "draw_crops",
     "draw_partners",
     "functional",
     "invert_matching",
@@ -67,6 +69,7 @@ __all__ = [
     "match_parts",
     "per_modality",
     "rank_metrics",
+    "resized_crop",
     "target_aware_similarity",
     "to_tokens",
 ]

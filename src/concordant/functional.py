@@ -1,5 +1,6 @@
 """Every equation as a pure function. Each stands in one file with its module; this is where they are found."""
 
+from concordant.crops import draw_crops, resized_crop
 from concordant.diagnostics import attention_statistics
 from concordant.layers.aggregation import aggregate_tokens, select_top_k
 from concordant.layers.attention import refine, spatial_similarity
@@ -25,6 +26,7 @@ __all__ = [
     "classify_parts",
     "discriminative_loss",
     "diversity_loss",
+    "draw_crops",
     "draw_partners",
     "hetero_center_loss",
     "instance_norm",
@@ -37,6 +39,7 @@ __all__ = [
     "per_modality",
     "rank_metrics",
     "refine",
+    "resized_crop",
     "select_top_k",
     "spatial_similarity",
     "target_aware_similarity",

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, cast
 
-from concordant.functional import attention_statistics, invert_matching, k_reciprocal_rerank, to_tokens
+from concordant.functional import (
+    attention_statistics,
+    draw_crops,
+    invert_matching,
+    k_reciprocal_rerank,
+    resized_crop,
+    to_tokens,
+)
 from support.case import INT, zeros
 
 REFUSED: dict[str, dict[str, Callable[[], object]]] = {
@@ -30,6 +37,21 @@ REFUSED: dict[str, dict[str, Callable[[], object]]] = {
         "rank 2": lambda: attention_statistics(zeros(3, 4)),
         "integers": lambda: attention_statistics(zeros(2, 3, 4, dtype=INT)),
         "no tensor": lambda: attention_statistics(cast(Any, [[[1.0]]])),
+    },
+    "draw_crops": {
+        "fewer than none": lambda: draw_crops(-1),
+        "half a crop": lambda: draw_crops(cast(int, 1.5)),
+        "larger than the image": lambda: draw_crops(2, scale=(0.5, 1.5)),
+        "greatest first": lambda: draw_crops(2, scale=(0.9, 0.5)),
+        "of no size": lambda: draw_crops(2, scale=(0.0, 0.5)),
+        "mirrored less than never": lambda: draw_crops(2, mirror=-0.1),
+    },
+    "resized_crop": {
+        "rank 3": lambda: resized_crop(zeros(2, 4, 4), zeros(2, 2, 2)),
+        "fewer crops": lambda: resized_crop(zeros(2, 1, 4, 4), zeros(1, 2, 2)),
+        "crops as corners": lambda: resized_crop(zeros(2, 1, 4, 4), zeros(2, 4)),
+        "integers": lambda: resized_crop(zeros(2, 1, 4, 4, dtype=INT), zeros(2, 2, 2)),
+        "no size": lambda: resized_crop(zeros(2, 1, 4, 4), zeros(2, 2, 2), (0, 4)),
     },
     "invert_matching": {
         "rank 1": lambda: invert_matching(zeros(3, dtype=INT)),
