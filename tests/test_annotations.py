@@ -142,6 +142,8 @@ def test_functions_and_empty_batches() -> None:
         functional.weighted_triplet_loss(own[:, 0], labels, reduction=reduction)
         functional.hetero_center_loss(own, labels, labels, reduction=reduction)
         functional.attention_statistics(attention)
+        functional.border_share(attention, grid=(3, 2))
+        functional.attention_follows(attention, attention, functional.draw_crops(b), grid=(3, 2))
         functional.invert_matching(torch.zeros(b, 3, dtype=torch.int64))
         functional.draw_partners(labels, labels)
         concordant.TSAA(8)(torch.zeros(b, 5, 8), torch.zeros(b, 3, 8))

@@ -19,6 +19,7 @@ from diagrams import ROOT, SOURCES, imports, own_imports
 
 PUBLIC = [
     "AttentionStatistics",
+    "BorderShare",
     "CAL",
     "CALLoss",
     "CALOutput",
@@ -45,7 +46,9 @@ PUBLIC = [
     "TSAA",
     "TopKAggregator",
     "WeightedTripletLoss",
+    "attention_follows",
     "attention_statistics",
+    "border_share",
     "distributed",
     "draw_crops",
     "draw_partners",
@@ -61,7 +64,9 @@ PUBLIC = [
 ]
 FUNCTIONAL = [
     "aggregate_tokens",
+    "attention_follows",
     "attention_statistics",
+    "border_share",
     "classify_parts",
     "discriminative_loss",
     "diversity_loss",

@@ -7,7 +7,13 @@ Letters, used in every shape: `b` batch, `c` channels, `h w` grid, `t = h·w` to
 from concordant import distributed, functional
 from concordant.cal import CAL, CALOutput
 from concordant.crops import draw_crops, resized_crop
-from concordant.diagnostics import AttentionStatistics, attention_statistics
+from concordant.diagnostics import (
+    AttentionStatistics,
+    BorderShare,
+    attention_follows,
+    attention_statistics,
+    border_share,
+)
 from concordant.layers.aggregation import MinedParts, TopKAggregator
 from concordant.layers.attention import PartAttention, PartQueries, Refined
 from concordant.layers.classifier import PartClassifier
@@ -35,6 +41,7 @@ __all__ = [
     "CAL",
     "TSAA",
     "AttentionStatistics",
+    "BorderShare",
     "CALLoss",
     "CALOutput",
     "DiscriminativeLoss",
@@ -59,7 +66,9 @@ __all__ = [
     "Refined",
     "TopKAggregator",
     "WeightedTripletLoss",
+    "attention_follows",
     "attention_statistics",
+    "border_share",
     "distributed",
     "draw_crops",
     "draw_partners",

@@ -1,7 +1,7 @@
 """Every equation as a pure function. Each stands in one file with its module; this is where they are found."""
 
 from concordant.crops import draw_crops, resized_crop
-from concordant.diagnostics import attention_statistics
+from concordant.diagnostics import attention_follows, attention_statistics, border_share
 from concordant.layers.aggregation import aggregate_tokens, select_top_k
 from concordant.layers.attention import refine, spatial_similarity
 from concordant.layers.classifier import classify_parts
@@ -22,7 +22,9 @@ from concordant.retrieval.similarity import target_aware_similarity
 
 __all__ = [
     "aggregate_tokens",
+    "attention_follows",
     "attention_statistics",
+    "border_share",
     "classify_parts",
     "discriminative_loss",
     "diversity_loss",

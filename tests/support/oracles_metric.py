@@ -53,6 +53,55 @@ def attention_statistics(attention: Tensor) -> tuple[float, float]:
     return _mean(entropies), _mean(cosines)
 
 
+def border_share(attention: Tensor, grid: tuple[int, int]) -> tuple[Vec, float]:
+    """The mean share of each part's attention on the outermost tokens, and the share of these tokens."""
+    h, w = grid
+    ring = [i * w + j for i in range(h) for j in range(w) if i in (0, h - 1) or j in (0, w - 1)]
+    images = attention.tolist()
+    parts = [_mean([math.fsum(maps[p][t] for t in ring) for maps in images]) for p in range(attention.shape[1])]
+    return parts, len(ring) / (h * w)
+
+
+def attention_follows(attention: Tensor, seen: Tensor, crops: Tensor, grid: tuple[int, int]) -> Vec:
+    """Σ (want − c)·(got − c) / Σ ‖want − c‖² of each part, a token's mass spread evenly over its cell."""
+    h, w = grid
+    whole = [[0.0, 1.0], [0.0, 1.0]]
+    slopes = []
+    for p in range(attention.shape[1]):
+        both, moved = [], []
+        for maps, others, crop in zip(attention.tolist(), seen.tolist(), crops.tolist(), strict=True):
+            own = _mass_within(maps[p], whole, h, w)
+            inside = _mass_within(maps[p], crop, h, w)
+            if 2 * math.fsum(inside.values()) <= math.fsum(own.values()):
+                continue
+            start, want, got = _center(own), _center(inside), _center(_mass_within(others[p], whole, h, w))
+            both += [(want[axis] - start[axis]) * (got[axis] - start[axis]) for axis in (0, 1)]
+            moved += [(want[axis] - start[axis]) ** 2 for axis in (0, 1)]
+        slopes.append(math.fsum(both) / max(math.fsum(moved), 1e-8))
+    return slopes
+
+
+def _mass_within(row: Vec, crop: Mat, h: int, w: int) -> dict[tuple[float, float], float]:
+    """The mass of each token that lies within a crop, by the place in the crop of the middle of its piece."""
+    found: dict[tuple[float, float], float] = {}
+    for t, mass in enumerate(row):
+        places = []
+        for cell, size, (start, end) in zip(divmod(t, w), (h, w), crop, strict=True):
+            low, high = max(cell / size, min(start, end)), min((cell + 1) / size, max(start, end))
+            if low >= high:
+                break
+            mass *= (high - low) * size
+            places.append(((low + high) / 2 - start) / (end - start))
+        else:
+            found[places[0], places[1]] = mass
+    return found
+
+
+def _center(masses: dict[tuple[float, float], float]) -> Vec:
+    total = math.fsum(masses.values()) or 1.0
+    return [math.fsum(place[axis] * mass for place, mass in masses.items()) / total for axis in (0, 1)]
+
+
 def _mean(values: Vec) -> float:
     return math.fsum(values) / len(values) if values else 0.0
 

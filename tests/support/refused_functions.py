@@ -6,7 +6,9 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from concordant.functional import (
+    attention_follows,
     attention_statistics,
+    border_share,
     draw_crops,
     invert_matching,
     k_reciprocal_rerank,
@@ -37,6 +39,26 @@ REFUSED: dict[str, dict[str, Callable[[], object]]] = {
         "rank 2": lambda: attention_statistics(zeros(3, 4)),
         "integers": lambda: attention_statistics(zeros(2, 3, 4, dtype=INT)),
         "no tensor": lambda: attention_statistics(cast(Any, [[[1.0]]])),
+    },
+    "border_share": {
+        "rank 4": lambda: border_share(zeros(2, 3, 4, 2), grid=(4, 2)),
+        "integers": lambda: border_share(zeros(2, 3, 4, dtype=INT), grid=(2, 2)),
+        "other tokens": lambda: border_share(zeros(2, 3, 8), grid=(3, 2)),
+        "no row": lambda: border_share(zeros(2, 3, 0), grid=(0, 2)),
+        "rows alone": lambda: border_share(zeros(2, 3, 8), grid=cast(Any, 8)),
+        "three sizes": lambda: border_share(zeros(2, 3, 8), grid=cast(Any, (2, 2, 2))),
+    },
+    "attention_follows": {
+        "other images": lambda: attention_follows(zeros(2, 3, 8), zeros(1, 3, 8), zeros(2, 2, 2), grid=(4, 2)),
+        "other parts": lambda: attention_follows(zeros(2, 3, 8), zeros(2, 4, 8), zeros(2, 2, 2), grid=(4, 2)),
+        "other grids": lambda: attention_follows(zeros(2, 3, 8), zeros(2, 3, 6), zeros(2, 2, 2), grid=(4, 2)),
+        "fewer crops": lambda: attention_follows(zeros(2, 3, 8), zeros(2, 3, 8), zeros(1, 2, 2), grid=(4, 2)),
+        "crops as corners": lambda: attention_follows(zeros(2, 3, 8), zeros(2, 3, 8), zeros(2, 4), grid=(4, 2)),
+        "integers": lambda: attention_follows(zeros(2, 3, 8), zeros(2, 3, 8), zeros(2, 2, 2, dtype=INT), grid=(4, 2)),
+        "other tokens": lambda: attention_follows(zeros(2, 3, 8), zeros(2, 3, 8), zeros(2, 2, 2), grid=(3, 2)),
+        "half a row": lambda: attention_follows(
+            zeros(2, 3, 8), zeros(2, 3, 8), zeros(2, 2, 2), grid=cast(Any, (0.5, 16))
+        ),
     },
     "draw_crops": {
         "fewer than none": lambda: draw_crops(-1),
