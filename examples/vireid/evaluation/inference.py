@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from rich.progress import track
 from torch import Tensor
 
-from concordant import CAL, Encoded, PartQueries, per_modality
+from concordant import CAL, Encoded, PartQueries, per_modality, resized_crop
 from vireid.datasets.augment import normalise
 from vireid.datasets.cache import Images
 from vireid.datasets.items import INFRARED, VISIBLE
@@ -78,12 +78,17 @@ def encode(
 
 
 @torch.inference_mode()
-def attend(model: CAL, images: Images, modality: int, *, device: torch.device) -> Tensor:
-    """Own attention maps [n p gh gw] of images [n h w 3] of one modality, in the order of the modality's parts."""
+def attend(model: CAL, images: Images, modality: int, *, device: torch.device, crops: Tensor | None = None) -> Tensor:
+    """Own attention maps [n p gh gw] of images [n h w 3] of one modality, in the order of the modality's parts.
+
+    With crops [n 2 2] (see `draw_crops`): on each image's crop, resized to the size of the whole.
+    """
     model.eval()
     maps = []
     for rows in batches(np.arange(len(images))):
         pixels = read(images, rows, device)
+        if crops is not None:
+            pixels = resized_crop(pixels, crops[rows].to(device))
         some = model.encode(pixels, modality)
         maps.append(model.attention.attend(some.tokens, some.keys, some.part_queries).attention.float().cpu())
     grid = model.feature_map(read(images, np.arange(1), device), modality).shape[-2:]

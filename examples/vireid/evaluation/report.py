@@ -9,15 +9,15 @@ import numpy as np
 import torch
 from rich.console import Console
 
-from concordant import CAL, attention_statistics
+from concordant import CAL
 from vireid.config import RetrievalSettings
 from vireid.datasets.cache import Images
 from vireid.datasets.dataset import DataSet
 from vireid.datasets.items import INFRARED, VISIBLE
+from vireid.evaluation.attention import sentences, warnings, watch
 from vireid.evaluation.inference import attend, extract
 from vireid.evaluation.protocol import as_metrics, evaluate, table
 from vireid.evaluation.rerank import reranked
-from vireid.evaluation.semantics import person_shares, read_parts
 from vireid.evaluation.similarity import Similarity, cosine
 from vireid.figures import draw_attention, draw_curves, draw_rankings
 from vireid.files import is_litter, write_json
@@ -26,8 +26,6 @@ from vireid.runs import read_log
 
 PEOPLE = 6
 """Number of identities in the figures."""
-SAMPLE = 256
-"""Number of test images of each modality for measuring the attention."""
 
 
 def report(
@@ -50,7 +48,7 @@ def report(
     others = dict(zip(list(similarities)[1:], more, strict=True))
     metrics = as_metrics(results, others) | data.reading | origin
     if isinstance(model, CAL):
-        metrics |= describe_attention(model, data, images, device)
+        metrics |= watch(model, data, images, device).figures
         picture_attention(model, data, images, device, out / "attention.png")
     if rows := read_log(out):
         draw_curves(rows, out / "curves.png")
@@ -77,39 +75,12 @@ def compare(
     return similarities
 
 
-def describe_attention(model: CAL, data: DataSet, images: Images, device: torch.device) -> dict[str, dict[str, Any]]:
-    """Entropy and overlap of the attention on test images, and M̂; of rendered people, the share of it on the person."""
-    rng = np.random.default_rng(0)
-    maps, rows = [], []
-    for modality in (VISIBLE, INFRARED):
-        rows.append(np.sort(rng.permutation(np.flatnonzero(data.test.modality == modality))[:SAMPLE]))
-        maps.append(attend(model, images[rows[-1]], modality, device=device))
-    statistics, permutation = attention_statistics(torch.cat(maps).flatten(2)), model.correspondence.permutation().cpu()
-    order = permutation.tolist()
-    health: dict[str, Any] = {name: float(value) for name, value in statistics._asdict().items()}
-    if (data.root / "parts").is_dir():
-        labels = read_parts(data.root, [data.test.paths[row] for row in np.concatenate(rows)])
-        matched = torch.cat([maps[0], maps[1][:, permutation]])
-        shares, uniform = person_shares(matched, labels)
-        health["person"] = {"parts": [round(float(share), 3) for share in shares], "uniform": round(uniform, 3)}
-    return {"attention": health, "correspondence": {"permutation": order, "share": model.correspondence.stability()}}
-
-
 def print_attention(metrics: dict[str, Any], console: Console) -> None:
-    health, correspondence = metrics["attention"], metrics["correspondence"]
-    console.print(
-        f"attention on test images: entropy {health['entropy']:.2f} (1: uniform), overlap of parts "
-        f"{health['overlap']:.2f} (1: equal maps); M̂ = {correspondence['permutation']}, "
-        f"{100 * correspondence['share']:.0f} % of the recent matchings",
-        highlight=False,
-    )
-    if person := health.get("person"):
-        parts = ", ".join(f"{100 * share:.0f}" for share in person["parts"])
-        console.print(
-            f"of the attention of each part, {parts} % are on the person; of uniform attention, "
-            f"{100 * person['uniform']:.0f} %",
-            highlight=False,
-        )
+    """What the parts look at, and warnings of those that look at the wrong thing."""
+    for line in sentences(metrics):
+        console.print(line, highlight=False)
+    for line in warnings(metrics["attention"]):
+        console.print(f"[yellow]WARNING:[/yellow] {line}", highlight=False)
 
 
 def picture_attention(model: CAL, data: DataSet, images: Images, device: torch.device, path: Path) -> None:

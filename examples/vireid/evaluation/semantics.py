@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -14,11 +14,20 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
 from vireid.datasets.items import INFRARED, VISIBLE, Items
-from vireid.people.labels import PARTS, PERSON, Part
+from vireid.people.labels import PARTS, Part
 from vireid.pictures import open_picture
 
 EACH = 2
 """Number of pictures of each person and modality that are used."""
+BODY = {
+    "head": (Part.HAIR, Part.FACE, Part.HAT),
+    "skin": (Part.SKIN,),
+    "upper": (Part.UPPER,),
+    "lower": (Part.LOWER,),
+    "shoes": (Part.SHOES,),
+    "bag": (Part.BAG,),
+}
+"""The classes of the body: what a part of a person can stand for."""
 
 
 class Pairs(NamedTuple):
@@ -69,46 +78,57 @@ def profiles(attention: Tensor, parts: Tensor) -> Tensor:
     return torch.einsum("nphw,nhws->nps", attention, cover)
 
 
-def person_shares(attention: Tensor, parts: Tensor) -> tuple[Tensor, float]:
-    """The share of each part's attention [n p h w] that lies on the person, over pictures with semantic parts [n H W].
-
-    Returns the shares [p], and that of uniform attention.
-    """
-    cover = part_cover(parts, parts.shape[2] // attention.shape[3])[..., list(PERSON)].sum(dim=3)
-    return torch.einsum("nphw,nhw->np", attention, cover).mean(dim=0), float(cover.mean())
+def body_shares(shares: Tensor) -> Tensor:
+    """[n p 6]: the share of each attention map that lies on each class of the body, of profiles [n p s]."""
+    return torch.stack([shares[..., list(parts)].sum(dim=-1) for parts in BODY.values()], dim=-1)
 
 
-def semantic_scores(visible: Tensor, infrared: Tensor, order: Tensor) -> dict[str, float | None]:
-    """How mined parts correspond to semantic parts, from the profiles [m p s] of pairs and M̂ [p], in percent.
+def purity(body: Tensor) -> Tensor:
+    """[p]: of all attention of a part that lies on the person, the share on the main class of its map, of shares
+    [n p 6]. 0 where there is none on the person."""
+    return body.amax(dim=2).sum(dim=0) / body.sum(dim=(0, 2)).clamp_min(1e-12)
 
-    The main part of an attention map is the semantic part that has the largest share of it.
 
-    purity        share of an attention map on its main part.
+def main_classes(body: Tensor) -> Tensor:
+    """[n p]: the class of the body that has the largest share of a map, of shares [n p 6]; −1 if no class has any."""
+    return torch.where(body.amax(dim=2) > 0, body.argmax(dim=2), -1)
+
+
+def semantic_scores(visible: Tensor, infrared: Tensor, uniform: Tensor, order: Tensor) -> dict[str, Any]:
+    """How mined parts correspond to parts of people, from the profiles [m p s] of pairs, those of uniform attention on
+    all their pictures [2m 1 s], and M̂ [p]. Shares of 1.
+
+    The main class of an attention map is the class of `BODY` that has the largest share of it: background and what
+    stands before a person are left out.
+
     person        share of the attention on the person.
-    constancy     how often a part index has its most frequent main part, within a modality.
-    agreement     how often matched parts of the two pictures of a pair have the same main part; with equal indices:
+    purity        of the attention on the person, the share on the main class of its map.
+    constancy     how often a part index has its most frequent main class, within a modality.
+    agreement     how often matched parts of the two pictures of a pair have the same main class; with equal indices:
                   `agreement_without`; with any two indices: `agreement_chance`.
-    …_person      agreement if the main part in the visible picture is a part of the person, since agreement on the
-                  background is easy. None if there are no such parts.
+
+    `person` and `purity` have a figure for each part, matched parts together, and that of uniform attention.
     """
-    both = torch.cat([visible, infrared])
-    main = [profile.argmax(dim=2) for profile in (visible, infrared)]
-    constancy = [(tops == tops.mode(dim=0).values).double().mean() for tops in main]
-    nobody = torch.tensor([Part.BACKGROUND, Part.OCCLUDER])
-    on_person = ~torch.isin(main[0], nobody)
-    agreement = {
-        "agreement": (main[0] == main[1][:, order]).double(),
-        "agreement_without": (main[0] == main[1]).double(),
-        "agreement_chance": (main[0][:, :, None] == main[1][:, None, :]).double().mean(dim=2),
+    body = [body_shares(visible), body_shares(infrared)]
+    matched, even = torch.cat([body[0], body[1][:, order]]), body_shares(uniform)
+    one, other = (main_classes(shares) for shares in body)
+    alike = (one[:, :, None] == other[:, None]) & (one[:, :, None] >= 0)
+    usual = [(tops == tops.mode(dim=0).values).double().mean() for tops in (one, other)]
+    rows = torch.arange(len(order))
+    return {
+        "person": by_part(matched.sum(dim=2).mean(dim=0), even.sum(dim=2).mean(dim=0)),
+        "purity": by_part(purity(matched), purity(even)),
+        "constancy": float(torch.stack(usual).mean()),
+        "agreement": float(alike[:, rows, order].double().mean()),
+        "agreement_without": float(alike[:, rows, rows].double().mean()),
+        "agreement_chance": float(alike.double().mean()),
     }
-    figures = {
-        "purity": both.amax(dim=2).mean(),
-        "person": 1 - both[:, :, nobody].sum(dim=2).mean(),
-        "constancy": torch.stack(constancy).mean(),
-    }
-    figures |= {name: values.mean() for name, values in agreement.items()}
-    figures |= {f"{name}_person": values[on_person].mean() for name, values in agreement.items()}
-    return {name: None if value.isnan() else 100 * float(value) for name, value in figures.items()}
+
+
+def by_part(parts: Tensor, uniform: Tensor | None = None) -> dict[str, Any]:
+    """A figure of each part, for JSON, and beside it that of uniform attention, where that says something."""
+    figure: dict[str, Any] = {"parts": [round(value, 4) for value in parts.tolist()]}
+    return figure if uniform is None else figure | {"uniform": round(float(uniform), 4)}
 
 
 def same_parts(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:

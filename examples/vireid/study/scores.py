@@ -11,14 +11,14 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from concordant import CAL, attention_statistics, target_aware_similarity
+from concordant import CAL, target_aware_similarity
 from vireid.datasets.cache import Images
 from vireid.datasets.dataset import DataSet, Rows
 from vireid.datasets.items import INFRARED, VISIBLE
-from vireid.evaluation.inference import attend, encode, extract, select
+from vireid.evaluation.attention import watch
+from vireid.evaluation.inference import encode, extract, select
 from vireid.evaluation.protocol import evaluate
 from vireid.evaluation.search import target_aware
-from vireid.evaluation.semantics import pair_people, profiles, read_parts, semantic_scores
 from vireid.evaluation.similarity import Similarity, cosine
 from vireid.models.build import Built
 
@@ -75,7 +75,7 @@ def score(
         plain = normalize(refined.features.cpu(), dim=2)
         plain = torch.where(infrared[:, None, None], plain[:, order], plain).flatten(1)
         measure("parts without norm", plain.shape[1], partial(cosine, plain, data.test))
-    return {"retrieval": figures} | describe_parts(model, data, images, order, device)
+    return {"retrieval": figures} | describe_parts(model, data, images, device)
 
 
 def undo_order(parts: Tensor, infrared: Tensor, order: Tensor) -> Tensor:
@@ -84,26 +84,18 @@ def undo_order(parts: Tensor, infrared: Tensor, order: Tensor) -> Tensor:
     return torch.where(infrared[:, None, None], split[:, order.argsort()], split).flatten(1)
 
 
-def describe_parts(model: CAL, data: DataSet, images: Images, order: Tensor, device: torch.device) -> dict[str, Any]:
-    """The attention's health, how much of it stays on the tokens that a part was made of, M̂, and how parts go together
-    with semantic parts: all on the same pairs of pictures."""
-    pairs = pair_people(data.test)
-    shown = [(images[rows], m) for m, rows in zip((VISIBLE, INFRARED), pairs, strict=True)]
-    maps = [attend(model, *some, device=device) for some in shown]
-    made_of = torch.cat([select(model, *some, device=device) for some in shown])
-    paths = data.test.paths
-    covered = [
-        profiles(attention, read_parts(data.root, [paths[row] for row in rows]))
-        for attention, rows in zip(maps, pairs, strict=True)
-    ]
-    statistics = attention_statistics(torch.cat(maps).flatten(2))
+def describe_parts(model: CAL, data: DataSet, images: Images, device: torch.device) -> dict[str, Any]:
+    """The attention and M̂ as in metrics.json (see `watch`), how much of the attention stays on the tokens that a part
+    was made of, and the mean profiles of parts: all on the same pairs of pictures."""
+    watched = watch(model, data, images, device)
+    shown = zip((VISIBLE, INFRARED), watched.pairs, strict=True)
+    made_of = torch.cat([select(model, images[rows], m, device=device) for m, rows in shown])
+    own = {
+        "own": float((torch.cat(watched.maps) * made_of).sum(dim=(2, 3)).mean()),
+        "own_chance": float(made_of.float().mean()),
+    }
     return {
-        "attention": {name: float(value) for name, value in statistics._asdict().items()}
-        | {
-            "own": float((torch.cat(maps) * made_of).sum(dim=(2, 3)).mean()),
-            "own_chance": float(made_of.float().mean()),
-        },
-        "correspondence": {"permutation": order.tolist(), "share": model.correspondence.stability()},
-        "semantics": semantic_scores(covered[0], covered[1], order),
-        "profiles": [profile.double().mean(dim=0).tolist() for profile in covered],
+        "attention": watched.figures["attention"] | own,
+        "correspondence": watched.figures["correspondence"],
+        "profiles": [profile.double().mean(dim=0).tolist() for profile in watched.profiles],
     }

@@ -67,8 +67,16 @@ def ratio(cost: str) -> Measure:
 
 
 def part(group: str, figure: str, factor: float = 1.0) -> Measure:
-    """A figure of a run's parts or training: of `attention`, `semantics`, `correspondence` or `losses`."""
-    return lambda run: None if (value := run.get(group, {}).get(figure)) is None else factor * value
+    """A figure of a run's parts or training: of `attention`, `correspondence` or `losses`. Where each part has
+    one, their mean."""
+
+    def measure(run: Scores) -> float | None:
+        value = run.get(group, {}).get(figure)
+        if isinstance(value, Mapping):
+            value = float(np.mean(value["parts"]))
+        return None if value is None else factor * value
+
+    return measure
 
 
 def likeness_over_seeds(runs: Runs) -> Interval | None:
@@ -95,14 +103,14 @@ PARTS: dict[str, Measure] = {
     "overlap, %": part("attention", "overlap", 100),
     "on its own tokens, %": part("attention", "own", 100),
     "of all tokens, %": part("attention", "own_chance", 100),
-    "on the person, %": part("semantics", "person"),
-    "purity, %": part("semantics", "purity"),
-    "constancy, %": part("semantics", "constancy"),
-    "agreement, %": part("semantics", "agreement"),
-    "without M̂": part("semantics", "agreement_without"),
-    "chance": part("semantics", "agreement_chance"),
-    "agreement on the person, %": part("semantics", "agreement_person"),
-    "its chance": part("semantics", "agreement_chance_person"),
+    "on the border, %": part("attention", "border", 100),
+    "follows, %": part("attention", "follows", 100),
+    "on the person, %": part("attention", "person", 100),
+    "purity, %": part("attention", "purity", 100),
+    "constancy, %": part("attention", "constancy", 100),
+    "agreement, %": part("attention", "agreement", 100),
+    "without M̂": part("attention", "agreement_without", 100),
+    "chance": part("attention", "agreement_chance", 100),
     "M̂'s share, %": part("correspondence", "share", 100),
 }
 LOSSES = ("id", "part_id", "pcl", "kd1", "kd2", "dis", "div", "attention_div")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,8 +11,8 @@ import torch
 from torch import Tensor
 
 from vireid.datasets.items import INFRARED, VISIBLE, Item, Items
-from vireid.evaluation.semantics import pair_people, person_shares, profiles, read_parts, same_parts, semantic_scores
-from vireid.people.labels import PARTS, Part
+from vireid.evaluation.semantics import BODY, pair_people, profiles, read_parts, same_parts, semantic_scores
+from vireid.people.labels import PARTS, PERSON, Part
 
 UPPER, LOWER, NOBODY = int(Part.UPPER), int(Part.LOWER), int(Part.BACKGROUND)
 
@@ -47,45 +48,79 @@ def test_a_profile_is_the_share_of_attention_on_each_part() -> None:
     assert torch.allclose(profiles(attention, pixels()).sum(dim=2), torch.ones(2, 3))
 
 
+def scores(one: Tensor, other: Tensor, order: list[int], labels: Tensor | None = None) -> dict[str, Any]:
+    """Of the maps of two visible and two infrared pictures of one kind."""
+    labels = pixels() if labels is None else labels
+    even = torch.full((4, 1, 4, 2), 1 / 8)
+    visible, infrared = (profiles(each, labels) for each in (one, other))
+    return semantic_scores(visible, infrared, profiles(even, torch.cat([labels] * 2)), torch.tensor(order))
+
+
+def test_classes_of_the_body_are_all_that_is_of_a_person() -> None:
+    every = [part for parts in BODY.values() for part in parts]
+    assert sorted(every) == sorted(PERSON)
+    assert len(set(every)) == len(every)
+
+
 def test_shares_on_the_person_by_part_and_of_uniform_attention() -> None:
-    shares, uniform = person_shares(maps(on((0, 0), (2, 0)), on((0, 0), (3, 0), (3, 1), (2, 1)), on((1, 1))), pixels())
-    assert torch.allclose(shares, torch.tensor([1.0, 0.5, 0.0]))
-    assert uniform == pytest.approx(0.5)
+    some = maps(on((0, 0), (2, 0)), on((0, 0), (3, 0), (3, 1), (2, 1)), on((1, 1)))
+    assert scores(some, some, [0, 1, 2])["person"] == {"parts": [1.0, 0.5, 0.0], "uniform": 0.5}
     hidden = pixels()
     hidden[:, :16, :8] = int(Part.OCCLUDER)
-    assert torch.allclose(person_shares(maps(on((0, 0), (2, 0))), hidden)[0], torch.tensor([0.5]))
+    assert scores(some, some, [0, 1, 2], hidden)["person"] == {"parts": [0.5, 0.25, 0.0], "uniform": 0.25}
+
+
+def test_matched_parts_are_put_together() -> None:
+    visible, infrared = maps(on((0, 0)), on((0, 1))), maps(on((1, 1)), on((1, 0)))
+    assert scores(visible, infrared, [1, 0])["person"]["parts"] == [1, 0]
+    assert scores(visible, infrared, [0, 1])["person"]["parts"] == [0.5, 0.5]
+    turned = maps(on((0, 1)), on((0, 0)), on((2, 0)))  # a matching that is not its own inverse
+    found = scores(maps(on((0, 0)), on((2, 0)), on((0, 1))), turned, [1, 2, 0])
+    assert found["person"]["parts"] == [1, 1, 0]
+    assert found["agreement"] == pytest.approx(2 / 3)
 
 
 def test_scores_of_perfect_parts_and_of_swapped_ones() -> None:
     upper, lower = on((0, 0), (1, 0)), on((2, 0), (3, 0))
-    visible, infrared = (profiles(maps(*parts), pixels()) for parts in ((upper, lower), (lower, upper)))
-    right = semantic_scores(visible, infrared, torch.tensor([1, 0]))
-    wrong = semantic_scores(visible, infrared, torch.tensor([0, 1]))
-    for name in ("purity", "person", "constancy", "agreement"):
-        assert right[name] == 100, name
+    right = scores(maps(upper, lower), maps(lower, upper), [1, 0])
+    wrong = scores(maps(upper, lower), maps(lower, upper), [0, 1])
+    for name in ("constancy", "agreement"):
+        assert right[name] == 1, name
+    for name in ("purity", "person"):
+        assert right[name] == {"parts": [1, 1], "uniform": 0.5}, name
     assert right["agreement_without"] == wrong["agreement"] == 0
-    assert right["agreement_chance"] == 50
+    assert right["agreement_chance"] == 0.5
 
 
-def test_purity_counts_the_part_that_is_covered_most_and_constancy_the_usual_one() -> None:
-    mixed = profiles(maps(on((0, 0), (1, 0), (2, 0), (0, 1))), pixels())
-    scores = semantic_scores(mixed, mixed, torch.tensor([0]))
-    assert scores["purity"] == pytest.approx(50)
-    assert scores["person"] == pytest.approx(75)
+def test_purity_is_of_the_attention_on_the_person() -> None:
+    mixed = maps(on((0, 0), (1, 0), (2, 0), (0, 1)))
+    assert scores(mixed, mixed, [0])["purity"]["parts"] == [pytest.approx(2 / 3, abs=1e-4)]
+    assert scores(mixed, mixed, [0])["person"]["parts"] == [0.75]
+    faint = torch.stack([on((0, 0), (2, 0)), 0.9 * on((0, 1)) + 0.1 * on((0, 0))])[:, None]  # hardly on the person
+    assert scores(faint, faint, [0])["purity"]["parts"] == [pytest.approx((0.5 + 0.1) / 1.1, abs=1e-4)]
+
+
+def test_classes_are_merged_before_the_main_one_is_sought() -> None:
+    """Hair and face are less than the garment each, and more together."""
+    labels = pixels()
+    labels[:, :8], labels[:, 8:16] = int(Part.HAIR), int(Part.FACE)
+    head = maps(0.3 * on((0, 0)) + 0.3 * on((1, 0)) + 0.4 * on((2, 0)))
+    assert scores(head, head, [0], labels)["purity"]["parts"] == [pytest.approx(0.6)]
+
+
+def test_constancy_is_the_share_of_the_usual_class() -> None:
     changing = torch.stack([maps(on((0, 0)))[0], maps(on((3, 0)))[0]])  # upper in one picture, lower in the other
-    both = profiles(changing, pixels())
-    assert semantic_scores(both, both, torch.tensor([0]))["constancy"] == 50
+    assert scores(changing, changing, [0])["constancy"] == 0.5
 
 
-def test_agreement_on_the_person_leaves_parts_of_the_background_out() -> None:
+def test_agreement_leaves_the_background_out() -> None:
     upper, lower, nobody = on((0, 0)), on((2, 0)), on((0, 1), (1, 1))
-    visible, infrared = (profiles(maps(*parts), pixels()) for parts in ((upper, lower, nobody), (lower, lower, nobody)))
-    scores = semantic_scores(visible, infrared, torch.arange(3))
-    assert scores["agreement"] == pytest.approx(200 / 3)
-    assert scores["agreement_person"] == scores["agreement_without_person"] == 50
-    assert scores["agreement_chance_person"] == pytest.approx((0 + 200 / 3) / 2)
-    empty = profiles(maps(nobody), pixels())
-    assert semantic_scores(empty, empty, torch.tensor([0]))["agreement_person"] is None
+    beside = 0.8 * nobody + 0.2 * upper  # mostly on the background, and of the person on the garment
+    assert scores(maps(beside), maps(upper), [0])["agreement"] == 1
+    found = scores(maps(upper, lower, nobody), maps(lower, lower, nobody), [0, 1, 2])
+    assert found["agreement"] == pytest.approx(1 / 3)  # who is on nobody agrees with nobody
+    assert found["agreement_chance"] == pytest.approx(2 / 9)
+    assert found["purity"]["parts"][2] == 0
 
 
 def test_parts_of_two_models_are_matched_before_they_are_compared() -> None:

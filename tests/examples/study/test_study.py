@@ -44,6 +44,7 @@ from vireid.study.study import ending_workers, jobs_of, last_losses, perform, ru
 from vireid.study.summary import (
     LOSSES,
     MEASURES,
+    PARTS,
     TARGET_AWARE,
     WAYS,
     by_configuration,
@@ -163,6 +164,13 @@ def test_ways_of_retrieval_are_compared_within_a_run() -> None:
     assert measure({"retrieval": {}}) is measure({"retrieval": {"parts": retrieval["parts"]}}) is None
 
 
+def test_a_figure_of_each_part_is_averaged() -> None:
+    scored = {"attention": {"entropy": 0.5, "border": {"parts": [0.2, 0.4], "uniform": 0.9}}}
+    assert PARTS["entropy, % of ln t"](scored) == 50
+    assert PARTS["on the border, %"](scored) == pytest.approx(30)
+    assert PARTS["follows, %"](scored) is PARTS["on the border, %"]({}) is None
+
+
 def test_parts_of_several_seeds_are_compared_pair_by_pair() -> None:
     runs = {seed: {"profiles": [np.eye(3)[order].tolist()] * 2} for seed, order in enumerate(([0, 1], [1, 0], [1, 2]))}
     likeness = likeness_over_seeds(runs)
@@ -198,7 +206,8 @@ def test_a_study_from_end_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert full["retrieval"]["distilled"]["rank1"] > 0
     assert full["attention"]["own_chance"] == 0.25
     assert 0 < full["attention"]["own"] < 1
-    assert baseline.keys() & {"attention", "semantics", "profiles"} == set()
+    assert full["attention"].keys() >= {"border", "follows", "person", "purity", "agreement", "constancy"}
+    assert baseline.keys() & {"attention", "profiles"} == set()
     assert np.array(full["profiles"]).sum(axis=2) == pytest.approx(1, abs=1e-4)
     assert "| CAL | 1 |" in tables(scores)
     assert results.draw("comparison", scores, tmp_path) == tmp_path / "comparison.png"

@@ -56,8 +56,13 @@ def test_a_run_leaves_everything_behind(root: Path, tmp_path: Path, method: str)
         assert all(0 <= value <= 100 for value in metrics[name].values())
     assert ("attention" in metrics) == (method == "cal")
     if method == "cal":
-        assert 0 <= metrics["attention"]["entropy"] <= 1
-        assert 0 <= metrics["attention"]["overlap"] <= 1
+        attention = metrics["attention"]
+        for name in ("entropy", "overlap", "agreement", "agreement_without", "agreement_chance", "constancy"):
+            assert 0 <= attention[name] <= 1, name
+        for name in ("border", "person", "purity"):
+            assert len(attention[name]["parts"]) == 3, name
+            assert all(0 <= share <= 1 for share in (*attention[name]["parts"], attention[name]["uniform"])), name
+        assert len(attention["follows"]["parts"]) == 3
     record = json.loads((tmp_path / "run" / "run.json").read_text())
     assert record["settings"]["optim"]["steps"] == 4
     assert {"torch", "timm", "concordant"} <= record["versions"].keys()
