@@ -6,7 +6,8 @@ Without real data, the examples train and test on this data set. Each person has
 hair or hat, garments and their patterns, shoes, bag), and belongs to a family of three look-alikes. The visible cameras
 1, 2, 4, 5 see the colour of a material; the infrared cameras 3, 6 see by lamps of their own a reflectance that does not
 depend on the colour. Pose, place, light, passers-by, occluders and the detector's window differ from picture to
-picture. Each picture has a label map under parts/, and attributes.json describes each person in words.
+picture. Each picture has a label map under parts/, attributes.json describes each person in words, and conditions.csv
+says how much of the person is hidden in each picture, and how far its window is off.
 
 The default set has 3,522 pictures: 150 training and 51 test identities. Rendering takes two or three minutes on two
 cores. An interrupted call is continued by the same command. The same configuration always gives the same bytes. An

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from rich.box import SIMPLE
 from rich.table import Table
 
@@ -35,7 +35,12 @@ class Results(dict[str, dict[str, float]]):
 
 
 def evaluate(
-    data: DataSet, similarity: Similarity, *, tasks: Sequence[str] | None = None, trials: int | None = None
+    data: DataSet,
+    similarity: Similarity,
+    *,
+    tasks: Sequence[str] | None = None,
+    trials: int | None = None,
+    searching: NDArray[np.bool_] | None = None,
 ) -> Results:
     """Score the tasks of a data set.
 
@@ -44,6 +49,7 @@ def evaluate(
             (rows [q], rows [g]) -> [q g] with higher values for nearer images, such as target-aware retrieval.
         tasks: names of tasks; by default all.
         trials: number of trials of each task; by default all, as for results to publish.
+        searching: [n], which images of `data.test` may be queries; by default all that a task has. Galleries stay.
 
     Raises:
         ValueError: for bad settings or similarities, or if no query has a true match.
@@ -57,7 +63,9 @@ def evaluate(
     if trials is not None and not 1 <= trials <= most:
         raise ValueError(f"evaluate: `trials` must be 1 .. {most}; got {trials}")
     scores = {
-        name: [_score(data, known[name], number, similarity) for number in range(trials or known[name].trials)]
+        name: [
+            _score(data, known[name], number, similarity, searching) for number in range(trials or known[name].trials)
+        ]
         for name in names
     }
     return Results(scores, data.title(trials or most))
@@ -111,8 +119,13 @@ def _named(figures: ArrayLike) -> dict[str, float]:
     return dict(zip(FIGURES, np.asarray(figures).tolist(), strict=True))
 
 
-def _score(data: DataSet, task: Task, number: int, similarity: Similarity) -> list[float]:
+def _score(
+    data: DataSet, task: Task, number: int, similarity: Similarity, searching: NDArray[np.bool_] | None
+) -> list[float]:
     query, gallery, exclude = task.trial(number)
+    if searching is not None:
+        kept = searching[query]
+        query, exclude = query[kept], None if exclude is None else exclude[torch.from_numpy(kept)]
     values = similarity(query, gallery)
     if tuple(values.shape) != (len(query), len(gallery)):
         raise ValueError(

@@ -8,28 +8,31 @@ import os
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict
+from dataclasses import asdict, astuple, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from rich.progress import Progress
 from scipy.io import savemat
 
-from vireid.files import read_json, write_json
+from vireid.files import read_json, write_json, write_text
 from vireid.lock import locked
 from vireid.people.camera import CAMERAS
 from vireid.people.config import LISTED, SPLITS, RenderConfig
 from vireid.people.figure import dress
 from vireid.people.labels import Part
-from vireid.people.picture import render
+from vireid.people.picture import Conditions, render
 from vireid.people.prepared import load_plate, prepare
 
-VERSION = 2
+VERSION = 3
 """Version of the renderer: increase it whenever the same configuration would give other bytes."""
 
-RECORD, ATTRIBUTES = "render.json", "attributes.json"
+RECORD, ATTRIBUTES, CONDITIONS = "render.json", "attributes.json", "conditions.csv"
+NOTE = "conditions"
+"""The text in a label map's file that says how its picture was taken: what follows its name in `CONDITIONS`."""
 PICTURE_STREAM, GALLERY_STREAM = 2, 3  # those of random numbers; another draws the people
 DRAWS = 10
 
@@ -38,12 +41,21 @@ def picture_path(camera: int, identity: int, index: int) -> Path:
     return Path(f"cam{camera}", f"{identity:04d}", f"{index:04d}.jpg")
 
 
+def labels_path(camera: int, identity: int, index: int) -> Path:
+    return Path("parts", picture_path(camera, identity, index)).with_suffix(".png")
+
+
+def pictures_of(config: RenderConfig, identity: int) -> list[tuple[int, int]]:
+    """The camera and the index of each picture of an identity."""
+    return [(camera, index) for camera in CAMERAS for index in range(1, config.count(identity, camera) + 1)]
+
+
 def render_identity(root: Path, config: RenderConfig, identity: int) -> int:
     """Write all pictures of one identity with their label maps, each from separate random numbers; return their number.
 
     What was written before is kept: a file appears under its name only when it is complete.
     """
-    wanted = [(camera, index) for camera in CAMERAS for index in range(1, config.count(identity, camera) + 1)]
+    wanted = pictures_of(config, identity)
     missing = [(c, i) for c, i in wanted if not (root / picture_path(c, identity, i)).exists()]
     if not missing:
         return len(wanted)
@@ -52,10 +64,13 @@ def render_identity(root: Path, config: RenderConfig, identity: int) -> int:
         rng = np.random.default_rng([config.seed, PICTURE_STREAM, identity, camera, index])
         picture = render(figure, CAMERAS[camera], load_plate(camera), rng, (config.height, config.width))
         path = root / picture_path(camera, identity, index)
-        labels = (root / "parts" / picture_path(camera, identity, index)).with_suffix(".png")
+        labels = root / labels_path(camera, identity, index)
         for folder in (path.parent, labels.parent):
             folder.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(picture.labels).save(labels)  # first: the picture tells that both are there
+        note = PngInfo()
+        note.add_text(NOTE, ",".join(f"{value:.4f}" for value in astuple(picture.conditions)))
+        # First: the picture tells that both are there.
+        Image.fromarray(picture.labels).save(labels, pnginfo=note)
         content = io.BytesIO()
         Image.fromarray(picture.image).save(content, "JPEG", quality=config.quality, subsampling=0)
         unfinished = path.with_suffix(".tmp")
@@ -98,6 +113,16 @@ def write_attributes(root: Path, config: RenderConfig) -> None:
     people = {f"{identity:04d}": config.person(identity).words() for identity in range(1, config.identities + 1)}
     parts = {str(int(part)): part.name.lower() for part in Part}
     write_json(root / ATTRIBUTES, {"parts": parts, "people": people})
+
+
+def write_conditions(root: Path, config: RenderConfig) -> None:
+    """Write how every picture was taken, as its label map's file notes: a line each, below the names of the columns."""
+    lines = [",".join(("picture", *(field.name for field in fields(Conditions))))]
+    for identity in range(1, config.identities + 1):
+        for camera, index in pictures_of(config, identity):
+            with Image.open(root / labels_path(camera, identity, index)) as labels:
+                lines.append(f"{picture_path(camera, identity, index).as_posix()},{labels.info[NOTE]}")
+    write_text(root / CONDITIONS, "\n".join(lines) + "\n")
 
 
 def render_all(root: Path, config: RenderConfig, workers: int) -> Iterator[int]:
@@ -145,11 +170,11 @@ def render_dataset(
 ) -> Path:
     """Render a data set into `root`, in the layout of SYSU-MM01, and return `root`.
 
-    Beside the pictures it has a label map of each: PNG files under `root/parts`, whose values are those of `Part`; and
-    `attributes.json` describes each person in words. A picture depends only on the seed, identity, camera and index, so
-    that the bytes are the same with any number of `workers` (default: one per core). An existing data set is not
-    changed. The set is built in `root.unfinished` and renamed when it is complete; an interrupted call is continued
-    there.
+    Beside the pictures it has a label map of each: PNG files under `root/parts`, whose values are those of `Part`;
+    `attributes.json` describes each person in words; and `conditions.csv` has a line a picture, with the fields of
+    `Conditions`. A picture depends only on the seed, identity, camera and index, so that the bytes are the same with
+    any number of `workers` (default: one per core). An existing data set is not changed. The set is built in
+    `root.unfinished` and renamed when it is complete; an interrupted call is continued there.
 
     Raises:
         ValueError: `root` holds other data.
@@ -175,6 +200,7 @@ def render_dataset(
                     bar.advance(task, pictures)
             write_protocol(unfinished, config)
             write_attributes(unfinished, config)
+            write_conditions(unfinished, config)
             unfinished.rename(root)  # over an empty folder, too
     except OSError as error:
         raise OSError(f"render_dataset: {root} cannot be written; {error}") from error

@@ -1,4 +1,5 @@
-"""One picture: a person in a pose, before a place, in a camera's light, as its sensor sees it; and its label map."""
+"""One picture: a person in a pose, before a place, in a camera's light, as its sensor sees it; and its label map;
+and how it was taken."""
 
 from __future__ import annotations
 
@@ -33,16 +34,46 @@ Window = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
+class Conditions:
+    """How a picture was taken: what hides the person, and how the window lies on the person's tight box.
+
+    The box just holds the whole figure, with all that it wears and carries.
+    """
+
+    hidden: float
+    """Share of the person's rendered pixels, of those within the window, that an occluder covers: 0 to 1."""
+    across: float
+    """How far the window's centre is to the right of the box's, in widths of the window."""
+    down: float
+    """How far the window's centre is below the box's, in heights of the window."""
+    scale: float
+    """Height of the window divided by that of the box; if it is below 1, some of the person is outside."""
+
+
+@dataclass(frozen=True)
 class Picture:
     image: np.ndarray
     """[h w 3] uint8, or [h w] in the infrared."""
     labels: np.ndarray
     """[h w] uint8: a `Part` of each pixel."""
+    conditions: Conditions
 
 
-def detect(x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> Window:
-    """The window in which a detector finds a figure with these pixels: seldom exact, at times far off."""
-    left, right, top, bottom = float(x.min()), float(x.max()), float(y.min()), float(y.max())
+def box_of(x: np.ndarray, y: np.ndarray) -> Window:
+    """The tight box of a figure with vertices at these pixels."""
+    return float(x.min()), float(y.min()), float(x.max()), float(y.max())
+
+
+def conditions_of(box: Window, window: Window, hidden: float) -> Conditions:
+    """How a picture was taken by a window, of a figure with a tight box of which a share is hidden."""
+    (left, top, right, bottom), (x0, y0, x1, y1) = box, window
+    across, down = (x0 + x1 - left - right) / (2 * (x1 - x0)), (y0 + y1 - top - bottom) / (2 * (y1 - y0))
+    return Conditions(hidden, across, down, (y1 - y0) / (bottom - top))
+
+
+def detect(box: Window, rng: np.random.Generator) -> Window:
+    """The window in which a detector finds a figure with this tight box: seldom exact, at times far off."""
+    left, top, right, bottom = box
     height = bottom - top
     tall = height * (1.06 + abs(float(rng.normal(0, 0.05))))
     wide = max(0.42 * tall, 1.04 * (right - left))
@@ -193,13 +224,17 @@ def hide(
 
 
 def render(figure: Figure, camera: Camera, plate: Plate, rng: np.random.Generator, size: tuple[int, int]) -> Picture:
-    """Draw what a person does and where, and render the picture, of size (height, width)."""
+    """Draw what a person does and where, and render the picture, of size (height, width).
+
+    Its conditions are exact: shares of pixels before the picture is made smaller, and of the window that was drawn.
+    """
     action = draw_action(rng, figure.person.bag.kind if figure.person.bag else "")
     soup = pose_figure(figure, action, float(rng.random()))
     spot = camera.area.draw(rng)
     vertices = stand(soup, float(rng.uniform(0, 2 * np.pi)), spot)
     x, y, depth = camera.project(vertices)
-    window = detect(x[soup.drawn], y[soup.drawn], rng)
+    box = box_of(x[soup.drawn], y[soup.drawn])
+    window = detect(box, rng)
     light = camera.light.at(rng)
     shadow = None
     if not camera.infrared:
@@ -219,5 +254,6 @@ def render(figure: Figure, camera: Camera, plate: Plate, rng: np.random.Generato
     labels = np.zeros((h, w), np.uint8)
     labels[seen.rows, seen.columns] = surfaces.part
     hide(fine, labels, over, camera, light, window, spot, rng)
+    hidden = float((labels[seen.rows, seen.columns] == Part.OCCLUDER).mean())
     image = develop(shrink(fine, over), camera, rng, round(y1 - y0))
-    return Picture(image, majority(labels, over, len(Part)))
+    return Picture(image, majority(labels, over, len(Part)), conditions_of(box, window, hidden))

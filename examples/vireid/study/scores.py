@@ -16,6 +16,7 @@ from vireid.datasets.cache import Images
 from vireid.datasets.dataset import DataSet, Rows
 from vireid.datasets.items import INFRARED, VISIBLE
 from vireid.evaluation.attention import watch
+from vireid.evaluation.conditions import score_conditions
 from vireid.evaluation.inference import encode, extract, select
 from vireid.evaluation.protocol import evaluate
 from vireid.evaluation.search import target_aware
@@ -28,7 +29,8 @@ TASK = "all_single"
 def score(
     model: Built, data: DataSet, images: Images, *, with_target_aware: bool, device: torch.device
 ) -> dict[str, Any]:
-    """The results of `TASK` by way of retrieval; of CAL, its attention, M̂ and what its parts stand for, too.
+    """The results of `TASK` by way of retrieval, and those of distilled retrieval by how the query's picture was taken;
+    of CAL, its attention, M̂ and what its parts stand for, too.
 
     distilled       the whole embedding, which is what is compared between configurations.
     global, parts   either half of it alone.
@@ -57,8 +59,9 @@ def score(
         return similarity
 
     cosines = {way: measure(way, rows.shape[1], partial(cosine, rows, data.test)) for way, rows in ways.items()}
+    found = {"retrieval": figures, "conditions": score_conditions(data, cosines["distilled"], TASK)}
     if not isinstance(model, CAL):
-        return {"retrieval": figures}
+        return found
     if with_target_aware:
         encoded = encode(model, images, data.test.modality, device=device, progress=False)
         numbers = sum(kept[0].numel() for kept in (encoded.tokens, encoded.keys, *encoded.part_queries))
@@ -75,7 +78,7 @@ def score(
         plain = normalize(refined.features.cpu(), dim=2)
         plain = torch.where(infrared[:, None, None], plain[:, order], plain).flatten(1)
         measure("parts without norm", plain.shape[1], partial(cosine, plain, data.test))
-    return {"retrieval": figures} | describe_parts(model, data, images, device)
+    return found | describe_parts(model, data, images, device)
 
 
 def undo_order(parts: Tensor, infrared: Tensor, order: Tensor) -> Tensor:

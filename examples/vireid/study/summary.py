@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import combinations
 from typing import Any, TypeVar
@@ -52,6 +52,11 @@ def paired(runs: Runs, reference: Runs, measure: Measure) -> Interval | None:
 def retrieval(way: str, figure: str = "mAP") -> Measure:
     """A figure of a way of retrieval."""
     return lambda run: run["retrieval"].get(way, {}).get(figure)
+
+
+def condition(of: str, which: str) -> Measure:
+    """The mAP of distilled retrieval over the queries whose pictures were taken in one way: see `score_conditions`."""
+    return lambda run: run.get("conditions", {}).get(of, {}).get(which, {}).get("mAP")
 
 
 def gain(way: str, over: str) -> Measure:
@@ -135,12 +140,10 @@ COSTS: dict[str, Measure] = {
 
 def tables(scores: Sequence[Scores]) -> str:
     """Markdown: every configuration's retrieval beside the first's, differences of others, what its parts are, its
-    losses at the end of training, and its ways of retrieval."""
+    losses at the end of training, its ways of retrieval, and its mAP by how the query's picture was taken."""
     runs = by_configuration(scores)
     reference = next(iter(runs.values()))
-    differences: list[Column[Runs]] = [
-        (f"Δ {name}", partial(paired, reference=reference, measure=MEASURES[name])) for name in COMPARED
-    ]
+    differences = _differences({name: MEASURES[name] for name in COMPARED}, reference)
     with_parts = {name: some for name, some in runs.items() if "attention" in next(iter(some.values()))}
     others = {f"{one} − {other}": (runs[one], runs[other]) for one, other in CONTRASTS if {one, other} <= runs.keys()}
     with_ways = {name: some for name, some in with_parts.items() if over_seeds(some, COSTS["seconds, target-aware"])}
@@ -151,12 +154,26 @@ def tables(scores: Sequence[Scores]) -> str:
         _table(with_parts, _columns({name: part("losses", name) for name in LOSSES}), digits=3),
         _table(with_parts, _columns({way: retrieval(way) for way in WAYS} | GAINS)),
         _table(with_ways, _columns({way: retrieval(way) for way in TARGET_AWARE} | TARGET_AWARE_GAINS | COSTS)),
+        *(
+            _table(runs, [*_columns(measures), *_differences(measures, reference)])
+            for measures in by_condition(next(iter(reference.values())))
+        ),
     ]
     return "\n\n".join(table for table in every if table)
 
 
+def by_condition(run: Scores) -> Iterator[dict[str, Measure]]:
+    """Of each condition of a run, the mAP by bin; the headings tell how many queries it has."""
+    for of, bins in run.get("conditions", {}).items():
+        yield {f"{of}: {which} ({figures['queries']})": condition(of, which) for which, figures in bins.items()}
+
+
 def _columns(measures: Mapping[str, Measure]) -> list[Column[Runs]]:
     return [(name, partial(over_seeds, measure=measure)) for name, measure in measures.items()]
+
+
+def _differences(measures: Mapping[str, Measure], reference: Runs) -> list[Column[Runs]]:
+    return [(f"Δ {name}", partial(paired, reference=reference, measure=one)) for name, one in measures.items()]
 
 
 def _between(measure: Measure) -> Callable[[tuple[Runs, Runs]], Interval | None]:

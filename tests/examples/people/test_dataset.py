@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +15,12 @@ from scipy.io import loadmat
 from vireid.files import read_json
 from vireid.people.camera import CAMERAS
 from vireid.people.config import LISTED, RenderConfig
-from vireid.people.dataset import ATTRIBUTES, render_dataset, render_identity
+from vireid.people.dataset import ATTRIBUTES, CONDITIONS, PICTURE_STREAM, render_dataset, render_identity
+from vireid.people.figure import dress
 from vireid.people.labels import PERSON, Part
 from vireid.people.person import FAMILY
+from vireid.people.picture import render
+from vireid.people.prepared import load_plate
 from vireid.people.sheet import contact_sheet
 
 TINY = RenderConfig(
@@ -63,6 +67,8 @@ def test_an_interrupted_call_is_continued(tiny: Path, tmp_path: Path, monkeypatc
     assert not (tmp_path / "set").exists()
     kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "set.unfinished").rglob("*.jpg")}
     assert len(kept) == sum(TINY.count(identity, camera) for identity in rendered for camera in CAMERAS)
+    within = kept.popitem()[0]  # also if it ends within an identity
+    within.unlink()
     monkeypatch.undo()
     again = render_dataset(tmp_path / "set", TINY, workers=1, progress=False)
     assert digest(again) == digest(tiny)
@@ -165,6 +171,20 @@ def test_attributes_describe_each_person(tiny: Path) -> None:
     assert list(attributes["people"]) == [f"{identity:04d}" for identity in range(1, 7)]
     assert attributes["people"]["0002"] == TINY.person(2).words()
     assert attributes["parts"]["4"] == "upper"
+
+
+def test_conditions_tell_how_each_picture_was_taken(tiny: Path) -> None:
+    with (tiny / CONDITIONS).open() as lines:
+        rows = {row.pop("picture"): {name: float(row[name]) for name in row} for row in csv.DictReader(lines)}
+    assert set(rows) == {path.relative_to(tiny).as_posix() for path in tiny.glob("cam*/*/*.jpg")}
+    for camera in (3, 4):
+        rng = np.random.default_rng([TINY.seed, PICTURE_STREAM, 2, camera, 1])
+        seen = render(dress(TINY.person(2)), CAMERAS[camera], load_plate(camera), rng, (TINY.height, TINY.width))
+        assert rows[f"cam{camera}/0002/0001.jpg"] == pytest.approx(asdict(seen.conditions), abs=5.1e-5)
+    assert len({tuple(row.values()) for row in rows.values()}) == len(rows)
+    for name, row in rows.items():
+        labels = np.asarray(Image.open((tiny / "parts" / name).with_suffix(".png")))
+        assert (labels == Part.OCCLUDER).any() or row["hidden"] < 0.01, name
 
 
 def test_infrared_files_have_equal_channels(tiny: Path) -> None:

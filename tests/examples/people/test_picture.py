@@ -11,13 +11,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from vireid.people.camera import CAMERAS
 from vireid.people.fabric import Fabric
 from vireid.people.figure import Figure, dress
 from vireid.people.labels import PERSON, Part
 from vireid.people.person import draw_family
-from vireid.people.picture import Picture, detect, render
+from vireid.people.picture import Picture, Window, conditions_of, detect, render
 from vireid.people.prepared import load_plate
 
 SIZE = (192, 96)
@@ -122,10 +123,63 @@ def test_what_stands_before_a_person_is_labelled() -> None:
     assert max(shares) < 0.7
 
 
+def test_what_is_hidden_is_what_a_picture_without_it_shows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vireid.people.picture.OVER", 1)  # the label map has every pixel that was rendered
+
+    def draw(camera: int, index: int) -> Picture:
+        rng = np.random.default_rng([25, camera, index])
+        return render(figure(2), CAMERAS[camera], load_plate(camera), rng, SIZE)
+
+    drawn = {(camera, index): draw(camera, index) for camera in (3, 4) for index in range(16)}
+    monkeypatch.setattr("vireid.people.picture.THING", 0.0)
+    monkeypatch.setattr("vireid.people.picture.SOMEBODY", 0.0)
+    for which, seen in drawn.items():
+        whole = draw(*which)
+        assert whole.conditions.hidden == 0
+        person = np.isin(whole.labels, PERSON)
+        assert seen.conditions.hidden == pytest.approx((seen.labels[person] == Part.OCCLUDER).mean())
+        assert replace(seen.conditions, hidden=0) == whole.conditions
+    hidden = np.array([seen.conditions.hidden for seen in drawn.values()])
+    assert (hidden == 0).any()
+    assert (hidden > 0.1).any()
+    assert hidden.max() <= 1
+
+
+@pytest.mark.parametrize(("across", "down", "scale"), [(0, 0, 1.1), (0.2, 0, 1.3), (-0.2, 0.05, 1.3), (0, -0.1, 1.5)])
+def test_a_window_off_the_person_shows_it_off_the_centre(
+    monkeypatch: pytest.MonkeyPatch, across: float, down: float, scale: float
+) -> None:
+    """By so much of the picture as the conditions say, and as small as they say."""
+    height, width = SIZE
+
+    def off(box: Window, _: np.random.Generator) -> Window:
+        left, top, right, bottom = box
+        tall = scale * (bottom - top)
+        wide = tall * width / height
+        x, y = (left + right) / 2 + across * wide, (top + bottom) / 2 + down * tall
+        return x - wide / 2, y - tall / 2, x + wide / 2, y + tall / 2
+
+    monkeypatch.setattr("vireid.people.picture.detect", off)
+    monkeypatch.setattr("vireid.people.picture.THING", 0.0)
+    monkeypatch.setattr("vireid.people.picture.SOMEBODY", 0.0)
+    for camera in (1, 6):
+        seen = render(figure(1), CAMERAS[camera], load_plate(camera), np.random.default_rng(26), SIZE)
+        taken = seen.conditions
+        assert (taken.across, taken.down, taken.scale) == pytest.approx((across, down, scale))
+        rows, columns = np.nonzero(np.isin(seen.labels, PERSON))
+        middle = [(some.min() + some.max() + 1) / 2 for some in (columns, rows)]
+        assert middle == pytest.approx([width * (0.5 - across), height * (0.5 - down)], abs=1.5)
+        assert np.ptp(rows) + 1 == pytest.approx(height / scale, abs=2)
+
+
+def test_conditions_of_a_window() -> None:
+    taken = conditions_of((100, 50, 140, 250), (90, 40, 190, 140), 0.25)
+    assert (taken.hidden, taken.across, taken.down, taken.scale) == pytest.approx((0.25, 0.2, -0.6, 0.5))
+
+
 def test_detectors_are_right_most_of_the_time() -> None:
     rng = np.random.default_rng(0)
-    x, y = np.array([100.0, 140.0]), np.array([50.0, 250.0])
-    windows = np.array([detect(x, y, rng) for _ in range(2000)])
+    windows = np.array([detect((100, 50, 140, 250), rng) for _ in range(2000)])
     whole = (windows[:, 0] <= 100) & (windows[:, 2] >= 140) & (windows[:, 1] <= 50) & (windows[:, 3] >= 250)
     assert 0.65 < whole.mean() < 0.95
     aspect = (windows[:, 3] - windows[:, 1]) / (windows[:, 2] - windows[:, 0])

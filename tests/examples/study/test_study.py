@@ -20,6 +20,7 @@ import ablate
 from support.trained import SMALL_MODEL
 from vireid.config import SysuSettings
 from vireid.datasets.sysu import read_sysu
+from vireid.evaluation.conditions import BINS
 from vireid.files import plain
 from vireid.models.build import build_model
 from vireid.people.config import RenderConfig
@@ -149,6 +150,19 @@ def test_differences_are_paired_by_seed() -> None:
     assert row in tables([*runs["a"].values(), *runs["b"].values()]).replace("\N{NO-BREAK SPACE}", " ")
 
 
+def test_conditions_are_compared_with_the_first_configuration() -> None:
+    def with_conditions(name: str, none: float, more: float) -> dict[str, object]:
+        bins = {"none": {"mAP": none, "queries": 9}, "more": {"mAP": more, "queries": 3}}
+        return run(name, 0, 1.0) | {"conditions": {"hidden": bins}}
+
+    text = tables([with_conditions("a", 50.0, 20.0), with_conditions("b", 51.0, 24.0), run("old", 0, 1.0)])
+    assert "| hidden: none (9) | hidden: more (3) | Δ hidden: none (9) | Δ hidden: more (3) |" in text
+    assert "| a | 1 | 50.0 | 20.0 | – | – |" in text
+    assert "| b | 1 | 51.0 | 24.0 | +1.0 | +4.0 |" in text
+    assert "| old | 0 | – | – | – | – |" in text
+    assert "hidden" not in tables([run("a", 0, 1.0) | {"conditions": {}}])
+
+
 def test_what_is_contrasted_is_configured_and_paired_by_seed() -> None:
     names = {one.name for one in COMPARISON}
     assert {name for pair in CONTRASTS for name in pair} <= names - {FULL.name}
@@ -209,6 +223,13 @@ def test_a_study_from_end_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert full["attention"].keys() >= {"border", "follows", "person", "purity", "agreement", "constancy"}
     assert baseline.keys() & {"attention", "profiles"} == set()
     assert np.array(full["profiles"]).sum(axis=2) == pytest.approx(1, abs=1e-4)
+    queries = 3 * 2 * TINY.test_infrared
+    for one in scores:
+        assert list(one["conditions"]) == list(BINS)
+        for bins in one["conditions"].values():
+            assert sum(figures["queries"] for figures in bins.values()) == queries
+            total = sum(figures["queries"] * figures["mAP"] for figures in bins.values())
+            assert total / queries == pytest.approx(one["retrieval"]["distilled"]["mAP"])
     assert "| CAL | 1 |" in tables(scores)
     assert results.draw("comparison", scores, tmp_path) == tmp_path / "comparison.png"
     assert (tmp_path / "comparison.png").is_file()
