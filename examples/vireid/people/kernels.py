@@ -169,11 +169,17 @@ def majority(labels: np.ndarray, over: int, kinds: int) -> np.ndarray:
     count = np.zeros(kinds, np.int32)
     for i in range(h):
         for j in range(w):
-            count[:] = 0
+            first, mixed = labels[i * over, j * over], False
             for a in range(over):
                 for b in range(over):
-                    count[labels[i * over + a, j * over + b]] += 1
-            out[i, j] = np.argmax(count)
+                    mixed |= labels[i * over + a, j * over + b] != first
+            out[i, j] = first
+            if mixed:
+                count[:] = 0
+                for a in range(over):
+                    for b in range(over):
+                        count[labels[i * over + a, j * over + b]] += 1
+                out[i, j] = np.argmax(count)
     return out
 
 
@@ -181,9 +187,13 @@ def majority(labels: np.ndarray, over: int, kinds: int) -> np.ndarray:
 def shrink(image: np.ndarray, over: int) -> np.ndarray:
     """The mean of each block of over x over pixels of an image [h w c]."""
     h, w, channels = image.shape[0] // over, image.shape[1] // over, image.shape[2]
-    out = np.zeros((h, w, channels), np.float32)
-    for i in range(h * over):
-        for j in range(w * over):
+    out = np.empty((h, w, channels), np.float32)
+    for i in range(h):
+        for j in range(w):
             for c in range(channels):
-                out[i // over, j // over, c] += image[i, j, c]
-    return out / np.float32(over * over)
+                total = np.float32(0)
+                for a in range(i * over, (i + 1) * over):
+                    for b in range(j * over, (j + 1) * over):
+                        total += image[a, b, c]
+                out[i, j, c] = total / np.float32(over * over)
+    return out

@@ -129,6 +129,6 @@ def crop(plate: Plate, window: tuple[float, float, float, float], size: tuple[in
         plate,
         sun=out[..., :channels],
         sky=out[..., channels : 2 * channels],
-        depth=out[..., 2 * channels],
+        depth=np.ascontiguousarray(out[..., 2 * channels]),
         ground=out[..., 2 * channels + 1],
     )

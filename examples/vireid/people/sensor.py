@@ -75,34 +75,39 @@ def resample(image: np.ndarray, x0: float, y0: float, x1: float, y1: float, heig
     h, w, channels = image.shape
     row_begin, row_weight = area_weights(y0, y1, height)
     column_begin, column_weight = area_weights(x0, x1, width)
-    out = np.zeros((height, width, channels), np.float32)
-    line = np.empty((width, channels), np.float32)
-    top, bottom = row_begin[0], row_begin[height - 1] + row_weight.shape[1]
+    reach = row_weight.shape[1]
+    out = np.zeros((height, width * channels), np.float32)
+    line = np.empty(width * channels, np.float32)
+    total = np.empty(channels)
+    top, bottom = row_begin[0], row_begin[height - 1] + reach
     # Each row of the image is resampled once, then added to the rows of the result that it touches.
+    first = 0
     for y in range(top, bottom):
-        source = min(max(y, 0), h - 1)
+        row = image[min(max(y, 0), h - 1)]
         needed = False
-        for i in range(height):
+        while y - row_begin[first] >= reach:
+            first += 1
+        for i in range(first, height):
             k = y - row_begin[i]
             if k < 0:
                 break
-            if k < row_weight.shape[1] and row_weight[i, k] > 0.0:
+            if row_weight[i, k] > 0.0:
                 if not needed:
                     needed = True
                     for j in range(width):
+                        total[:] = 0.0
+                        for m in range(column_weight.shape[1]):
+                            weight = column_weight[j, m]
+                            if weight > 0.0:
+                                x = min(max(column_begin[j] + m, 0), w - 1)
+                                for c in range(channels):
+                                    total[c] += weight * row[x, c]
                         for c in range(channels):
-                            total = 0.0
-                            for m in range(column_weight.shape[1]):
-                                weight = column_weight[j, m]
-                                if weight > 0.0:
-                                    x = min(max(column_begin[j] + m, 0), w - 1)
-                                    total += weight * image[source, x, c]
-                            line[j, c] = total
+                            line[j * channels + c] = total[c]
                 share = row_weight[i, k]
-                for j in range(width):
-                    for c in range(channels):
-                        out[i, j, c] += share * line[j, c]
-    return out
+                for x in range(width * channels):
+                    out[i, x] += share * line[x]
+    return out.reshape(height, width, channels)
 
 
 @compiled
