@@ -60,7 +60,7 @@ def build(shape: Shape) -> Body:
         **shares(shape.proportions, PROPORTIONS),
         **dict(zip(RACES, shape.races, strict=True)),
     }
-    weight = np.array([np.prod([share[part] for part in parts]) for parts in parts_of_labels()], np.float32)
+    weight = np.array([math.prod([share[part] for part in parts]) for parts in parts_of_labels()], np.float32)
     used = np.flatnonzero(weight)
     vertices = known.vertices + np.tensordot(weight[used], known.targets[used].astype(np.float32), 1)
     vertices[:, 2] -= vertices[known.faces["body"][0].ravel(), 2].min()
