@@ -70,8 +70,9 @@ def stand(soup: Soup, heading: float, spot: np.ndarray) -> np.ndarray:
     """The figure's vertices [n 3] in the world, turned about the upright axis, on a spot [2] of the ground."""
     cos, sin = np.cos(heading), np.sin(heading)
     turned = soup.vertices @ np.array([[cos, sin, 0], [-sin, cos, 0], [0, 0, 1]], np.float32)
+    drawn = soup.drawn
     for axis in range(3):
-        used = turned[soup.drawn, axis]
+        used = turned[:, axis][drawn]
         turned[:, axis] -= (
             used.min() if axis == 2 else np.float32(0.5) * (used.min() + used.max()) - np.float32(spot[axis])
         )
