@@ -62,7 +62,7 @@ def build(shape: Shape) -> Body:
     }
     weight = np.array([math.prod([share[part] for part in parts]) for parts in parts_of_labels()], np.float32)
     used = np.flatnonzero(weight)
-    vertices = known.vertices + np.tensordot(weight[used], known.targets[used].astype(np.float32), 1)
+    vertices = known.vertices + np.tensordot(weight[used], known.targets[used], 1)
     vertices[:, 2] -= vertices[known.faces["body"][0].ravel(), 2].min()
     heads = {bone: vertices[joint].mean(0) for bone, joint in zip(known.bones, known.joints, strict=True)}
     return Body(vertices, heads)
@@ -111,11 +111,11 @@ def between(start: np.ndarray, end: np.ndarray) -> np.ndarray:
 def bone_matrices(heads: Mapping[str, np.ndarray], turns: Mapping[str, np.ndarray]) -> np.ndarray:
     """The motion of each bone [bones 3 4] when some are turned about their heads, in the axes of the unposed body."""
     known = load_source()
-    moved = np.zeros((len(known.bones), 4, 4))
+    moved, still = np.zeros((len(known.bones), 4, 4)), np.eye(4)
     for i, (bone, parent) in enumerate(zip(known.bones, known.parents, strict=True)):
-        above = moved[parent] if parent >= 0 else np.eye(4)
+        above = moved[parent] if parent >= 0 else still
         if bone in turns:
-            own = np.eye(4)
+            own = still.copy()
             own[:3, :3] = turns[bone]
             own[:3, 3] = heads[bone] - turns[bone] @ heads[bone]
             above = above @ own

@@ -125,10 +125,12 @@ def join(surfaces: Sequence[Surface], first: int = 0) -> Soup:
 
 def used(piece: Piece) -> Piece:
     """A piece without the vertices that no triangle has."""
-    numbers, inverse = np.unique(piece.triangles, return_inverse=True)
+    has = np.zeros(len(piece.vertices), bool)
+    has[piece.triangles] = True
+    numbers = np.flatnonzero(has)
     return Piece(
         piece.vertices[numbers],
-        inverse.reshape(-1, 3).astype(np.int32),
+        (np.cumsum(has, dtype=np.int32) - np.int32(1))[piece.triangles],
         (piece.bones[0][numbers], piece.bones[1][numbers]),
         piece.place[numbers],
         None if piece.uv is None else piece.uv[numbers],

@@ -12,7 +12,7 @@ from vireid.people.camera import Camera
 from vireid.people.crowd import NUMBER, draw_passer
 from vireid.people.figure import Figure, Soup, pose_figure
 from vireid.people.fragments import Fragments, bumps, find_fragments, occlusion, tilted
-from vireid.people.kernels import compiled, majority, shrink
+from vireid.people.kernels import compiled, enlarge, majority, put, shrink
 from vireid.people.labels import Part
 from vireid.people.light import Light, shade
 from vireid.people.occluders import draw_occluders, occluder
@@ -235,8 +235,9 @@ def render(figure: Figure, camera: Camera, plate: Plate, rng: np.random.Generato
     surfaces = surfaces_of(figure, soup, seen, bends_of(action))
     radiance, behind = background(plate, camera, light, window, size, shadow, spot)
     place_others(radiance, behind, camera, light, window, spot, rng)
-    fine = radiance.repeat(over, 0).repeat(over, 1)
-    fine[seen.rows, seen.columns] = light_figure(seen, surfaces, plate, camera, light, shadow, camera.focal * down)
+    fine = enlarge(radiance, over)
+    lit = light_figure(seen, surfaces, plate, camera, light, shadow, camera.focal * down)
+    put(fine, seen.rows, seen.columns, lit)
     labels = np.zeros((h, w), np.uint8)
     labels[seen.rows, seen.columns] = surfaces.part
     hide(fine, labels, over, camera, light, window, spot, rng)

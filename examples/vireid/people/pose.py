@@ -202,8 +202,9 @@ def legs(turner: Turner, gait: Gait, action: Action) -> None:
         turner.aim(f"upperleg01.{side}", f"lowerleg01.{side}", bend - hips[side])
         turner.aim(f"lowerleg01.{side}", f"foot.{side}", ankle - bend)
         turner.place(f"foot.{side}", rotation(Z, sign * gait.toes_out) @ rotation(X, pitches[side]))
+        up = rotation(X, -0.8 * float(np.clip(pitches[side], 0, 0.6)))
         for toe in range(1, 6):
-            turner.turn(f"toe{toe}-1.{side}", rotation(X, -0.8 * float(np.clip(pitches[side], 0, 0.6))))
+            turner.turn(f"toe{toe}-1.{side}", up)
 
 
 def arm(turner: Turner, gait: Gait, action: Action, side: str, sign: float, mode: str) -> None:
@@ -237,6 +238,7 @@ def arm(turner: Turner, gait: Gait, action: Action, side: str, sign: float, mode
     curl = {"hang": 1.2, "phone": 0.8, "call": 0.9, "hold": 0.5, "strap": 1.1}.get(mode, 0.35)
     inside = float(cross(knuckles, finger)[0]) * sign  # the palm faces the body
     axis = knuckles if inside < 0 else -knuckles
-    for number in range(2, 6):
-        for joint, share in ((1, 0.7), (2, 1.0), (3, 0.6)):
-            turner.turn(f"finger{number}-{joint}.{side}", rotation(axis, share * curl))
+    for joint, share in ((1, 0.7), (2, 1.0), (3, 0.6)):
+        close = rotation(axis, share * curl)
+        for number in range(2, 6):
+            turner.turn(f"finger{number}-{joint}.{side}", close)
