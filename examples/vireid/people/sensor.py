@@ -152,6 +152,7 @@ def smooth(image: np.ndarray, down: float, across: float) -> np.ndarray:
 def expose(
     light: np.ndarray,
     noise: np.ndarray,
+    blotches: np.ndarray,
     gain: np.ndarray,
     shot: float,
     read: float,
@@ -159,7 +160,10 @@ def expose(
     shoulder: float,
     tone: np.ndarray,
 ) -> np.ndarray:
-    """Gain, falloff toward the corners, noise, the soft shoulder, and the tone curve: linear light [h w c] to 0..1."""
+    """Gain, falloff toward the corners, noise, the soft shoulder, and the tone curve: linear light [h w c] to 0..1.
+
+    The firmware smooths noise, which leaves blotches.
+    """
     h, w, channels = light.shape
     out, room = np.empty((h, w, channels), np.float32), 1.0 - shoulder
     for i in range(h):
@@ -168,7 +172,8 @@ def expose(
             fall = 1.0 - vignette * 2.0 * (x * x + y * y)
             for c in range(channels):
                 value = max(light[i, j, c] * gain[c] * fall, 0.0)
-                value += noise[i, j, c] * math.sqrt(shot * shot * value + read * read)
+                grain = np.float32(0.6) * noise[i, j, c] + np.float32(1.1) * blotches[i, j, c]
+                value += grain * math.sqrt(shot * shot * value + read * read)
                 if value > shoulder:
                     value = shoulder + room * (1.0 - math.exp((shoulder - value) / room))
                 out[i, j, c] = tone[min(int(max(value, 0.0) * 4095.0 + 0.5), 4095)]
@@ -226,11 +231,10 @@ def develop(radiance: np.ndarray, camera: Camera, rng: np.random.Generator, nati
     if channels == 3:
         gain *= np.asarray(sensor.balance) * tint
     noise: np.ndarray = rng.standard_normal((rows, columns, channels), np.float32)
-    # The firmware smooths noise, which leaves blotches.
-    noise = np.float32(0.6) * noise + np.float32(1.1) * smooth(noise, 0.9, 0.9)
     image = expose(
         image,
         noise,
+        smooth(noise, 0.9, 0.9),
         gain,
         sensor.shot * scale,
         sensor.read * scale,
