@@ -60,9 +60,9 @@ def build(shape: Shape) -> Body:
         **shares(shape.proportions, PROPORTIONS),
         **dict(zip(RACES, shape.races, strict=True)),
     }
-    weight = np.array([np.prod([share[part] for part in parts]) for parts in parts_of_labels()], np.float32)
+    weight = np.array([math.prod([share[part] for part in parts]) for parts in parts_of_labels()], np.float32)
     used = np.flatnonzero(weight)
-    vertices = known.vertices + np.tensordot(weight[used], known.targets[used].astype(np.float32), 1)
+    vertices = known.vertices + np.tensordot(weight[used], known.targets[used], 1)
     vertices[:, 2] -= vertices[known.faces["body"][0].ravel(), 2].min()
     heads = {bone: vertices[joint].mean(0) for bone, joint in zip(known.bones, known.joints, strict=True)}
     return Body(vertices, heads)
@@ -82,7 +82,7 @@ def template() -> Body:
 
 def rotation(axis: np.ndarray, angle: float) -> np.ndarray:
     """The turn [3 3] about an axis by an angle in radians."""
-    x, y, z = (float(value) for value in axis)
+    x, y, z = axis.tolist()
     length = math.sqrt(x * x + y * y + z * z)
     x, y, z = x / length, y / length, z / length
     sin, cos = math.sin(angle), math.cos(angle)
@@ -94,9 +94,14 @@ def rotation(axis: np.ndarray, angle: float) -> np.ndarray:
     ])  # fmt: skip
 
 
+def cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """np.cross of two vectors [3], which takes many times as long, as it is made for arrays of any shape."""
+    return np.array([a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]])
+
+
 def between(start: np.ndarray, end: np.ndarray) -> np.ndarray:
     """The shortest turn that takes the direction `start` to `end`."""
-    axis = np.cross(start, end)
+    axis = cross(start, end)
     length = float(np.linalg.norm(axis))
     if length < 1e-9:
         return np.eye(3)
@@ -106,13 +111,15 @@ def between(start: np.ndarray, end: np.ndarray) -> np.ndarray:
 def bone_matrices(heads: Mapping[str, np.ndarray], turns: Mapping[str, np.ndarray]) -> np.ndarray:
     """The motion of each bone [bones 3 4] when some are turned about their heads, in the axes of the unposed body."""
     known = load_source()
-    moved = np.zeros((len(known.bones), 4, 4))
+    moved, still = np.zeros((len(known.bones), 4, 4)), np.eye(4)
     for i, (bone, parent) in enumerate(zip(known.bones, known.parents, strict=True)):
-        own = np.eye(4)
+        above = moved[parent] if parent >= 0 else still
         if bone in turns:
+            own = still.copy()
             own[:3, :3] = turns[bone]
             own[:3, 3] = heads[bone] - turns[bone] @ heads[bone]
-        moved[i] = own if parent < 0 else moved[parent] @ own
+            above = above @ own
+        moved[i] = above
     return moved[:, :3].astype(np.float32)
 
 

@@ -80,7 +80,7 @@ def load_crowd() -> Crowd:
 
 @compiled
 def sample(images: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Bilinear: an image [h w c] at x, y [p]; 0 outside."""
+    """Bilinear: an image [h w c] at x, y [p]; 0 outside. Where its last channel is 0, all are."""
     h, w, channels = images.shape
     out = np.zeros((x.shape[0], channels), np.float32)
     for p in range(x.shape[0]):
@@ -89,7 +89,7 @@ def sample(images: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         a, b = np.float32(v - i), np.float32(u - j)
         for di in range(2):
             for dj in range(2):
-                if 0 <= i + di < h and 0 <= j + dj < w:
+                if 0 <= i + di < h and 0 <= j + dj < w and images[i + di, j + dj, channels - 1] > 0:
                     share = (a if di else 1 - a) * (b if dj else 1 - b)
                     for c in range(channels):
                         out[p, c] += share * images[i + di, j + dj, c]
@@ -123,22 +123,23 @@ def draw_passer(
     top, low, left, right = max(top, 0), min(low, h), max(left, 0), min(right, w)
     if top >= low or left >= right:
         return covered
-    rows, columns = (a.ravel() for a in np.mgrid[top:low, left:right])
+    rows, columns = np.arange(top, low), np.arange(left, right)
     px = ((columns + 0.5 - middle) / (scale * stretch) + WIDE / 2).astype(np.float32)
     py = ((rows + 0.5 - bottom) / scale + TALL - 4).astype(np.float32)
     layers = np.concatenate(
         [crowd.colour[who], crowd.infrared[who][..., None], crowd.normal[who], crowd.cover[who][..., None]], 2
     )
-    found = sample(layers, px, py)
-    share = found[:, 7]
-    mine = (share > 0.05) & (depth[rows, columns] > far[0])
-    rows, columns, found, share = rows[mine], columns[mine], found[mine], share[mine][:, None]
-    if not len(rows):
+    found = sample(layers, np.tile(px, len(rows)), np.repeat(py, len(columns)))
+    mine = np.flatnonzero((found[:, 7] > 0.05) & (depth[top:low, left:right] > far[0]).ravel())
+    if not len(mine):
         return covered
+    found, share = found.take(mine, 0), found[mine, 7][:, None]
+    down, across = np.divmod(mine, len(columns))
+    rows, columns, px, py = rows[down], columns[across], px[across], py[down]
     found = found / share
     normal = found[:, 4:7] / np.maximum(np.linalg.norm(found[:, 4:7], axis=1, keepdims=True), 1e-6)
     metres = METRES / TALL
-    x, z = spot[0] + (px[mine] - WIDE / 2) * metres, (TALL - 4 - py[mine]) * metres
+    x, z = spot[0] + (px - WIDE / 2) * metres, (TALL - 4 - py) * metres
     position = np.stack([x, np.full(len(rows), spot[1]), z], 1)
     view = camera.position - position
     view /= np.linalg.norm(view, axis=1, keepdims=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -124,10 +125,12 @@ def join(surfaces: Sequence[Surface], first: int = 0) -> Soup:
 
 def used(piece: Piece) -> Piece:
     """A piece without the vertices that no triangle has."""
-    numbers, inverse = np.unique(piece.triangles, return_inverse=True)
+    has = np.zeros(len(piece.vertices), bool)
+    has[piece.triangles] = True
+    numbers = np.flatnonzero(has)
     return Piece(
         piece.vertices[numbers],
-        inverse.reshape(-1, 3).astype(np.int32),
+        (np.cumsum(has, dtype=np.int32) - np.int32(1))[piece.triangles],
         (piece.bones[0][numbers], piece.bones[1][numbers]),
         piece.place[numbers],
         None if piece.uv is None else piece.uv[numbers],
@@ -148,14 +151,20 @@ def without(piece: Piece, hidden: np.ndarray) -> Piece:
     return replace(piece, triangles=np.ascontiguousarray(piece.triangles[keep]))
 
 
-def base_piece(body: Body, name: str) -> Piece:
-    """A surface of the base mesh on a body; its uv are the places of its texture."""
+@functools.cache
+def template_piece(name: str) -> Piece:
+    """A surface of the base mesh on the template; its uv are the places of its texture."""
     surface = base_surface(name)
     uv = np.zeros((len(surface.ends), 2), np.float32)
     uv[surface.triangles.ravel()] = surface.corners.reshape(-1, 2)
     place = surface.fit(template().vertices)
     edge = np.full(len(place), FAR, np.float32)
-    return Piece(surface.fit(body.vertices), surface.triangles, bones_of(surface.ends), place, uv, edge)
+    return Piece(place, surface.triangles, bones_of(surface.ends), place, uv, edge)
+
+
+def base_piece(body: Body, name: str) -> Piece:
+    """A surface of the base mesh on a body."""
+    return replace(template_piece(name), vertices=base_surface(name).fit(body.vertices))
 
 
 def dress(person: Person) -> Figure:

@@ -68,7 +68,9 @@ def fold_heights(
     kind: str, place: np.ndarray, uv: np.ndarray, sleeve: np.ndarray, bends: np.ndarray, start: np.ndarray
 ) -> np.ndarray:
     """Metres [n] by which the cloth of a kind of garment is folded at places of the template."""
-    depth = np.float32(DEPTH * STIFFNESS.get(kind, 0.0))
+    if kind not in STIFFNESS:
+        return np.zeros(len(place), np.float32)
+    depth = np.float32(DEPTH * STIFFNESS[kind])
     legs = kind in ("trousers", "jeans", "suit-trousers", "shorts", "leggings")
     heights: np.ndarray = depth * folds(place, uv, sleeve, legs, bends, start, TABLE)
     return heights

@@ -84,10 +84,11 @@ def gather(
             square, toward = np.float32(1e-12), np.float32(0)
             for k in range(3):
                 places[p, k] = wa * place[a, k] + wb * place[b, k] + wc * place[c, k]
-                position[p, k] = wa * vertices[a, k] + wb * vertices[b, k] + wc * vertices[c, k]
-                normal[p, k] = wa * facing[a, k] + wb * facing[b, k] + wc * facing[c, k]
-                square += normal[p, k] * normal[p, k]
-                toward += normal[p, k] * (eye[k] - position[p, k])
+                spot = wa * vertices[a, k] + wb * vertices[b, k] + wc * vertices[c, k]
+                way = wa * facing[a, k] + wb * facing[b, k] + wc * facing[c, k]
+                position[p, k], normal[p, k] = spot, way
+                square += way * way
+                toward += way * (eye[k] - spot)
             # What is seen may be the inside of a sleeve or a skirt.
             length = np.sqrt(square) if toward >= 0 else -np.sqrt(square)
             for k in range(3):

@@ -120,9 +120,11 @@ def rasterise(
     nearest = np.zeros((height, width), np.float32)
     for t in range(triangles.shape[0]):
         a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
-        if inverse_depth[a] <= 0 or inverse_depth[b] <= 0 or inverse_depth[c] <= 0:
+        da, db, dc = inverse_depth[a], inverse_depth[b], inverse_depth[c]
+        if da <= 0 or db <= 0 or dc <= 0:
             continue
-        if edge[a] < 0 and edge[b] < 0 and edge[c] < 0:
+        ea, eb, ec = edge[a], edge[b], edge[c]
+        if ea < 0 and eb < 0 and ec < 0:
             continue
         ax, ay, bx, by, cx, cy = x[a], y[a], x[b], y[b], x[c], y[c]
         left = max(0, int(np.ceil(min(ax, bx, cx) - 0.5)))
@@ -134,8 +136,7 @@ def rasterise(
         area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
         if abs(area) < 1e-9:
             continue
-        cut = edge[a] < 0 or edge[b] < 0 or edge[c] < 0
-        da, db, dc = inverse_depth[a], inverse_depth[b], inverse_depth[c]
+        cut = ea < 0 or eb < 0 or ec < 0
         # The shares of b and c are linear in x and y: they change by as much from each pixel to the next.
         b_x, b_y = (cy - ay) / area, -(cx - ax) / area
         c_x, c_y = -(by - ay) / area, (bx - ax) / area
@@ -145,11 +146,11 @@ def rasterise(
             wb, wc = b_row, c_row
             for col in range(left, right + 1):
                 wa = np.float32(1) - wb - wc
-                if wa >= 0 and wb >= 0 and wc >= 0:
+                if (wa >= 0) & (wb >= 0) & (wc >= 0):  # one branch costs less than three
                     iz = wa * da + wb * db + wc * dc
                     if iz > nearest[row, col]:
                         pb, pc = wb * db / iz, wc * dc / iz
-                        if not cut or (1 - pb - pc) * edge[a] + pb * edge[b] + pc * edge[c] >= 0:
+                        if not cut or (1 - pb - pc) * ea + pb * eb + pc * ec >= 0:
                             nearest[row, col] = iz
                             seen[row, col] = t
                             share[row, col, 0] = pb
@@ -169,21 +170,51 @@ def majority(labels: np.ndarray, over: int, kinds: int) -> np.ndarray:
     count = np.zeros(kinds, np.int32)
     for i in range(h):
         for j in range(w):
-            count[:] = 0
+            first, mixed = labels[i * over, j * over], False
             for a in range(over):
                 for b in range(over):
-                    count[labels[i * over + a, j * over + b]] += 1
-            out[i, j] = np.argmax(count)
+                    mixed |= labels[i * over + a, j * over + b] != first
+            out[i, j] = first
+            if mixed:
+                count[:] = 0
+                for a in range(over):
+                    for b in range(over):
+                        count[labels[i * over + a, j * over + b]] += 1
+                out[i, j] = np.argmax(count)
     return out
+
+
+@compiled
+def enlarge(image: np.ndarray, over: int) -> np.ndarray:
+    """Each pixel of an image [h w c] as a block of over x over pixels."""
+    h, w, channels = image.shape
+    out = np.empty((h * over, w * over, channels), image.dtype)
+    for i in range(h * over):
+        for j in range(w * over):
+            for c in range(channels):
+                out[i, j, c] = image[i // over, j // over, c]
+    return out
+
+
+@compiled
+def put(image: np.ndarray, rows: np.ndarray, columns: np.ndarray, values: np.ndarray) -> None:
+    """Set pixels [n] of an image [h w c] to values [n c]."""
+    for p in range(len(rows)):
+        for c in range(values.shape[1]):
+            image[rows[p], columns[p], c] = values[p, c]
 
 
 @compiled
 def shrink(image: np.ndarray, over: int) -> np.ndarray:
     """The mean of each block of over x over pixels of an image [h w c]."""
     h, w, channels = image.shape[0] // over, image.shape[1] // over, image.shape[2]
-    out = np.zeros((h, w, channels), np.float32)
-    for i in range(h * over):
-        for j in range(w * over):
+    out = np.empty((h, w, channels), np.float32)
+    for i in range(h):
+        for j in range(w):
             for c in range(channels):
-                out[i // over, j // over, c] += image[i, j, c]
-    return out / np.float32(over * over)
+                total = np.float32(0)
+                for a in range(i * over, (i + 1) * over):
+                    for b in range(j * over, (j + 1) * over):
+                        total += image[a, b, c]
+                out[i, j, c] = total / np.float32(over * over)
+    return out

@@ -82,6 +82,19 @@ class Light:
 
 
 @compiled
+def fade(cosine: float, beam: float) -> float:
+    """cosine**beam. Most exponents are small whole numbers, for which products are far cheaper."""
+    if beam == 1.0:
+        return cosine
+    if beam == 2.0:
+        return cosine * cosine
+    if beam == 3.0:
+        return cosine * cosine * cosine
+    power: float = cosine**beam
+    return power
+
+
+@compiled
 def direct(
     position: np.ndarray,
     normal: np.ndarray,
@@ -107,7 +120,7 @@ def direct(
             away = -(lx * axis[0] + ly * axis[1] + lz * axis[2])
             if away <= 0.0:
                 continue
-            strength = away**beam * reference * reference / square
+            strength = fade(away, beam) * reference * reference / square
         facing = normal[0] * lx + normal[1] * ly + normal[2] * lz
         if facing <= 0.0:
             continue

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 
 from vireid.people.odds import pick
@@ -115,6 +117,7 @@ def draw_name(rng: np.random.Generator, palette: dict[str, float], apart_from: s
     return pick(rng, apart)
 
 
+@functools.cache
 def contrast(one: str, other: str) -> float:
     """How far apart two shades look: their distance in the square roots of linear light, about sRGB / √3."""
     difference = np.sqrt(linear(SHADES[one])) - np.sqrt(linear(SHADES[other]))

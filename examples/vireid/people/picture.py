@@ -3,6 +3,7 @@ and how it was taken."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +13,7 @@ from vireid.people.camera import Camera
 from vireid.people.crowd import NUMBER, draw_passer
 from vireid.people.figure import Figure, Soup, pose_figure
 from vireid.people.fragments import Fragments, bumps, find_fragments, occlusion, tilted
-from vireid.people.kernels import majority, shrink
+from vireid.people.kernels import compiled, enlarge, majority, put, shrink
 from vireid.people.labels import Part
 from vireid.people.light import Light, shade
 from vireid.people.occluders import draw_occluders, occluder
@@ -100,8 +101,9 @@ def stand(soup: Soup, heading: float, spot: np.ndarray) -> np.ndarray:
     """The figure's vertices [n 3] in the world, turned about the upright axis, on a spot [2] of the ground."""
     cos, sin = np.cos(heading), np.sin(heading)
     turned = soup.vertices @ np.array([[cos, sin, 0], [-sin, cos, 0], [0, 0, 1]], np.float32)
+    drawn = soup.drawn
     for axis in range(3):
-        used = turned[soup.drawn, axis]
+        used = turned[:, axis][drawn]
         turned[:, axis] -= (
             used.min() if axis == 2 else np.float32(0.5) * (used.min() + used.max()) - np.float32(spot[axis])
         )
@@ -143,25 +145,44 @@ def background(
     """The radiance [h w channels] and the depth [h w] of the place in a window, with the figure's shadow."""
     h, w = size
     view = crop(plate, window, size)
-    channels = view.sun.shape[2]
     sun, sky = np.asarray(light.sun, np.float32), np.asarray(light.sky, np.float32)
     x0, y0, x1, y1 = window
     x = x0 + (np.arange(w) + 0.5) * (x1 - x0) / w
     y = y0 + (np.arange(h) + 0.5) * (y1 - y0) / h
-    gx, gy = np.meshgrid(x, y)
-    lit, open_share = np.ones((h, w), np.float32), np.ones((h, w), np.float32)
-    rows, columns = np.nonzero(view.ground > 0.5)
-    if len(rows):
-        rays = camera.rays(gx[rows, columns], gy[rows, columns])
-        points = camera.position + rays * view.depth[rows, columns, None]
-        if shadow is not None:
-            lit[rows, columns] = shadow.lit(points)
-            soft = 0.6 + 25 * camera.light.softness * h / 288
-            lit = gaussian_filter(lit, min(soft, 5.0), truncate=2)
-        far = ((points[:, :2] - spot) ** 2).sum(1)
-        open_share[rows, columns] = 1 - 0.45 * np.exp(-far / 0.06)
-    radiance = view.sun * sun[:channels] * lit[..., None] + view.sky * sky[:channels] * open_share[..., None]
-    return radiance.astype(np.float32), view.depth.astype(np.float32)
+    lit = np.ones((h, w), np.float32)
+    ground = np.flatnonzero(view.ground > 0.5)
+    rays = camera.rays(x[ground % w], y[ground // w])
+    points = camera.position + rays * view.depth.ravel()[ground, None]
+    if shadow is not None and len(ground):
+        lit.ravel()[ground] = shadow.lit(points)
+        soft = 0.6 + 25 * camera.light.softness * h / 288
+        lit = gaussian_filter(lit, min(soft, 5.0), truncate=2)
+    return lay(view.sun, view.sky, sun, sky, lit, near_feet(ground, points, spot, (h, w))), view.depth
+
+
+@compiled
+def near_feet(ground: np.ndarray, points: np.ndarray, spot: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """The share [h w] of the sky that is seen past somebody on a spot [2], where the ground's pixels are at points."""
+    out = np.ones(size[0] * size[1], np.float32)
+    for i in range(len(ground)):
+        far = (points[i, 0] - spot[0]) ** 2 + (points[i, 1] - spot[1]) ** 2
+        if far < 1.1:  # beyond, it rounds to one
+            out[ground[i]] = 1 - 0.45 * math.exp(-far / 0.06)
+    return out.reshape(size)
+
+
+@compiled
+def lay(
+    of_sun: np.ndarray, of_sky: np.ndarray, sun: np.ndarray, sky: np.ndarray, lit: np.ndarray, open_share: np.ndarray
+) -> np.ndarray:
+    """The radiance [h w channels] of a place: of sun and sky, each by its strength [channels] and its share [h w]."""
+    h, w, channels = of_sun.shape
+    out = np.empty((h, w, channels), np.float32)
+    for i in range(h):
+        for j in range(w):
+            for c in range(channels):
+                out[i, j, c] = of_sun[i, j, c] * sun[c] * lit[i, j] + of_sky[i, j, c] * sky[c] * open_share[i, j]
+    return out
 
 
 def place_others(
@@ -249,8 +270,9 @@ def render(figure: Figure, camera: Camera, plate: Plate, rng: np.random.Generato
     surfaces = surfaces_of(figure, soup, seen, bends_of(action))
     radiance, behind = background(plate, camera, light, window, size, shadow, spot)
     place_others(radiance, behind, camera, light, window, spot, rng)
-    fine = radiance.repeat(over, 0).repeat(over, 1)
-    fine[seen.rows, seen.columns] = light_figure(seen, surfaces, plate, camera, light, shadow, camera.focal * down)
+    fine = enlarge(radiance, over)
+    lit = light_figure(seen, surfaces, plate, camera, light, shadow, camera.focal * down)
+    put(fine, seen.rows, seen.columns, lit)
     labels = np.zeros((h, w), np.uint8)
     labels[seen.rows, seen.columns] = surfaces.part
     hide(fine, labels, over, camera, light, window, spot, rng)

@@ -46,17 +46,18 @@ class Plate:
 
     def sunlit(self, points: np.ndarray) -> np.ndarray:
         """The share of the sun or lamps that reaches points [n 3], past what stands about: [n]."""
-        return interpolate(self.reach, (np.asarray(points, np.float32) - self.corner) / STEP)
+        return interpolate(self.reach, np.asarray(points, np.float32), self.corner)
 
 
 @compiled
-def interpolate(grid: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """Values of a grid [z y x] between its points, at places [n 3] given as x, y, z; its borders go on outside."""
-    out = np.empty(len(places), np.float32)
-    for n in range(len(places)):
-        x = min(max(places[n, 0], 0.0), grid.shape[2] - 1.001)
-        y = min(max(places[n, 1], 0.0), grid.shape[1] - 1.001)
-        z = min(max(places[n, 2], 0.0), grid.shape[0] - 1.001)
+def interpolate(grid: np.ndarray, points: np.ndarray, corner: np.ndarray) -> np.ndarray:
+    """Values of a grid [z y x], which has a corner and points STEP apart, at points [n 3] given as x, y, z; its borders
+    go on outside."""
+    out, step = np.empty(len(points), np.float32), np.float32(STEP)
+    for n in range(len(points)):
+        x = min(max((points[n, 0] - corner[0]) / step, 0.0), grid.shape[2] - 1.001)
+        y = min(max((points[n, 1] - corner[1]) / step, 0.0), grid.shape[1] - 1.001)
+        z = min(max((points[n, 2] - corner[2]) / step, 0.0), grid.shape[0] - 1.001)
         i, j, k = int(x), int(y), int(z)
         u, v, w = x - i, y - j, z - k
         total = 0.0
@@ -129,6 +130,6 @@ def crop(plate: Plate, window: tuple[float, float, float, float], size: tuple[in
         plate,
         sun=out[..., :channels],
         sky=out[..., channels : 2 * channels],
-        depth=out[..., 2 * channels],
+        depth=np.ascontiguousarray(out[..., 2 * channels]),
         ground=out[..., 2 * channels + 1],
     )

@@ -6,12 +6,13 @@ front down.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from vireid.people.body import between, rotation
+from vireid.people.body import between, cross, rotation
 from vireid.people.source import load_source
 
 X, Y, Z = np.eye(3)
@@ -101,15 +102,19 @@ def step_of(side: str, phase: float) -> tuple[float, float, float]:
     return float(ahead), float(max(-foot[1] * sin - foot[2] * cos, 0.0)), float(foot[3])
 
 
+@functools.cache
+def parents() -> dict[str, str | None]:
+    """The bone that each bone hangs on."""
+    known = load_source()
+    return {bone: known.bones[p] if p >= 0 else None for bone, p in zip(known.bones, known.parents, strict=True)}
+
+
 class Turner:
     """Collects the turns of bones, each given by where it shall point; knows how each bone stands by then."""
 
     def __init__(self, heads: Mapping[str, np.ndarray]) -> None:
-        known = load_source()
         self.heads = heads
-        self.parent = {
-            bone: known.bones[p] if p >= 0 else None for bone, p in zip(known.bones, known.parents, strict=True)
-        }
+        self.parent = parents()
         self.turns: dict[str, np.ndarray] = {}
 
     def standing(self, bone: str | None) -> np.ndarray:
@@ -197,8 +202,9 @@ def legs(turner: Turner, gait: Gait, action: Action) -> None:
         turner.aim(f"upperleg01.{side}", f"lowerleg01.{side}", bend - hips[side])
         turner.aim(f"lowerleg01.{side}", f"foot.{side}", ankle - bend)
         turner.place(f"foot.{side}", rotation(Z, sign * gait.toes_out) @ rotation(X, pitches[side]))
+        up = rotation(X, -0.8 * float(np.clip(pitches[side], 0, 0.6)))
         for toe in range(1, 6):
-            turner.turn(f"toe{toe}-1.{side}", rotation(X, -0.8 * float(np.clip(pitches[side], 0, 0.6))))
+            turner.turn(f"toe{toe}-1.{side}", up)
 
 
 def arm(turner: Turner, gait: Gait, action: Action, side: str, sign: float, mode: str) -> None:
@@ -230,8 +236,9 @@ def arm(turner: Turner, gait: Gait, action: Action, side: str, sign: float, mode
     knuckles = heads[f"finger5-1.{side}"] - heads[f"finger2-1.{side}"]
     finger = heads[f"finger3-3.{side}"] - heads[f"finger3-1.{side}"]
     curl = {"hang": 1.2, "phone": 0.8, "call": 0.9, "hold": 0.5, "strap": 1.1}.get(mode, 0.35)
-    inside = float(np.cross(knuckles, finger)[0]) * sign  # the palm faces the body
+    inside = float(cross(knuckles, finger)[0]) * sign  # the palm faces the body
     axis = knuckles if inside < 0 else -knuckles
-    for number in range(2, 6):
-        for joint, share in ((1, 0.7), (2, 1.0), (3, 0.6)):
-            turner.turn(f"finger{number}-{joint}.{side}", rotation(axis, share * curl))
+    for joint, share in ((1, 0.7), (2, 1.0), (3, 0.6)):
+        close = rotation(axis, share * curl)
+        for number in range(2, 6):
+            turner.turn(f"finger{number}-{joint}.{side}", close)

@@ -41,16 +41,30 @@ def convex(radius: np.ndarray) -> np.ndarray:
 
 def ring_radii(step: np.ndarray, turn: np.ndarray, radius: np.ndarray, steps: int, turns: int) -> np.ndarray:
     """The largest radius [steps turns] of the points at each step along an axis and turn about it; gaps are filled."""
+    rings: np.ndarray = largest(
+        np.clip(step.astype(int), 0, steps - 1), turn.astype(int) % turns, radius.astype(np.float32), steps, turns
+    )
+    return rings
+
+
+@compiled
+def largest(row: np.ndarray, column: np.ndarray, radius: np.ndarray, steps: int, turns: int) -> np.ndarray:
     rings = np.zeros((steps, turns), np.float32)
-    np.maximum.at(rings, (np.clip(step.astype(int), 0, steps - 1), turn.astype(int) % turns), radius)
+    for i in range(len(row)):
+        rings[row[i], column[i]] = max(rings[row[i], column[i]], radius[i])
     for _ in range(turns):
-        empty = rings == 0
-        if not empty.any():
+        # Each gap takes the largest of its neighbours, a round after another.
+        before, gaps = rings.copy(), False
+        for s in range(steps):
+            for t in range(turns):
+                if before[s, t] == 0:
+                    gaps = True
+                    near = max(before[s, t - 1], before[s, (t + 1) % turns])
+                    above = before[s - 1, t] if s > 0 else np.float32(0)
+                    below = before[s + 1, t] if s < steps - 1 else np.float32(0)
+                    rings[s, t] = max(near, above, below)
+        if not gaps:
             break
-        near = np.maximum(np.roll(rings, 1, 1), np.roll(rings, -1, 1))
-        above, below = np.roll(rings, 1, 0), np.roll(rings, -1, 0)
-        above[0], below[-1] = 0, 0
-        rings = np.where(empty, np.maximum(near, np.maximum(above, below)), rings)
     return rings
 
 

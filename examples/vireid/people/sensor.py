@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import math
 from dataclasses import dataclass
@@ -75,34 +76,39 @@ def resample(image: np.ndarray, x0: float, y0: float, x1: float, y1: float, heig
     h, w, channels = image.shape
     row_begin, row_weight = area_weights(y0, y1, height)
     column_begin, column_weight = area_weights(x0, x1, width)
-    out = np.zeros((height, width, channels), np.float32)
-    line = np.empty((width, channels), np.float32)
-    top, bottom = row_begin[0], row_begin[height - 1] + row_weight.shape[1]
+    reach = row_weight.shape[1]
+    out = np.zeros((height, width * channels), np.float32)
+    line = np.empty(width * channels, np.float32)
+    total = np.empty(channels)
+    top, bottom = row_begin[0], row_begin[height - 1] + reach
     # Each row of the image is resampled once, then added to the rows of the result that it touches.
+    first = 0
     for y in range(top, bottom):
-        source = min(max(y, 0), h - 1)
+        row = image[min(max(y, 0), h - 1)]
         needed = False
-        for i in range(height):
+        while y - row_begin[first] >= reach:
+            first += 1
+        for i in range(first, height):
             k = y - row_begin[i]
             if k < 0:
                 break
-            if k < row_weight.shape[1] and row_weight[i, k] > 0.0:
+            if row_weight[i, k] > 0.0:
                 if not needed:
                     needed = True
                     for j in range(width):
+                        total[:] = 0.0
+                        for m in range(column_weight.shape[1]):
+                            weight = column_weight[j, m]
+                            if weight > 0.0:
+                                x = min(max(column_begin[j] + m, 0), w - 1)
+                                for c in range(channels):
+                                    total[c] += weight * row[x, c]
                         for c in range(channels):
-                            total = 0.0
-                            for m in range(column_weight.shape[1]):
-                                weight = column_weight[j, m]
-                                if weight > 0.0:
-                                    x = min(max(column_begin[j] + m, 0), w - 1)
-                                    total += weight * image[source, x, c]
-                            line[j, c] = total
+                            line[j * channels + c] = total[c]
                 share = row_weight[i, k]
-                for j in range(width):
-                    for c in range(channels):
-                        out[i, j, c] += share * line[j, c]
-    return out
+                for x in range(width * channels):
+                    out[i, x] += share * line[x]
+    return out.reshape(height, width, channels)
 
 
 @compiled
@@ -146,6 +152,7 @@ def smooth(image: np.ndarray, down: float, across: float) -> np.ndarray:
 def expose(
     light: np.ndarray,
     noise: np.ndarray,
+    blotches: np.ndarray,
     gain: np.ndarray,
     shot: float,
     read: float,
@@ -153,7 +160,10 @@ def expose(
     shoulder: float,
     tone: np.ndarray,
 ) -> np.ndarray:
-    """Gain, falloff toward the corners, noise, the soft shoulder, and the tone curve: linear light [h w c] to 0..1."""
+    """Gain, falloff toward the corners, noise, the soft shoulder, and the tone curve: linear light [h w c] to 0..1.
+
+    The firmware smooths noise, which leaves blotches.
+    """
     h, w, channels = light.shape
     out, room = np.empty((h, w, channels), np.float32), 1.0 - shoulder
     for i in range(h):
@@ -162,13 +172,29 @@ def expose(
             fall = 1.0 - vignette * 2.0 * (x * x + y * y)
             for c in range(channels):
                 value = max(light[i, j, c] * gain[c] * fall, 0.0)
-                value += noise[i, j, c] * math.sqrt(shot * shot * value + read * read)
+                grain = np.float32(0.6) * noise[i, j, c] + np.float32(1.1) * blotches[i, j, c]
+                value += grain * math.sqrt(shot * shot * value + read * read)
                 if value > shoulder:
                     value = shoulder + room * (1.0 - math.exp((shoulder - value) / room))
                 out[i, j, c] = tone[min(int(max(value, 0.0) * 4095.0 + 0.5), 4095)]
     return out
 
 
+@compiled
+def sharpened(image: np.ndarray, blurred: np.ndarray, strength: np.float32) -> np.ndarray:
+    """An image [h w c] from 0 to 1, away from a blurred one by at most 0.12 times a strength, as uint8."""
+    h, w, channels = image.shape
+    out, most = np.empty((h, w, channels), np.uint8), np.float32(0.12)
+    for i in range(h):
+        for j in range(w):
+            for c in range(channels):
+                detail = min(max(image[i, j, c] - blurred[i, j, c], -most), most)
+                value = (image[i, j, c] + strength * detail) * np.float32(255) + np.float32(0.5)
+                out[i, j, c] = np.uint8(min(max(value, np.float32(0)), np.float32(255)))
+    return out
+
+
+@functools.cache
 def tone_table(sensor: Sensor) -> np.ndarray:
     """The tone curve over 4096 levels."""
     level = np.linspace(0, 1, 4096, dtype=np.float32) ** np.float32(1 / sensor.gamma)
@@ -205,11 +231,10 @@ def develop(radiance: np.ndarray, camera: Camera, rng: np.random.Generator, nati
     if channels == 3:
         gain *= np.asarray(sensor.balance) * tint
     noise: np.ndarray = rng.standard_normal((rows, columns, channels), np.float32)
-    # The firmware smooths noise, which leaves blotches.
-    noise = np.float32(0.6) * noise + np.float32(1.1) * smooth(noise, 0.9, 0.9)
     image = expose(
         image,
         noise,
+        smooth(noise, 0.9, 0.9),
         gain,
         sensor.shot * scale,
         sensor.read * scale,
@@ -220,9 +245,7 @@ def develop(radiance: np.ndarray, camera: Camera, rng: np.random.Generator, nati
     if channels == 3 and sensor.saturation != 1:
         grey = image @ np.array([0.3, 0.59, 0.11], np.float32)
         image = grey[..., None] + np.float32(sensor.saturation) * (image - grey[..., None])
-    if sensor.sharpen:
-        image = image + np.float32(sensor.sharpen) * np.clip(image - smooth(image, 1.1, 1.1), -0.12, 0.12)
-    pixels = np.clip(image * 255 + np.float32(0.5), 0, 255).astype(np.uint8)
+    pixels = sharpened(image, smooth(image, 1.1, 1.1) if sensor.sharpen else image, np.float32(sensor.sharpen))
     file = io.BytesIO()
     Image.fromarray(pixels if channels == 3 else pixels[..., 0]).save(file, "JPEG", quality=sensor.quality)
     decoded = open_picture(file)

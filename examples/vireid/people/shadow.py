@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vireid.people.body import cross
 from vireid.people.kernels import compiled
 
 SIZE = 128
@@ -15,16 +16,20 @@ BIAS = 0.025
 
 
 @compiled
-def lit_share(nearest: np.ndarray, x: np.ndarray, y: np.ndarray, mine: np.ndarray, reach: int) -> np.ndarray:
-    """The share [n] of 3 x 3 places, `reach` pixels apart, at which nothing lies before `mine` [n]."""
-    out = np.ones(x.shape[0], np.float32)
+def lit_share(
+    nearest: np.ndarray, points: np.ndarray, low: np.ndarray, scale: np.float32, behind: np.float32, reach: int
+) -> np.ndarray:
+    """The share [n] of 3 x 3 places, `reach` pixels apart, at which nothing lies before points [n 3]."""
+    out = np.ones(points.shape[0], np.float32)
     size = nearest.shape[0]
-    for p in range(x.shape[0]):
+    for p in range(points.shape[0]):
+        x, y = int((points[p, 0] - low[0]) * scale), int((points[p, 1] - low[1]) * scale)
+        mine = np.float32(1) / (behind - points[p, 2] - np.float32(BIAS))
         dark = 0
         for a in range(-1, 2):
             for b in range(-1, 2):
-                i, j = int(y[p]) + a * reach, int(x[p]) + b * reach
-                if 0 <= i < size and 0 <= j < size and nearest[i, j] > mine[p]:
+                i, j = y + a * reach, x + b * reach
+                if 0 <= i < size and 0 <= j < size and nearest[i, j] > mine:
                     dark += 1
         out[p] = 1.0 - dark / 9.0
     return out
@@ -44,10 +49,9 @@ class Shadow:
 
     def lit(self, points: np.ndarray) -> np.ndarray:
         """How much of the light reaches points [n 3]: 0 to 1."""
-        p = points.astype(np.float32) @ self.axes
-        x, y = (p[:, 0] - self.low[0]) * self.scale, (p[:, 1] - self.low[1]) * self.scale
-        mine = 1 / (2 + self.top - p[:, 2] - np.float32(BIAS))
-        share: np.ndarray = lit_share(self.nearest, x, y, mine.astype(np.float32), self.reach)
+        p = points.astype(np.float32, copy=False) @ self.axes
+        scale, behind = np.float32(self.scale), np.float32(2 + self.top)
+        share: np.ndarray = lit_share(self.nearest, p, self.low, scale, behind, self.reach)
         return share
 
 
@@ -66,9 +70,9 @@ def splat(x: np.ndarray, y: np.ndarray, near: np.ndarray, size: int) -> np.ndarr
 
 def cast(points: np.ndarray, light: np.ndarray, softness: float) -> Shadow:
     """The shadow of a figure, given by the vertices [n 3] that are seen of it, in a light from a direction [3]."""
-    across = np.cross([0.0, 0.0, 1.0] if abs(light[2]) < 0.98 else [0.0, 1.0, 0.0], light)
+    across = cross(np.array([0.0, 0.0, 1.0] if abs(light[2]) < 0.98 else [0.0, 1.0, 0.0]), light)
     across /= np.linalg.norm(across)
-    axes = np.stack([across, np.cross(light, across), light], 1).astype(np.float32)
+    axes = np.stack([across, cross(light, across), light], 1).astype(np.float32)
     x, y, toward = (points @ axes).T
     low = np.array([x.min(), y.min()], np.float32) - np.float32(0.03)
     top = float(toward.max())

@@ -50,7 +50,7 @@ class Source:
     labels: tuple[str, ...]
     """The names of the shape targets."""
     targets: np.ndarray
-    """[targets 19158 3] float16: the offsets of a target, in metres."""
+    """[targets 19158 3]: the offsets of a target, in metres."""
     bones: tuple[str, ...]
     parents: np.ndarray
     """[bones]: the number of the bone that each hangs on; -1 for the root. Parents come first."""
@@ -220,7 +220,7 @@ def load_source() -> Source:
         arrays["vertices"],
         {name: (arrays[f"faces.{name}"], arrays[f"corners.{name}"]) for name in SURFACES},
         tuple(arrays["labels"].tolist()),
-        arrays["targets"],
+        arrays["targets"].astype(np.float32),  # once, not for each body
         tuple(arrays["bones"].tolist()),
         arrays["parents"],
         tuple(np.split(arrays["joints"], np.cumsum(arrays["joint_sizes"])[:-1])),

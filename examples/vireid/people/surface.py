@@ -11,6 +11,7 @@ from vireid.people.figure import Figure, Soup
 from vireid.people.folds import fold_heights
 from vireid.people.fragments import Fragments
 from vireid.people.hair_colour import hair
+from vireid.people.kernels import compiled
 from vireid.people.labels import Part
 from vireid.people.pose import Action
 from vireid.people.skin import skin
@@ -35,7 +36,7 @@ def surfaces_of(figure: Figure, soup: Soup, seen: Fragments, bends: np.ndarray) 
     """Reflectance, relief and part of each fragment."""
     count = len(seen.owner)
     infrared, gloss, relief = np.zeros((3, count), np.float32)
-    out = Surfaces(np.zeros((count, 3), np.float32), infrared, gloss, relief, np.zeros(count, np.uint8))
+    out = np.zeros((count, 3), np.float32), infrared, gloss, relief, np.zeros(count, np.uint8)
     kinds = list(zip(map(id, soup.materials), soup.unrolled.tolist(), strict=True))
     first = [kinds.index(kind) for kind in kinds]  # surfaces of one material are looked at together
     group = np.array(first)[seen.owner]
@@ -44,13 +45,15 @@ def surfaces_of(figure: Figure, soup: Soup, seen: Fragments, bends: np.ndarray) 
         mine = np.flatnonzero(group == number)
         if not len(mine):
             continue
-        place, uv, edge = seen.place[mine], seen.uv[mine], seen.edge[mine]
+        place, uv, edge = seen.place.take(mine, 0), seen.uv.take(mine, 0), seen.edge.take(mine)
         part = np.full(len(mine), material.part, np.uint8)
         if material.kind == "skin":
             look = skin(figure.person.skin, place, uv)
+            relief = look.relief
             part[place[:, 2] > 1.47] = Part.FACE
         elif material.kind == "hair":
             look = hair(figure.person.hair.tone, uv[:, 1], uv[:, 0])
+            relief = look.relief
         else:
             assert material.fabric is not None
             uv = unroll(place) if unrolled else uv
@@ -58,10 +61,19 @@ def surfaces_of(figure: Figure, soup: Soup, seen: Fragments, bends: np.ndarray) 
             look = appearance(material.fabric, uv, place, np.maximum(edge, 0), kind=material.kind, arm=sleeve)
             start = np.array(material.fabric.phase, np.float32) * 40
             relief = FINE * look.relief + fold_heights(material.kind, place, uv, sleeve, bends, start)
-        out.colour[mine], out.infrared[mine] = look.colour, look.infrared
-        out.gloss[mine], out.part[mine] = look.gloss, part
-        out.relief[mine] = look.relief if material.fabric is None else relief
-    return out
+        scatter(mine, (look.colour, look.infrared, look.gloss, relief, part), out)
+    return Surfaces(*out)
+
+
+@compiled
+def scatter(mine: np.ndarray, values: tuple[np.ndarray, ...], out: tuple[np.ndarray, ...]) -> None:
+    """Put the fields of `Surfaces` of some fragments [n] where those of all are."""
+    colour, infrared, gloss, relief, part = values
+    for i in range(len(mine)):
+        p = mine[i]
+        for c in range(3):
+            out[0][p, c] = colour[i, c]
+        out[1][p], out[2][p], out[3][p], out[4][p] = infrared[i], gloss[i], relief[i], part[i]
 
 
 def bends_of(action: Action) -> np.ndarray:

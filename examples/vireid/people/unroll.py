@@ -30,9 +30,18 @@ def along_arm(place: np.ndarray) -> np.ndarray:
 
 def beyond_armhole(place: np.ndarray) -> np.ndarray:
     """How far places [n 3] lie beyond the armhole, to the outside, in metres; negative on the trunk and the legs."""
-    x, _, z = place.T
-    beyond = np.abs(x) - 0.172 - 0.28 * np.maximum(1.27 - z, 0)
-    return np.where(z > 0.9, beyond, -1.0).astype(np.float32)
+    beyond: np.ndarray = past_armhole(np.ascontiguousarray(place, np.float32))
+    return beyond
+
+
+@compiled
+def past_armhole(place: np.ndarray) -> np.ndarray:
+    out = np.empty(place.shape[0], np.float32)
+    seam, slant, pit = np.float32(0.172), np.float32(0.28), np.float32(1.27)
+    for i in range(place.shape[0]):
+        x, z = place[i, 0], place[i, 2]
+        out[i] = abs(x) - seam - slant * max(pit - z, np.float32(0)) if z > np.float32(0.9) else np.float32(-1)
+    return out
 
 
 @compiled
@@ -67,12 +76,18 @@ def unrolled_arm(place: np.ndarray, line: np.ndarray) -> np.ndarray:
 
 def unroll(place: np.ndarray) -> np.ndarray:
     """Metres on the cloth [n 2] of places on the template [n 3]: around the trunk or limb (0 at the front), and up."""
-    x, y, z = np.ascontiguousarray(place, np.float32).T
-    arm = unrolled_arm(np.ascontiguousarray(place, np.float32), arm_line())
-    uv = np.stack([TRUNK_RADIUS * np.arctan2(x, -(y - 0.0)), z], 1)
-    leg = z < 0.80
-    middle = np.sign(x) * np.interp(z, (0.07, 0.49, 0.9), (0.181, 0.141, 0.106)).astype(np.float32)
-    uv[leg, 0] = LEG_RADIUS * np.arctan2(x - middle, -(y + 0.01))[leg]
-    sleeve = beyond_armhole(place) > 0
-    uv[sleeve] = np.stack([ARM_RADIUS * arm[:, 0], SHOULDER - arm[:, 1]], 1)[sleeve]
-    return uv.astype(np.float32)
+    place = np.ascontiguousarray(place, np.float32)
+    uv = np.empty((len(place), 2), np.float32)
+    low, sleeve = place[:, 2] < 0.80, beyond_armhole(place) > 0  # sleeves end above
+    trunk, legs, arms = np.flatnonzero(~(low | sleeve)), np.flatnonzero(low), np.flatnonzero(sleeve)
+    if len(trunk):
+        x, y, z = place.take(trunk, 0).T
+        uv[trunk] = np.stack([TRUNK_RADIUS * np.arctan2(x, -y), z], 1)
+    if len(legs):
+        x, y, z = place.take(legs, 0).T
+        middle = np.sign(x) * np.interp(z, (0.07, 0.49, 0.9), (0.181, 0.141, 0.106)).astype(np.float32)
+        uv[legs] = np.stack([LEG_RADIUS * np.arctan2(x - middle, -(y + 0.01)), z], 1)
+    if len(arms):
+        arm = unrolled_arm(place.take(arms, 0), arm_line())
+        uv[arms] = np.stack([ARM_RADIUS * arm[:, 0], SHOULDER - arm[:, 1]], 1)
+    return uv
