@@ -15,7 +15,7 @@ from torch import Tensor
 
 import concordant
 import diagrams
-from concordant import CAL, CALLoss, CALOutput, Encoded
+from concordant import CAL, CALLoss, CALOutput, Encoded, draw_views
 from support.case import floats
 from support.models import paired_batch, small_cal
 
@@ -109,9 +109,10 @@ def test_the_data_flows_as_drawn(way: str) -> None:
 
 def test_each_loss_reads_what_is_drawn() -> None:
     images, labels, modality = paired_batch()
-    output: CALOutput = small_cal()(images, labels, modality)
+    output: CALOutput = small_cal()(images, labels, modality, views=draw_views(images, share=1.0))
     named = ["features", "logits", "mined.features", "mined.selection", "mined_logits", "own.features"]
     named += ["own.attention", "own_logits", "cross.features", "cross.attention", "cross_logits"]
+    named += ["saliency", "seen", "crops"]
     with torch.no_grad():
         apart = torch.utils._pytree.tree_map(lambda x: x.clone(), output)  # each field a leaf of its own
     for leaf in floats(apart):

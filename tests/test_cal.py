@@ -22,6 +22,8 @@ from concordant import (
     HorizontalParts,
     LearnableParts,
     PartScorer,
+    draw_views,
+    functional,
     per_modality,
 )
 from concordant.layers.mining import to_tokens
@@ -45,12 +47,15 @@ def test_every_row_reads_itself_and_a_partner(batch: Batch, seed: int) -> None:
         tokens = [to_tokens(m) for m in maps]
         parts = model.miners[int(batch.modality[i])](maps[0]).features
         queries = model.attention.encode_parts(parts, tokens[0])
+        assert model.gate is not None
         for refined, read in ((output.own, tokens[0]), (output.cross, tokens[1])):
-            expected = model.attention.attend(read, model.attention.encode_tokens(read), queries)
+            keys = model.attention.encode_tokens(read)
+            expected = model.attention.attend(read, *functional.gate_attention(keys, queries, model.gate(read)))
             close(refined.features[i], expected.features[0])
             close(refined.attention[i], expected.attention[0])
         close(output.mined.features[i], parts[0])
-        close(output.features[i], maps[0][0].mean(dim=(1, 2)))
+        close(output.features[i], functional.pool_tokens(tokens[0], model.gate(tokens[0]))[0])
+        close(output.saliency[i].flatten(), model.gate(tokens[0])[0].exp())
 
 
 def test_a_row_without_partner_is_its_own() -> None:
@@ -104,10 +109,42 @@ def test_the_attention_can_be_compiled_by_itself() -> None:
 def test_the_papers_model_has_none_of_our_additions() -> None:
     backbone = nn.Conv2d(3, 6, 4, stride=4)
     model = CAL.paper(backbone, 6, 3, 4, dim=2, alpha=0.5)
-    assert (model.norm_source, model.protect_attention) == ("parts", False)
+    assert (model.norm_source, model.protect_attention, model.gate) == ("parts", False, None)
     output = model(*paired_batch())
     parts = output.mined.features
     close(output.own.part_queries.queries, model.attention.encode_parts(parts).queries)
+    close(output.features, to_tokens(model.feature_map(paired_batch()[0], 0)).mean(dim=1), rtol=1e-5, atol=1e-6)
+    assert output.saliency.unique().tolist() == [1.0]
+
+
+def test_views_are_seen_as_images_are() -> None:
+    """In evaluation mode: rows read what they read without views, and `seen` is the own attention on the crops."""
+    model, (images, labels, modality) = trained_looking(), paired_batch(torch.float64)
+    views = draw_views(images, generator=torch.Generator().manual_seed(0))
+    plain, output = model(images, labels, modality), model(images, labels, modality, views=views)
+    for name, value in plain._asdict().items():
+        if name not in ("seen", "crops"):
+            torch.testing.assert_close(getattr(output, name), value)
+    crops = model(views.images, labels[views.rows], modality[views.rows])
+    close(output.seen[views.rows], crops.own.attention)
+    close(output.crops[views.rows], views.crops)
+    others = [row for row in range(6) if row not in views.rows.tolist()]
+    close(output.seen[others], plain.own.attention[others])
+    assert output.crops[others].unique().tolist() == [0.0, 1.0]
+    assert torch.equal(plain.seen, plain.own.attention)
+
+
+def test_the_gate_learns_from_the_global_feature_alone() -> None:
+    """Maps and saliency take no gradient to it: they would close it wherever a loss of maps is cheaper so."""
+    model = small_cal(protect_attention=False)
+    output = model(*paired_batch())
+    assert model.gate is not None
+    weights = list(model.gate.score.parameters())
+    for value in (output.own.attention.square().sum(), output.cross_logits.logsumexp(dim=2).sum()):
+        reached = torch.autograd.grad(value, weights, retain_graph=True, allow_unused=True)
+        assert all(gradient is None for gradient in reached)
+    assert not output.saliency.requires_grad
+    assert bool(torch.autograd.grad(output.logits.logsumexp(dim=1).sum(), weights[0])[0].any())
 
 
 @pytest.mark.parametrize("protect", [True, False])
@@ -142,7 +179,7 @@ def test_miners_start_equal_and_are_separate() -> None:
 
 
 def test_norm_source_chooses_what_normalises_the_parts() -> None:
-    tokens_model, parts_model = trained_looking(), trained_looking(norm_source="parts")
+    tokens_model, parts_model = (trained_looking(gate=False, norm_source=source) for source in ("tokens", "parts"))
     parts_model.load_state_dict(tokens_model.state_dict())
     images = images_for(2)
     maps = tokens_model.backbone(images)
@@ -160,6 +197,7 @@ def test_norm_source_chooses_what_normalises_the_parts() -> None:
         {"shared_miner": True},
         {"norm_source": "parts"},
         {"dim": 2, "alpha": 0.5},
+        {"gate": False},
     ],
 )
 def test_ablations_train(settings: dict[str, Any]) -> None:

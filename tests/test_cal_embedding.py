@@ -10,7 +10,7 @@ import torch.utils.checkpoint
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from concordant import CALLoss, PartMiner
+from concordant import CALLoss, PartMiner, functional
 from concordant.layers.mining import to_tokens
 from concordant.matching import invert_matching
 from support import oracles
@@ -38,9 +38,11 @@ def test_the_embedding_is_the_global_feature_and_the_parts() -> None:
     a, b = model.embed(images, 0)
     maps = model.backbone(images)
     tokens = to_tokens(maps)
-    own = model.attention(tokens, model.miners[0](maps).features, tokens).features
+    assert model.gate is not None
+    log_gate = model.gate(tokens)
+    own = model.attention(tokens, model.miners[0](maps).features, tokens, log_gate).features
     parts = model.part_norm(own.flatten(1)).view(2, 3, 6).tolist()
-    whole = model.norm(tokens.mean(dim=1)).tolist()
+    whole = model.norm(functional.pool_tokens(tokens, log_gate)).tolist()
     by_part = sum(oracles.cosine(parts[0][u], parts[1][u]) for u in range(3)) / 3
     expected = (oracles.cosine(whole[0], whole[1]) + by_part) / 2
     close(a @ b, oracles.tensor(expected))

@@ -35,7 +35,7 @@ def as_function(name: str) -> tuple[Callable[..., list[Tensor]], list[Tensor]]:
         module.eval()  # batch statistics are torch's own business
         module.protect_attention = False  # which leaves a gradient out, on purpose
     flat, spec = tree_flatten(leaves(case.arguments(torch.float64)))
-    places = [i for i, leaf in enumerate(flat) if leaf.is_floating_point()]
+    places = [i for i, leaf in enumerate(flat) if isinstance(leaf, Tensor) and leaf.is_floating_point()]
 
     def of_floats(*values: Tensor) -> list[Tensor]:
         filled = list(flat)
@@ -100,7 +100,9 @@ def test_losses_take_half_precision(name: str, dtype: torch.dtype) -> None:
     """Given halves, a loss computes in float32: it equals the loss of the same numbers in float32."""
     case = CASES[name]
     halves = case.arguments(dtype)
-    wide = torch.utils._pytree.tree_map(lambda x: x.float() if x.is_floating_point() else x, halves)
+    wide = torch.utils._pytree.tree_map(
+        lambda x: x.float() if isinstance(x, Tensor) and x.is_floating_point() else x, halves
+    )
     found, expected = floats(case.make()(*halves)), floats(case.make()(*wide))
     for x, y in zip(found, expected, strict=True):
         assert x.dtype == torch.float32

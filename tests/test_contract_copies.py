@@ -77,7 +77,7 @@ def test_the_same_seed_gives_the_same_weights(name: str) -> None:
         torch.manual_seed(seed)
         states.append(case.make().state_dict())
     assert all(torch.equal(states[0][k], states[1][k]) for k in states[0])
-    if any(k.endswith("weight") for k in states[0]):
+    if name != "TokenGate" and any(k.endswith("weight") for k in states[0]):  # which starts half open, always
         assert any(not torch.equal(states[0][k], states[2][k]) for k in states[0])
 
 

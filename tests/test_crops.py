@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from concordant import draw_crops, resized_crop
+from concordant import draw_crops, draw_views, resized_crop
 from support.models import close
 from support.strategies import SEEDS
 
@@ -117,3 +117,18 @@ def test_half_precision_gives_single(dtype: torch.dtype) -> None:
     shown = resized_crop(images.to(dtype), crops)
     assert shown.dtype == torch.float32
     close(shown, resized_crop(images.to(dtype).float(), crops))
+
+
+@given(st.integers(0, 9), st.floats(0, 1), SEEDS)
+def test_views_are_crops_of_some_rows(n: int, share: float, seed: int) -> None:
+    images = torch.randn(n, 2, 6, 4)
+    views = draw_views(images, share=share, generator=torch.Generator().manual_seed(seed))
+    assert len(views.rows) == len(views.crops) == len(views.images) == math.ceil(share * n)
+    assert len(set(views.rows.tolist())) == len(views.rows)
+    close(views.images, resized_crop(images[views.rows], views.crops))
+
+
+def test_every_row_is_seen_alike_often() -> None:
+    generator, images = torch.Generator().manual_seed(0), torch.zeros(8, 1, 2, 2)
+    rows = torch.cat([draw_views(images, share=0.25, generator=generator).rows for _ in range(1000)])
+    assert (rows.bincount(minlength=8) - 250).abs().max() < 60

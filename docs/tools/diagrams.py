@@ -25,12 +25,12 @@ GROUPS = {
     "losses": (
         "loss",
         ("losses.part_center", "losses.match_distill", "losses.discriminative", "losses.diversity")
-        + ("losses.hetero_center", "losses.triplet"),
+        + ("losses.equivariance", "losses.coverage", "losses.hetero_center", "losses.triplet"),
     ),
     "retrieval": ("retrieval", ("retrieval.similarity", "retrieval.encoded", "retrieval.rerank", "retrieval.metrics")),
     "attention": (
         "model",
-        ("layers.tsaa", "layers.dot_product", "layers.instance_norm", "layers.attention", "diagnostics"),
+        ("layers.tsaa", "layers.dot_product", "layers.gate", "layers.instance_norm", "layers.attention", "diagnostics"),
     ),
     "finding parts": ("model", ("layers.mining", "layers.scoring", "layers.aggregation", "layers.classifier")),
     "pairs and rows": ("base", ("matching", "layers.modality", "distributed", "crops")),
@@ -131,6 +131,8 @@ READS = {
     "dis": ("mined_logits",),
     "div": ("mined.selection",),
     "attention_div": ("own.attention",),
+    "equivariance": ("own.attention", "seen", "crops"),
+    "coverage": ("own.attention", "saliency"),
 }
 """What of `CALOutput` each term of `LossTerms` reads."""
 MAKERS: tuple[str, ...]
@@ -157,11 +159,11 @@ def draw_data() -> str:
             22, 336, 170, 46, "model", [("own: i's parts on i's tokens", 11, sans), ("(n, p, c) (n, p, t)", 11, mono)]
         ),
         _box(208, 336, 170, 46, "model", [(cross, 11, sans), ("(n, p, c) (n, p, t)", 11, mono)]),
-        _box(22, 414, 356, 186, "loss", [("CALLoss → LossTerms, in training", 12, sans), *losses]),
-        _box(22, 636, 356, 24, "loss", [("M, the matching → CAL.observe → M̂, the order of parts", 11, sans)]),
-        _box(22, 696, 138, 46, "retrieval", [(embed, 11, sans), ("mean token, own parts", 10.5, sans)]),
-        _box(208, 696, 170, 46, "retrieval", [("target_aware_similarity", 11, mono), ("(q, g)", 11, mono)]),
-        _box(22, 774, 356, 26, "retrieval", [("rank_metrics: CMC, mAP, mINP", 11, sans)]),
+        _box(22, 414, 356, 218, "loss", [("CALLoss → LossTerms, in training", 12, sans), *losses]),
+        _box(22, 668, 356, 24, "loss", [("M, the matching → CAL.observe → M̂, the order of parts", 11, sans)]),
+        _box(22, 728, 138, 46, "retrieval", [(embed, 11, sans), ("mean token, own parts", 10.5, sans)]),
+        _box(208, 728, 170, 46, "retrieval", [("target_aware_similarity", 11, mono), ("(q, g)", 11, mono)]),
+        _box(22, 806, 356, 26, "retrieval", [("rank_metrics: CMC, mAP, mINP", 11, sans)]),
     ]
     arrows = [
         _arrow("M200 36 V70"),
@@ -174,13 +176,13 @@ def draw_data() -> str:
         _arrow("M293 298 V334"),
         _arrow("M107 382 V412"),
         _arrow("M293 382 V412"),
-        _arrow("M378 162 H408 V506 H380"),  # mined parts to their losses
-        _arrow("M200 600 V634"),
-        _arrow("M22 359 H8 V719 H20"),  # own parts to the embedding
-        _arrow("M386 252 H396 V719 H380"),  # what is encoded to the comparison
-        _arrow("M160 719 H206"),
-        _arrow("M91 742 V772"),
-        _arrow("M293 742 V772"),
+        _arrow("M378 162 H408 V522 H380"),  # mined parts to their losses
+        _arrow("M200 632 V666"),
+        _arrow("M22 359 H8 V751 H20"),  # own parts to the embedding
+        _arrow("M386 252 H396 V751 H380"),  # what is encoded to the comparison
+        _arrow("M160 751 H206"),
+        _arrow("M91 774 V804"),
+        _arrow("M293 774 V804"),
     ]
     notes = [
         _text(208, 57, "backbone", size=11, colour=LINE),
@@ -189,9 +191,9 @@ def draw_data() -> str:
         _text(312, 199, "encode_parts", size=11, colour=LINE, anchor="end"),
         _text(115, 322, "TSAA.attend", size=11, colour=LINE),
         _text(301, 322, "TSAA.attend", size=11, colour=LINE),
-        _text(183, 712, "short list", size=10, colour=LINE, anchor="middle"),
+        _text(183, 744, "short list", size=10, colour=LINE, anchor="middle"),
     ]
-    return _svg(420, 804, "How the data flows through CAL", [*arrows, *boxes, *notes])
+    return _svg(420, 836, "How the data flows through CAL", [*arrows, *boxes, *notes])
 
 
 # drawing -------------------------------------------------------------------------------------------------------------

@@ -57,12 +57,15 @@ class DataSettings:
     """P: identities in a batch, over all processes. A batch has 2 · P · K images: lower P if memory runs out."""
     images: int = 4
     """K: images of each identity and modality in a batch."""
+    views: float = 0.25
+    """CAL: share of a batch's images that are seen a second time, through random crops, for `loss.equivariance`."""
     cache: Path | None = None
     """Directory for decoded images; by default `.cache` in the data directory."""
     augment: AugmentSettings = field(default_factory=lambda: AugmentSettings(pad=12, exchange=0.8, erase=0.3))
 
     def __post_init__(self) -> None:
         check_counts(self, "height", "width", "identities", "images")
+        check(self, "views", 0 <= self.views <= 1, "be a share, 0 .. 1")
         if self.augment.pad >= min(self.height, self.width):  # a crop could contain nothing of the image
             rule = f"be below the sides of the image, {self.height} × {self.width}"
             check(self.augment, "pad", False, rule)
@@ -81,6 +84,8 @@ class ModelSettings:
     stage: int | None = None
     """End the backbone after this stage, from 1, and normalise its output; by default all stages are used. A stage
     is a row of timm's `feature_info`: see `create_backbone`."""
+    stride: Literal[8, 16, 32] | None = None
+    """Pixels to a side of a token, by dilation, for models of timm that can; by default the model's own."""
     frozen: int = 0
     """Number of first stages that are not trained, and the stem with them; 0: all is trained."""
     parts: int = 4
@@ -104,6 +109,8 @@ class ModelSettings:
     """Use the instance normalisation of TSAA; switch it off to measure its effect."""
     norm_source: Literal["tokens", "parts"] = "tokens"
     """Statistics that normalise the parts in TSAA: of the image's tokens (our addition), or its parts (the paper)."""
+    gate: bool = True
+    """Learn which tokens matter, for the global feature and for where parts look: our addition."""
     protect_attention: bool = True
     """Stop the gradient of the identity loss at the attention maps: our addition. With triplet losses, accuracy is the
     same and the maps are sharper: see docs/evidence.md."""
@@ -163,11 +170,16 @@ class LossSettings:
     """λ3: weight of L_dis, by which each mined part must tell identities apart."""
     div: float = 0.5
     """λ4: weight of L_div, which keeps parts from selecting the same tokens."""
-    attention_div: float = 0.5
+    attention_div: float = 1.5
     """Weight of the diversity of attention maps: our addition. Raise it if all parts look everywhere."""
+    equivariance: float = 6.0
+    """CAL: weight of the equivariance of attention maps, by which parts follow the content: our addition."""
+    coverage: float = 1.0
+    """CAL: weight of the coverage, by which the parts together lie where the gate is open: our addition."""
 
     def __post_init__(self) -> None:
         check_numbers(self, "triplet", "part_triplet", "part_id", "pcl", "kd1", "kd2", "dis", "div", "attention_div")
+        check_numbers(self, "equivariance", "coverage")
         check(self, "label_smoothing", 0 <= self.label_smoothing < 1, "be in [0, 1)")
         check(self, "margin", 0 < self.margin < math.inf, "be a number above 0")
 

@@ -32,14 +32,16 @@ class Recipe:
 
 
 RECIPES: dict[RecipeName, Recipe] = {
-    "default": Recipe({"norm_source": "tokens", "protect_attention": True}, LossSettings()),
+    "default": Recipe({"norm_source": "tokens", "protect_attention": True, "gate": True}, LossSettings()),
     "paper": Recipe(
-        {"norm_source": "parts", "protect_attention": False},
+        {"norm_source": "parts", "protect_attention": False, "gate": False},
         LossSettings(
             triplet=0.0,
             part_triplet=0.0,
             label_smoothing=0.0,
             attention_div=0.0,
+            equivariance=0.0,
+            coverage=0.0,
             l2_normalize=False,
             cosine=False,
             reduction="sum",
@@ -55,7 +57,11 @@ def with_recipe(settings: AnySettings, name: RecipeName) -> AnySettings:
     return replace(settings, recipe=name, model=replace(settings.model, **recipe.model), loss=recipe.loss)
 
 
-DEMO = SysuSettings(model=ModelSettings(stage=4, frozen=3))
+DEMO = SysuSettings(
+    data=DataSettings(identities=8, images=2),
+    model=ModelSettings(stage=4, frozen=3),
+    optim=OptimSettings(steps=450, lr=6e-3),
+)
 """For the rendered data set: takes a few minutes on two cores. The backbone ends at a stride of 16, with 112 channels;
 only the last of its stages is trained."""
 

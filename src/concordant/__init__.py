@@ -6,7 +6,7 @@ Letters, used in every shape: `b` batch, `c` channels, `h w` grid, `t = h·w` to
 
 from concordant import distributed, functional
 from concordant.cal import CAL, CALOutput
-from concordant.crops import draw_crops, resized_crop
+from concordant.crops import Views, draw_crops, draw_views, resized_crop
 from concordant.diagnostics import (
     AttentionStatistics,
     BorderShare,
@@ -18,13 +18,16 @@ from concordant.layers.aggregation import MinedParts, TopKAggregator
 from concordant.layers.attention import PartAttention, PartQueries, Refined
 from concordant.layers.classifier import PartClassifier
 from concordant.layers.dot_product import DotProductAttention
+from concordant.layers.gate import TokenGate
 from concordant.layers.mining import HorizontalParts, LearnableParts, PartMiner, to_tokens
 from concordant.layers.modality import draw_partners, per_modality
 from concordant.layers.scoring import PartScorer
 from concordant.layers.tsaa import TSAA
 from concordant.losses.cal import CALLoss, LossTerms
+from concordant.losses.coverage import CoverageLoss
 from concordant.losses.discriminative import DiscriminativeLoss
 from concordant.losses.diversity import DiversityLoss
+from concordant.losses.equivariance import EquivarianceLoss
 from concordant.losses.hetero_center import HeteroCenterLoss
 from concordant.losses.match_distill import Distilled, MatchDistill
 from concordant.losses.part_center import PartCenterLoss
@@ -44,11 +47,13 @@ __all__ = [
     "BorderShare",
     "CALLoss",
     "CALOutput",
+    "CoverageLoss",
     "DiscriminativeLoss",
     "Distilled",
     "DiversityLoss",
     "DotProductAttention",
     "Encoded",
+    "EquivarianceLoss",
     "HeteroCenterLoss",
     "HorizontalParts",
     "LearnableParts",
@@ -64,7 +69,9 @@ __all__ = [
     "PartScorer",
     "RankMetrics",
     "Refined",
+    "TokenGate",
     "TopKAggregator",
+    "Views",
     "WeightedTripletLoss",
     "attention_follows",
     "attention_statistics",
@@ -72,6 +79,7 @@ __all__ = [
     "distributed",
     "draw_crops",
     "draw_partners",
+    "draw_views",
     "functional",
     "invert_matching",
     "k_reciprocal_rerank",

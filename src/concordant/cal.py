@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import os
 from copy import deepcopy
 from typing import Literal, NamedTuple, Protocol, cast
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
+from torch.utils._pytree import tree_map
 
 from concordant._checks import as_integer, as_sizes, check_choice, check_shapes, checked, require
 from concordant._module import Module
 from concordant._precision import full_precision, unit
+from concordant.crops import Views
 from concordant.distributed import gather
 from concordant.layers.aggregation import MinedParts
 from concordant.layers.attention import PartAttention, Refined, refine
 from concordant.layers.classifier import PartClassifier
+from concordant.layers.gate import TokenGate, pool_tokens
 from concordant.layers.mining import PartMiner, to_tokens
 from concordant.layers.modality import draw_partners, per_modality
 from concordant.layers.tsaa import TSAA
@@ -23,18 +27,22 @@ from concordant.matching import PartCorrespondence, invert_matching
 from concordant.retrieval.encoded import Encoded
 from concordant.retrieval.similarity import Direction, target_aware_similarity
 
+GATED_SCORES = bool(int(os.environ.get("GATED_SCORES", "1")))
+
 
 class CALOutput(NamedTuple):
     """All that the losses of a training step need, row by row."""
 
     features: Float[Tensor, "n c"]
-    """The global feature: the mean of the tokens."""
+    """The global feature: the mean of the tokens, weighted by their saliency."""
     logits: Float[Tensor, "n k"]
     """Identity logits of the global feature."""
     mined: MinedParts
     """P and Ŝ."""
     mined_logits: Float[Tensor, "n p k"]
     """Φ_i(P_i): identity logits of the mined parts."""
+    saliency: Float[Tensor, "n h w"]
+    """s of each token, on the grid of the feature map, without gradient; ones without a gate."""
     own: Refined
     """`f_i^{m,m}`: each row's parts on its own tokens."""
     own_logits: Float[Tensor, "n p k"]
@@ -43,6 +51,10 @@ class CALOutput(NamedTuple):
     """`f_i^{m',m}`: each row's parts on its partner's tokens."""
     cross_logits: Float[Tensor, "n p k"]
     """Identity logits of the cross-refined parts."""
+    seen: Float[Tensor, "n p t"]
+    """Own attention on each row's crop; on the image itself where the row has none."""
+    crops: Float[Tensor, "n 2 2"]
+    """The rows' crops, as `draw_crops` gives them; all of the image where the row has none."""
     partner_offset: Int[Tensor, "n"]
     """j − i of each row i: outputs of several batches, one after another, keep their partners."""
     paired: Bool[Tensor, "n"]
@@ -52,6 +64,15 @@ class CALOutput(NamedTuple):
     def partner(self) -> Int[Tensor, "n"]:
         """j of each row: a row of the same identity in the other modality."""
         return torch.arange(len(self.partner_offset), device=self.partner_offset.device) + self.partner_offset
+
+
+class _Found(NamedTuple):
+    """What a batch of images holds before its rows meet."""
+
+    tokens: Float[Tensor, "n t c"]
+    log_gate: Float[Tensor, "n h w"]
+    mined: MinedParts
+    own: Refined
 
 
 class Matched(Protocol):
@@ -85,11 +106,13 @@ class CAL(Module[CALOutput]):
             addition), or of the "parts", as in the paper.
         protect_attention: the identity classifiers, and with them L_kd2, read refined parts through a copy of the
             attention map that takes no gradient. Our addition: the identity loss rewards pooling all tokens.
+        gate: learn which tokens matter (`TokenGate`): they have more weight in the global feature and in all
+            attention. Our addition.
         backbone_takes_modality: call `backbone(images, modality)`, for modality-specific first stages: see
             `per_modality`.
 
-    Shape: images (n, …), labels (n,), modality (n,) in {0, 1} → `CALOutput`. `generator`, a keyword, is where partners
-    are drawn from.
+    Shape: images (n, …), labels (n,), modality (n,) in {0, 1} → `CALOutput`. Keywords: `views`, images of the batch
+    that are seen a second time, of `draw_views`, for `EquivarianceLoss`; `generator`, where partners are drawn from.
 
     Raises: ValueError for bad settings, shapes or types that do not fit, or one row in training mode. A modality beyond
     1 is seen on a CPU, and where each modality has its own miner; in compiled graphs it is not.
@@ -121,6 +144,7 @@ class CAL(Module[CALOutput]):
         shared_miner: bool = False,
         norm_source: Literal["tokens", "parts"] = "tokens",
         protect_attention: bool = True,
+        gate: bool = True,
         backbone_takes_modality: bool = False,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
@@ -139,6 +163,7 @@ class CAL(Module[CALOutput]):
         self.attention: PartAttention = (
             TSAA(channels, dim, device=device, dtype=dtype) if attention is None else attention
         )
+        self.gate = TokenGate(channels, device=device, dtype=dtype) if gate else None
         self.norm = nn.BatchNorm1d(channels, device=device, dtype=dtype)
         self.classifier = nn.Linear(channels, num_classes, bias=False, device=device, dtype=dtype)
         self.mined_classifier = PartClassifier(channels, num_parts, num_classes, device=device, dtype=dtype)
@@ -170,6 +195,7 @@ class CAL(Module[CALOutput]):
             alpha=alpha,
             norm_source="parts",
             protect_attention=False,
+            gate=False,
             backbone_takes_modality=backbone_takes_modality,
             device=device,
             dtype=dtype,
@@ -178,7 +204,8 @@ class CAL(Module[CALOutput]):
     def reset_parameters(self) -> None:
         """Draw the head's weights anew, both scorers equal; the backbone stays as it is."""
         modules = [self.miners[0], self.attention, self.norm, self.classifier, self.mined_classifier, self.part_norm]
-        for module in (*modules, self.part_classifier, self.correspondence):
+        modules += [self.part_classifier, self.correspondence, *([] if self.gate is None else [self.gate])]
+        for module in modules:
             cast(PartClassifier, module).reset_parameters()
         for miner in self.miners[1:]:
             miner.load_state_dict(self.miners[0].state_dict())
@@ -190,27 +217,40 @@ class CAL(Module[CALOutput]):
         labels: Int[Tensor, "n"],
         modality: Int[Tensor, "n"],
         *,
+        views: Views | None = None,
         generator: torch.Generator | None = None,
     ) -> CALOutput:
-        enough = not self.training or len(labels) > 1
-        require(enough, "CAL", "a batch must have two rows or more in training mode, for its batch norms", len(labels))
-        tokens, mined = self._mine(images, modality)
+        n = len(labels)
+        enough = not self.training or n > 1
+        require(enough, "CAL", "a batch must have two rows or more in training mode, for its batch norms", n)
+        check_shapes("CAL", labels=(labels, "n"), modality=(modality, "n"))
+        if views is None:
+            found = self._find(images, modality)
+            seen, crops = found.own.attention, images.new_tensor([0.0, 1.0]).expand(n, 2, 2)
+        else:  # behind the batch, so that the backbone runs once
+            every = self._find(torch.cat([images, views.images]), torch.cat([modality, modality[views.rows]]))
+            found = tree_map(lambda x: x[:n], every)
+            seen = found.own.attention.index_copy(0, views.rows, every.own.attention[n:])
+            crops = views.crops.new_tensor([0.0, 1.0]).repeat(n, 2, 1).index_copy(0, views.rows, views.crops)
+        tokens, own, mined = found.tokens, found.own, found.mined
         check_shapes("CAL", tokens=(tokens, "n t c"), labels=(labels, "n"))
-        own = self._refine(tokens, mined)
         partner, paired = draw_partners(labels, modality, generator=generator)
         partner_tokens = tokens[partner]
         cross = self.attention.attend(partner_tokens, own.keys[partner], own.part_queries)
-        features = tokens.mean(dim=1)
+        features = self._pool(found)
         return CALOutput(
             features=features,
             logits=self.classifier(self.norm(features)),
             mined=mined,
             mined_logits=self.mined_classifier(mined.features),
+            saliency=found.log_gate.detach().exp(),
             own=own,
             own_logits=self._classify(own, tokens),
             cross=cross,
             cross_logits=self._classify(cross, partner_tokens),
-            partner_offset=partner - torch.arange(len(partner), device=partner.device),
+            seen=seen,
+            crops=crops,
+            partner_offset=partner - torch.arange(n, device=partner.device),
             paired=paired,
         )
 
@@ -249,15 +289,15 @@ class CAL(Module[CALOutput]):
         Raises: ValueError in training mode, and for modalities of another shape or type.
         """
         self._require_evaluation("embed")
-        tokens, mined = self._mine(images, modality)
-        parts = self._normed(self._refine(tokens, mined).features)
+        found = self._find(images, modality)
+        parts = self._normed(found.own.features)
         order = self.correspondence.permutation()
         if isinstance(modality, Tensor):
             parts = torch.where((modality == 1).view(-1, 1, 1), parts[:, order], parts)
         elif modality == 1:
             parts = parts[:, order]
-        with full_precision(tokens):
-            whole = unit(self.norm(tokens.mean(dim=1)))
+        with full_precision(found.tokens):
+            whole = unit(self.norm(self._pool(found)))
             parts = unit(parts) / self.num_parts**0.5
             return torch.cat([whole, parts.flatten(1)], dim=1) / 2**0.5
 
@@ -267,9 +307,8 @@ class CAL(Module[CALOutput]):
         Raises: ValueError in training mode, and for modalities of another shape or type.
         """
         self._require_evaluation("encode")
-        tokens, mined = self._mine(images, modality)
-        own = self._refine(tokens, mined)
-        return Encoded(tokens, own.keys, own.part_queries)
+        found = self._find(images, modality)
+        return Encoded(found.tokens, found.own.keys, found.own.part_queries)
 
     def similarity(
         self,
@@ -294,8 +333,8 @@ class CAL(Module[CALOutput]):
         require(right, "CAL", f"`backbone` must return {self.channels} channels", tuple(feature_map.shape))
         return feature_map
 
-    def _mine(self, images: Tensor, modality: int | Tensor) -> tuple[Tensor, MinedParts]:
-        """Tokens (n, t, c) and parts, each row's by the DRM of its modality."""
+    def _find(self, images: Tensor, modality: int | Tensor) -> _Found:
+        """Tokens and parts, each row's mined by the DRM of its modality and refined on the row's own tokens."""
         require(isinstance(images, Tensor), "CAL", "`images` must be a tensor", type(images).__name__)
         if not isinstance(modality, Tensor):
             modality = int(modality) if as_integer(modality) is not None else modality
@@ -304,14 +343,19 @@ class CAL(Module[CALOutput]):
             kinds = set(modality.tolist())
             require(kinds <= {0, 1}, "CAL", "`modality` must be 0 or 1", sorted(kinds))
         feature_map = self.feature_map(images, modality)
+        tokens = to_tokens(feature_map)
+        log_gate = tokens.new_zeros(tokens.shape[:2]) if self.gate is None else self.gate(tokens)
         mined = per_modality(self.miners, feature_map, modality)
         parts = mined.features.shape[1]
         require(parts == self.num_parts, "CAL", f"`miner` must find {self.num_parts} parts", parts)
-        return to_tokens(feature_map), mined
+        norm_source = tokens if self.norm_source == "tokens" else None
+        # By a call of the module, which hooks, compilers and FSDP see.
+        own = self.attention(tokens, mined.features, norm_source, None if self.gate is None else log_gate.detach())
+        return _Found(tokens, log_gate.unflatten(1, feature_map.shape[2:]), mined, own)
 
-    def _refine(self, tokens: Tensor, mined: MinedParts) -> Refined:
-        """By a call of the module, which hooks, compilers and FSDP see."""
-        return self.attention(tokens, mined.features, tokens if self.norm_source == "tokens" else None)
+    def _pool(self, found: _Found) -> Float[Tensor, "n c"]:
+        """The global feature."""
+        return found.tokens.mean(dim=1) if self.gate is None else pool_tokens(found.tokens, found.log_gate.flatten(1))
 
     def _classify(self, refined: Refined, tokens: Tensor) -> Tensor:
         features = refined.features
@@ -329,5 +373,6 @@ class CAL(Module[CALOutput]):
     def extra_repr(self) -> str:
         return (
             f"{self.channels}, {self.num_parts}, {self.num_classes}, norm_source={self.norm_source!r}, "
-            f"protect_attention={self.protect_attention}, backbone_takes_modality={self.backbone_takes_modality}"
+            f"protect_attention={self.protect_attention}, gate={self.gate is not None}, "
+            f"backbone_takes_modality={self.backbone_takes_modality}"
         )

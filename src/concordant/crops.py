@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+from typing import NamedTuple
+
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from concordant._checks import as_sizes, check_number, checked, require
@@ -96,3 +99,52 @@ def _interpolation(ends: Float[Tensor, "n 2"], size: int, wanted: int) -> Float[
     at = ends[:, :1] + (ends[:, 1:] - ends[:, :1]) * places
     at = (at * size - 0.5).clamp(0, max(size - 1, 0))
     return (1 - (at[:, :, None] - torch.arange(size, dtype=ends.dtype, device=ends.device)).abs()).relu()
+
+
+def is_cropped(crops: Float[Tensor, "n 2 2"]) -> Bool[Tensor, "n"]:
+    """Which crops are not all of the image as it is."""
+    return (crops != crops.new_tensor([0.0, 1.0])).flatten(1).any(dim=1)
+
+
+class Views(NamedTuple):
+    """Some images of a batch, seen a second time through crops: for `CAL.forward` and `equivariance_loss`."""
+
+    images: Float[Tensor, "m c h w"]
+    """The crops, resized to the size of the whole."""
+    crops: Float[Tensor, "m 2 2"]
+    """Where they lie."""
+    rows: Int[Tensor, "m"]
+    """Of which images they are: rows of the batch, each at most once."""
+
+
+@checked()
+def draw_views(
+    images: Float[Tensor, "n c h w"], *, share: float = 0.5, generator: torch.Generator | None = None
+) -> Views:
+    """Random crops of random images of a batch.
+
+    Equation: rows without repetition, `m = ⌈share · n⌉`; crops by `draw_crops`; images by `resized_crop`.
+
+    Args:
+        images: (n, c, h, w).
+        share: of the images that are seen a second time, 0 to 1.
+        generator: where the draws come from; by default torch's global one.
+
+    Shape: → Views(images (m, c, h, w), crops (m, 2, 2), rows (m,)).
+
+    Raises: ValueError for another shape or type, or a share beyond 0 … 1.
+
+    Reference: none; our addition. See `equivariance_loss`.
+
+    >>> views = draw_views(torch.randn(4, 3, 16, 8))
+    >>> views.images.shape, len(views.rows)
+    (torch.Size([2, 3, 16, 8]), 2)
+    """
+    check_number("draw_views", share=share, at_least=0)
+    require(share <= 1, "draw_views", "`share` must be at most 1", share)
+    n = len(images)
+    source = images.device if generator is None else generator.device
+    order = torch.empty(n, device=source).uniform_(generator=generator).argsort().to(images.device)
+    rows = order[: math.ceil(share * n)]
+    crops = draw_crops(len(rows), generator=generator, device=images.device)
+    return Views(resized_crop(images[rows], crops), crops, rows)

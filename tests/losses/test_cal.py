@@ -7,8 +7,8 @@ import torch
 from hypothesis import given, settings
 from torch import Tensor, nn
 
-from concordant import CALLoss, CALOutput, DiscriminativeLoss, MatchDistill
-from support import oracles, oracles_metric
+from concordant import CALLoss, CALOutput, DiscriminativeLoss, MatchDistill, resized_crop
+from support import oracles, oracles_metric, oracles_parts
 from support.models import cal_output, close
 from support.strategies import SEEDS, Batch, batches, permutation
 
@@ -38,6 +38,9 @@ def terms_of(output: CALOutput, batch: Batch, *, ours: bool) -> dict[str, list[f
     paired = [i for i in range(len(labels)) if output.paired[i]]
     pairs = oracles.part_center_pairs(features[0], features[1], labels, modality, 0.7)
     same = labels[:, None] == labels
+    grid = output.saliency.shape[1:]
+    moved = resized_crop(output.own.attention.unflatten(2, grid), output.crops).flatten(2)
+    followed = oracles_parts.equivariance(output.seen, moved, output.crops)
     return {
         "id": oracles.cross_entropy(output.logits, labels),
         "part_id": identity(output.own_logits) + identity(output.cross_logits),
@@ -48,6 +51,8 @@ def terms_of(output: CALOutput, batch: Batch, *, ours: bool) -> dict[str, list[f
         "dis": identity(output.mined_logits),
         "div": [x for image in oracles.diversity(maps[3]) for x in image],
         "attention_div": [x for image in oracles.diversity(maps[2]) for x in image],
+        "equivariance": [x for i in range(0, len(labels), 2) for x in followed[i]],
+        "coverage": oracles_parts.coverage(output.own.attention, output.saliency.flatten(1)),
         "triplet": triplets(output.features),
         "part_triplet": triplets(output.own.features.flatten(1)),
     }

@@ -40,7 +40,11 @@ def on(tree: Any, device: str) -> Any:
 
 def leaves(tree: Any) -> Any:
     """Fresh copies of the tensors; those of floating point take a gradient."""
-    return tree_map(lambda leaf: leaf.detach().clone().requires_grad_(leaf.is_floating_point()), tree)
+
+    def fresh(leaf: Any) -> Any:
+        return leaf.detach().clone().requires_grad_(leaf.is_floating_point()) if isinstance(leaf, Tensor) else leaf
+
+    return tree_map(fresh, tree)
 
 
 def draw(*shape: int, dtype: torch.dtype, seed: int = 0) -> Tensor:
@@ -81,7 +85,9 @@ def distilled(dtype: torch.dtype) -> Arguments:
 
 
 def output(dtype: torch.dtype) -> Arguments:
-    return cal_output(LABELS, MODALITY, dtype=dtype), LABELS, MODALITY
+    """Every row has a crop: one that is all of an image takes part as soon as it is moved."""
+    found = cal_output(LABELS, MODALITY, dtype=dtype)
+    return found._replace(crops=found.crops[:1].repeat(4, 1, 1)), LABELS, MODALITY
 
 
 def zeros(*shape: int, dtype: torch.dtype = F32) -> Tensor:

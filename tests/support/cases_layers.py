@@ -12,6 +12,7 @@ from concordant import (
     PartClassifier,
     PartMiner,
     PartScorer,
+    TokenGate,
     TopKAggregator,
 )
 from support.case import INT, Case, attended, draw, feature_map, refuses_attention, refuses_maps, scored, zeros
@@ -32,6 +33,19 @@ CASES: dict[str, Case] = {
             "even pool": lambda: PartScorer(8, 3, pool_sizes=(1, 2)),
             "no pool": lambda: PartScorer(8, 3, pool_sizes=()),
             "pool sizes as a number": lambda: PartScorer(8, 3, pool_sizes=cast("tuple[int]", 3)),
+        },
+        factory=True,
+    ),
+    "TokenGate": Case(
+        lambda **settings: TokenGate(6, **settings),
+        lambda dtype: (draw(2, 8, 6, dtype=dtype),),
+        keys=("norm.bias", "norm.weight", "score.bias", "score.weight"),
+        refused={
+            "no channels": lambda: TokenGate(0),
+            "half a channel": lambda: TokenGate(cast(int, 2.5)),
+            "other channels": lambda: TokenGate(6)(zeros(2, 8, 5)),
+            "tokens of rank 2": lambda: TokenGate(6)(zeros(8, 6)),
+            "integer tokens": lambda: TokenGate(6)(zeros(2, 8, 6, dtype=INT)),
         },
         factory=True,
     ),

@@ -9,8 +9,10 @@ from torch import Tensor
 
 from concordant import (
     CALLoss,
+    CoverageLoss,
     DiscriminativeLoss,
     DiversityLoss,
+    EquivarianceLoss,
     MatchDistill,
     PartCenterLoss,
 )
@@ -31,6 +33,14 @@ from support.case import (
     weights,
     zeros,
 )
+
+CROPS = torch.tensor([[[0.1, 0.8], [0.9, 0.2]], [[0.0, 0.7], [0.3, 1.0]]])
+
+
+def followed(dtype: torch.dtype) -> tuple[Any, ...]:
+    seen, maps = (weights(2, 3, 6, dim=2, dtype=dtype, seed=seed) for seed in (0, 1))
+    return seen, maps, CROPS.to(dtype), (3, 2)
+
 
 CASES: dict[str, Case] = {
     "DiscriminativeLoss": Case(
@@ -59,6 +69,34 @@ CASES: dict[str, Case] = {
             "integers": lambda: DiversityLoss()(zeros(2, 6, 3, dtype=INT)),
             "booleans": lambda: DiversityLoss()(zeros(2, 6, 3, dtype=torch.bool)),
             "no tensor": lambda: DiversityLoss()(cast(Tensor, [[[0.0]]])),
+        },
+        loss=True,
+    ),
+    "EquivarianceLoss": Case(
+        EquivarianceLoss,
+        followed,
+        variants=({"reduction": "sum"},),
+        refused={
+            **refuses_reduction(EquivarianceLoss),
+            "other tokens": lambda: EquivarianceLoss()(MAPS, zeros(2, 3, 5), CROPS, (3, 2)),
+            "other parts": lambda: EquivarianceLoss()(MAPS, zeros(2, 2, 6), CROPS, (3, 2)),
+            "fewer crops": lambda: EquivarianceLoss()(MAPS, MAPS, CROPS[:1], (3, 2)),
+            "another grid": lambda: EquivarianceLoss()(MAPS, MAPS, CROPS, (3, 3)),
+            "a grid of one side": lambda: EquivarianceLoss()(MAPS, MAPS, CROPS, cast(Any, (6,))),
+            "integer maps": lambda: EquivarianceLoss()(MAPS.to(INT), MAPS, CROPS, (3, 2)),
+        },
+        loss=True,
+    ),
+    "CoverageLoss": Case(
+        CoverageLoss,
+        lambda dtype: (weights(2, 3, 6, dim=2, dtype=dtype), weights(2, 6, dim=1, dtype=dtype, seed=1)),
+        variants=({"reduction": "sum"},),
+        refused={
+            **refuses_reduction(CoverageLoss),
+            "other tokens": lambda: CoverageLoss()(MAPS, zeros(2, 5)),
+            "fewer images": lambda: CoverageLoss()(MAPS, zeros(1, 6)),
+            "saliency of each part": lambda: CoverageLoss()(MAPS, MAPS),
+            "integer saliency": lambda: CoverageLoss()(MAPS, zeros(2, 6, dtype=INT)),
         },
         loss=True,
     ),
@@ -101,6 +139,7 @@ CASES: dict[str, Case] = {
         output,
         variants=({"part_id": 0.37}, {"pcl": 0.37}, {"kd1": 0.37}, {"kd2": 0.37}, {"dis": 0.37}, {"div": 0.37})
         + ({"attention_div": 0.37}, {"triplet": 0.37}, {"part_triplet": 0.37})
+        + ({"equivariance": 0.37}, {"coverage": 0.37})
         + ({"metric": PartCenterLoss(margin=1.23)}, {"match_distill": MatchDistill(detach_cross=True)})
         + ({"identity": DiscriminativeLoss()}, {"discriminative": DiscriminativeLoss(label_smoothing=0.37)})
         + ({"diversity": DiversityLoss()}, {"across_processes": False}),

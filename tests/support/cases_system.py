@@ -23,6 +23,7 @@ CASES: dict[str, Case] = {
         + ("attention.part_mlp.2.bias", "attention.part_mlp.2.weight", "attention.token_mlp.0.bias")
         + ("attention.token_mlp.0.weight", "attention.token_mlp.2.bias", "attention.token_mlp.2.weight")
         + ("backbone.bias", "backbone.weight", "classifier.weight", "correspondence.history")
+        + ("gate.norm.bias", "gate.norm.weight", "gate.score.bias", "gate.score.weight")
         + ("mined_classifier.bias", "mined_classifier.weight")
         + tuple(
             f"miners.{modality}.scorer.{layer}.{what}"
@@ -34,7 +35,7 @@ CASES: dict[str, Case] = {
         + ("part_classifier.weight", "part_norm.bias", "part_norm.num_batches_tracked", "part_norm.running_mean")
         + ("part_norm.running_var", "part_norm.weight"),
         variants=({"dim": 2}, {"alpha": 0.5}, {"shared_miner": True}, {"norm_source": "parts"})
-        + ({"protect_attention": False}, {"backbone_takes_modality": True}),
+        + ({"protect_attention": False}, {"gate": False}, {"backbone_takes_modality": True}),
         refused={
             "no parts": lambda: small_cal(num_parts=0),
             "no classes": lambda: small_cal(num_classes=0),

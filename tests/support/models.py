@@ -74,6 +74,12 @@ def cal_output(
         attention = (3 * draw(n, p, t)).softmax(dim=2)
         return Refined(draw(n, p, c), attention, draw(n, t, c), PartQueries(draw(n, p, c), draw(n, p, c)))
 
+    def crops() -> Tensor:
+        """Every other row has one: not all of the image."""
+        whole = torch.tensor([0.0, 1.0], dtype=dtype).repeat(n, 2, 1)
+        whole[::2] = torch.tensor([[0.1, 0.8], [0.9, 0.2]], dtype=dtype)
+        return whole
+
     candidates = (labels[:, None] == labels) & (modality[:, None] != modality)
     paired = candidates.any(dim=1) if n else candidates.new_zeros(0)
     partner = torch.where(paired, candidates.int().argmax(dim=1), torch.arange(n)) if n else labels.clone()
@@ -82,10 +88,13 @@ def cal_output(
         logits=draw(n, k),
         mined=MinedParts(draw(n, p, c), draw(n, p, t).softmax(dim=2)),
         mined_logits=draw(n, p, k),
+        saliency=draw(n, t, 1).sigmoid(),
         own=refined(),
         own_logits=draw(n, p, k),
         cross=refined(),
         cross_logits=draw(n, p, k),
+        seen=(3 * draw(n, p, t)).softmax(dim=2),
+        crops=crops(),
         partner_offset=partner - torch.arange(n),
         paired=paired,
     )

@@ -5,17 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, cast
 
+from concordant import PartQueries
 from concordant.functional import (
     attention_follows,
     attention_statistics,
     border_share,
     draw_crops,
+    draw_views,
+    gate_attention,
     invert_matching,
     k_reciprocal_rerank,
+    pool_tokens,
     resized_crop,
     to_tokens,
 )
 from support.case import INT, zeros
+
+QUERIES = PartQueries(zeros(2, 3, 4), zeros(2, 3, 8))
 
 REFUSED: dict[str, dict[str, Callable[[], object]]] = {
     "k_reciprocal_rerank": {
@@ -67,6 +73,21 @@ REFUSED: dict[str, dict[str, Callable[[], object]]] = {
         "greatest first": lambda: draw_crops(2, scale=(0.9, 0.5)),
         "of no size": lambda: draw_crops(2, scale=(0.0, 0.5)),
         "mirrored less than never": lambda: draw_crops(2, mirror=-0.1),
+    },
+    "draw_views": {
+        "rank 3": lambda: draw_views(zeros(2, 4, 4)),
+        "more than all": lambda: draw_views(zeros(2, 1, 4, 4), share=1.5),
+        "fewer than none": lambda: draw_views(zeros(2, 1, 4, 4), share=-0.5),
+        "integers": lambda: draw_views(zeros(2, 1, 4, 4, dtype=INT)),
+    },
+    "pool_tokens": {
+        "other tokens": lambda: pool_tokens(zeros(2, 5, 4), zeros(2, 6)),
+        "integers": lambda: pool_tokens(zeros(2, 5, 4), zeros(2, 5, dtype=INT)),
+    },
+    "gate_attention": {
+        "other tokens": lambda: gate_attention(zeros(2, 5, 4), QUERIES, zeros(2, 6)),
+        "other queries": lambda: gate_attention(zeros(2, 5, 3), QUERIES, zeros(2, 5)),
+        "integers": lambda: gate_attention(zeros(2, 5, 4), QUERIES, zeros(2, 5, dtype=INT)),
     },
     "resized_crop": {
         "rank 3": lambda: resized_crop(zeros(2, 4, 4), zeros(2, 2, 2)),

@@ -10,6 +10,7 @@ from accelerate import Accelerator
 from numpy.typing import NDArray
 from torch import Tensor
 
+from concordant import Views, draw_views
 from vireid.config import Settings
 from vireid.datasets.augment import Augment
 from vireid.datasets.cache import Images
@@ -26,14 +27,16 @@ class Batch(NamedTuple):
     modality: Tensor
     rows: NDArray[np.int64]
     """[n]: rows of the training images."""
+    views: Views | None
+    """Some of the images, seen through crops; for CAL with a loss of equivariance."""
 
 
 class Batches:
     """The batches of a run by their index; all random numbers are a function of the seed and the index.
 
     A resumed run therefore gets the same batches. All processes sample the augmentation of the complete batch, and use
-    their share. Later numbers of `generator` (for partners), and those of torch's global generator (for dropout in a
-    backbone), differ between processes.
+    their share. Later numbers of `generator` (for views and partners), and those of torch's global generator (for
+    dropout in a backbone), differ between processes.
     """
 
     def __init__(self, settings: Settings, items: Items, images: Images, accelerator: Accelerator) -> None:
@@ -49,6 +52,7 @@ class Batches:
         )
         self.labels, self.modality = (torch.from_numpy(x.copy()) for x in (items.labels, items.modality))
         self.augment = Augment(settings.data.augment)
+        self.views = settings.data.views if settings.method == "cal" and settings.loss.equivariance else 0.0
         self.generator = torch.Generator(self.device)
         self.share = torch.from_numpy(self.sampler.share).to(self.device)
         self.size = 2 * settings.data.identities * settings.data.images
@@ -64,4 +68,5 @@ class Batches:
         if self.rank:
             self.generator.manual_seed(seed + self.rank)
         torch.manual_seed(seed + self.rank)
-        return Batch(images, labels, modality, rows)
+        views = draw_views(images, share=self.views, generator=self.generator) if self.views else None
+        return Batch(images, labels, modality, rows, views)

@@ -165,6 +165,7 @@ def create_backbone(
     weights: Path | str | None = None,
     specific_stems: bool = True,
     stage: int | None = None,
+    stride: int | None = None,
     frozen: int = 0,
 ) -> tuple[nn.Module, int]:
     """A timm model as a map from images to feature maps, and its number of channels.
@@ -174,6 +175,9 @@ def create_backbone(
     changed. `pretrained` are ImageNet weights: of a package for tf_efficientnet_lite0, and timm's download otherwise.
     `weights` is a safetensors file of the plain timm model, whose stem is copied, or of a complete model with this
     backbone.
+
+    With `stride`, later stages dilate their convolutions where they would give coarser tokens. timm can do so for
+    convolutional networks: ResNets, EfficientNets, …
 
     With `stage`, the backbone ends after this stage, and a batch norm follows. The stem and the first `frozen` stages
     keep their weights and statistics. Stages are numbered from 1, as timm lists them in `feature_info`: where the
@@ -191,6 +195,8 @@ def create_backbone(
     height, width = image_size
     # Models with position embeddings are built for a size of images; others accept any size.
     sized: dict[str, Any] = {"img_size": (height, width)} if "img_size" in options_of(name) else {}
+    if stride is not None:
+        sized["output_stride"] = stride
     try:
         with torch.device("meta"), torch.no_grad():  # tried without allocating memory
             plain = timm.create_model(name, num_classes=0, **sized)

@@ -40,6 +40,7 @@ class BuiltCAL(CAL):
             shared_miner=settings.shared_miner,
             norm_source=settings.norm_source,
             protect_attention=settings.protect_attention,
+            gate=settings.gate,
             backbone_takes_modality=isinstance(backbone, StemmedBackbone),
         )
         if not settings.equal_scorers:
@@ -95,6 +96,7 @@ def _backbone(config: ModelConfig) -> tuple[nn.Module, int]:
         weights=settings.weights,
         specific_stems=settings.specific_stems,
         stage=settings.stage,
+        stride=settings.stride,
         frozen=settings.frozen,
     )
 

@@ -22,7 +22,10 @@ from vireid.config import LossSettings
 from vireid.models.baseline import GlobalOutput
 from vireid.models.metric_losses import CenterLoss, HardTripletLoss, HeteroCenters
 
-WEIGHTS = ("part_id", "pcl", "triplet", "part_triplet", "kd1", "kd2", "dis", "div", "attention_div")
+WEIGHTS = (
+    *("part_id", "pcl", "triplet", "part_triplet", "kd1", "kd2", "dis", "div", "attention_div"),
+    *("equivariance", "coverage"),
+)
 
 
 class CALObjective(CALLoss):

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from vireid.config import SysuSettings
 from vireid.study.benchmark import BASE, settings_of
 
-Study = Literal["comparison", "sensitivity", "metrics", "budget"]
+Study = Literal["comparison", "parts", "sensitivity", "metrics", "budget"]
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,16 @@ FULL = Configuration("CAL", "the whole: the default recipe", target_aware=True)
 GLOBAL = {"method": "global"}
 BASELINE = Configuration("identity + triplet", "the field's usual baseline", GLOBAL)
 
+SAME_SECONDS = 1.44
+"""Steps of the baseline for one of CAL, at equal seconds on two CPU cores: see docs/measured.md."""
+EQUAL_SECONDS = Configuration(
+    "identity + triplet, equal seconds",
+    "the same for as many seconds as CAL trains on a CPU",
+    GLOBAL | {"optim.steps": round(SAME_SECONDS * BASE.optim.steps)},
+)
+UNGUIDED = {"model.gate": False, "loss.coverage": 0.0, "loss.equivariance": 0.0, "loss.attention_div": 0.5}
+"""Without what makes parts lie on people and follow them: the recipe of the first edition."""
+
 # What stands in L_pcl's place has the weight that the study `metrics` found best for it.
 COMPARISON = (
     FULL,
@@ -44,6 +54,13 @@ COMPARISON = (
     ),
     Configuration("identity", "parts beat a global feature (identity loss alone)", GLOBAL | {"loss.triplet": 0.0}),
     BASELINE,
+    EQUAL_SECONDS,
+    Configuration("unguided parts", "our additions: gate, coverage, equivariance", UNGUIDED),
+    Configuration(
+        "no gate", "our addition: the gate, and the coverage of it", {"model.gate": False, "loss.coverage": 0.0}
+    ),
+    Configuration("no coverage", "our addition: parts together lie where the gate is open", {"loss.coverage": 0.0}),
+    Configuration("no equivariance", "our addition: parts follow the content", {"loss.equivariance": 0.0}),
     Configuration(
         "direct",
         "target awareness beats a direct cross-modal objective",
@@ -85,6 +102,32 @@ COMPARISON = (
     Configuration("independent scorers", "M̂ orders parts that did not start alike", {"model.equal_scorers": False}),
 )
 
+PARTS = (
+    FULL,
+    BASELINE,
+    EQUAL_SECONDS,
+    *(one for one in COMPARISON if one.name in ("unguided parts", "no gate", "no coverage", "no equivariance")),
+    *(one for one in COMPARISON if one.name in ("no L_dis", "no MatchDistill", "unprotected")),
+    Configuration("stage 3", "an earlier stage: stride 8, 40 channels", {"model.stage": 3, "model.frozen": 2}),
+    Configuration("stage 5", "the last stage but one: stride 32, 320 channels", {"model.stage": 5}),
+    Configuration("stride 8", "the same stage at stride 8, by dilation", {"model.stride": 8}),
+    Configuration("two stages frozen", "more of the backbone is trained", {"model.frozen": 2}),
+    *(Configuration(f"{n} parts", "number of parts", {"model.parts": n}) for n in (3, 5, 6)),
+    *(
+        Configuration(f"{name} × {weight:g}", "weight", {f"loss.{name}": weight})
+        for name, weights in {
+            "equivariance": (1.0, 3.0),
+            "coverage": (0.3, 3.0),
+            "attention_div": (0.5, 3.0),
+            "triplet": (3.0,),
+            "part_triplet": (0.0,),
+        }.items()
+        for weight in weights
+    ),
+    Configuration("all seen twice", "crops of every image", {"data.views": 1.0}),
+)
+"""What makes parts lie on people and follow them, one change at a time; chosen on validation identities."""
+
 CONTRASTS = (
     ("no MatchDistill", "direct"),  # target awareness by itself: nothing is distilled in either
     ("learnable", "IN over parts"),  # both by the statistics of the parts
@@ -103,7 +146,7 @@ SWEEPS: dict[str, tuple[float, ...]] = {
     "loss.kd2": (1.0,),
     "loss.dis": (1.0,),
     "loss.div": (1.5,),
-    "loss.attention_div": (1.5, 5.0),
+    "loss.attention_div": (0.5, 5.0),
     "loss.triplet": (0.3, 3.0),
     "loss.part_triplet": (0.0, 1.0, 10.0),
 }
@@ -118,6 +161,8 @@ def configurations(study: Study) -> tuple[Configuration, ...]:
     """All of a study. The first is what the others are compared with."""
     if study == "comparison":
         return COMPARISON
+    if study == "parts":
+        return PARTS
     full = Configuration(FULL.name, "the base")
     if study == "sensitivity":
         swept = ((name, value) for name, values in SWEEPS.items() for value in values)

@@ -159,7 +159,9 @@ def train_step(state: State, step: int) -> dict[str, float]:
         batch = state.batches.draw(index)
         with accelerator.accumulate(state.wrapped):
             with accelerator.autocast():
-                output = state.wrapped(batch.images, batch.labels, batch.modality, generator=state.batches.generator)
+                output = state.wrapped(
+                    batch.images, batch.labels, batch.modality, views=batch.views, generator=state.batches.generator
+                )
             terms = state.objective(output, batch.labels, batch.modality)
             accelerator.backward(terms.total)
         state.model.observe(output, terms, batch.modality)

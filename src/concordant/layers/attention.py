@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from concordant._checks import checked
+from concordant._checks import check_shapes, checked
 from concordant._module import Module
 from concordant._precision import check_types, full_precision, upcast
 
@@ -81,6 +81,39 @@ def refine(
     return (attention.to(tokens.dtype) @ tokens) * gates.to(tokens.dtype)
 
 
+@checked()
+def gate_attention(
+    keys: Float[Tensor, "b t d"], part_queries: PartQueries, log_gate: Float[Tensor, "b t"]
+) -> tuple[Tensor, PartQueries]:
+    """Keys and queries whose attention is that of the given ones, with log s added to every logit.
+
+    Equation: `⟨√((d+1)/d) P̂ ⊕ √(d+1), T̂ ⊕ log s⟩ / √(d+1) = ⟨P̂, T̂⟩ / √d + log s`, ⊕ one more channel.
+
+    The gate belongs to the tokens: parts of another image, which read these keys, see it too.
+
+    Args:
+        keys: T̂, (b, t, d).
+        part_queries: P̂ and the channel gates of parts.
+        log_gate: log s, (b, t).
+
+    Shape: → keys (b, t, d + 1), part_queries with queries (b, p, d + 1).
+
+    Raises: ValueError for shapes that do not fit or integer types.
+
+    Reference: none; our addition.
+
+    >>> keys, queries = gate_attention(torch.zeros(1, 2, 4), PartQueries(torch.zeros(1, 3, 4), torch.ones(1, 3, 8)),
+    ...     torch.zeros(1, 2))
+    >>> keys.shape, queries.queries.shape
+    (torch.Size([1, 2, 5]), torch.Size([1, 3, 5]))
+    """
+    queries, d = part_queries.queries, keys.shape[2]
+    check_shapes("gate_attention", keys=(keys, "b t d"), queries=(queries, "b p d"))
+    longer = torch.cat([keys, log_gate.to(keys.dtype)[:, :, None]], dim=2)
+    constant = queries.new_full((), (d + 1) ** 0.5).expand(*queries.shape[:2], 1)
+    return longer, part_queries._replace(queries=torch.cat([queries * ((d + 1) / d) ** 0.5, constant], dim=2))
+
+
 class PartAttention(Module[Refined], ABC):
     """What `TSAA` and `DotProductAttention` share, and any attention for `CAL(attention=)`.
 
@@ -89,8 +122,9 @@ class PartAttention(Module[Refined], ABC):
     A subclass says how tokens become keys T̂ (`encode_tokens`) and parts become queries P̂ and gates M(P)
     (`encode_parts`). Both are computed once an image; `attend` then reads any parts on any tokens.
 
-    Shape: tokens (b, t, c), parts (b, p, c), norm_source (b, s, c) → Refined(features (b, p, c), attention (b, p, t),
-    keys (b, t, d), part_queries).
+    Shape: tokens (b, t, c), parts (b, p, c), norm_source (b, s, c), log_gate (b, t) → Refined(features (b, p, c),
+    attention (b, p, t), keys (b, t, d), part_queries). With a `log_gate`, of a `TokenGate`, it is added to every part's
+    logits; keys and queries have one more channel then.
 
     Raises: ValueError for shapes that do not fit or integer types.
 
@@ -111,8 +145,12 @@ class PartAttention(Module[Refined], ABC):
         tokens: Float[Tensor, "b t c"],
         parts: Float[Tensor, "b p c"],
         norm_source: Float[Tensor, "b s c"] | None = None,
+        log_gate: Float[Tensor, "b t"] | None = None,
     ) -> Refined:
-        return self.attend(tokens, self.encode_tokens(tokens), self.encode_parts(parts, norm_source))
+        keys, part_queries = self.encode_tokens(tokens), self.encode_parts(parts, norm_source)
+        if log_gate is not None:
+            keys, part_queries = gate_attention(keys, part_queries, log_gate)
+        return self.attend(tokens, keys, part_queries)
 
     @abstractmethod
     def encode_tokens(self, tokens: Float[Tensor, "b t c"]) -> Float[Tensor, "b t d"]:

@@ -12,9 +12,12 @@ from concordant._checks import check_number, check_shapes, checked
 from concordant._module import Module
 from concordant._precision import full_precision
 from concordant.cal import CALOutput
+from concordant.crops import is_cropped
 from concordant.distributed import gather, mean_count, world_size
+from concordant.losses.coverage import CoverageLoss
 from concordant.losses.discriminative import DiscriminativeLoss
 from concordant.losses.diversity import DiversityLoss
+from concordant.losses.equivariance import EquivarianceLoss
 from concordant.losses.match_distill import Distilled, MatchDistill
 from concordant.losses.part_center import PartCenterLoss
 from concordant.losses.triplet import WeightedTripletLoss
@@ -45,6 +48,11 @@ class LossTerms(NamedTuple):
     """L_div of the selections."""
     attention_div: Float[Tensor, ""]
     """Diversity of the own attention maps: our addition."""
+    equivariance: Float[Tensor, ""]
+    """How far the attention on crops is from the crops of the attention, over the rows that have crops: our
+    addition."""
+    coverage: Float[Tensor, ""]
+    """How far the parts together are from the saliency of the tokens: our addition."""
     matching: Int[Tensor, "n p"]
     """Row i's part u matched part `matching[i, u]` of its partner: for `CAL.observe`."""
 
@@ -72,6 +80,8 @@ class CALLoss(Module[LossTerms]):
         div: λ4.
         attention_div: weight of L_div on the own attention maps. Our addition: it keeps the attention of the parts from
             becoming one and the same.
+        equivariance: weight of `EquivarianceLoss`, for batches with `views`. Our addition: parts follow the content.
+        coverage: weight of `CoverageLoss`. Our addition: parts lie where the gate is open, anywhere without a gate.
         identity: of logits (b, p, k) and labels (b,); by default `DiscriminativeLoss(label_smoothing=0.1)`.
         metric: of own (n, p, c), cross (n, p, c), labels (n,) and modality (n,), the rows of all processes; by default
             `PartCenterLoss(margin=0.7, l2_normalize=True)`.
@@ -114,7 +124,9 @@ class CALLoss(Module[LossTerms]):
         kd2: float = 0.1,
         dis: float = 0.1,
         div: float = 0.5,
-        attention_div: float = 0.5,
+        attention_div: float = 1.5,
+        equivariance: float = 6.0,
+        coverage: float = 1.0,
         identity: nn.Module | None = None,
         metric: nn.Module | None = None,
         match_distill: nn.Module | None = None,
@@ -125,6 +137,7 @@ class CALLoss(Module[LossTerms]):
         super().__init__()
         weights = {"part_id": part_id, "pcl": pcl, "triplet": triplet, "part_triplet": part_triplet}
         weights |= {"kd1": kd1, "kd2": kd2, "dis": dis, "div": div, "attention_div": attention_div}
+        weights |= {"equivariance": equivariance, "coverage": coverage}
         check_number("CALLoss", at_least=0, **weights)
         self.weights = {"id": 1.0} | weights
         self.identity = DiscriminativeLoss(label_smoothing=0.1) if identity is None else identity
@@ -133,6 +146,7 @@ class CALLoss(Module[LossTerms]):
         self.discriminative = DiscriminativeLoss() if discriminative is None else discriminative
         self.diversity = DiversityLoss(cosine=True) if diversity is None else diversity
         self.weighted_triplet = WeightedTripletLoss()
+        self.equivariance, self.coverage = EquivarianceLoss(), CoverageLoss()
         self.across_processes = across_processes
 
     @classmethod
@@ -151,6 +165,8 @@ class CALLoss(Module[LossTerms]):
             dis=dis,
             div=div,
             attention_div=0.0,
+            equivariance=0.0,
+            coverage=0.0,
             identity=DiscriminativeLoss(reduction="sum"),
             metric=PartCenterLoss(margin=margin, reduction="sum"),
             match_distill=MatchDistill(reduction="sum"),
@@ -162,7 +178,7 @@ class CALLoss(Module[LossTerms]):
     def forward(self, output: CALOutput, labels: Int[Tensor, "n"], modality: Int[Tensor, "n"]) -> LossTerms:
         check_shapes("CALLoss", logits=(output.logits, "n k"), labels=(labels, "n"))
         with full_precision(output.logits):
-            own, cross = output.own, output.cross
+            own, cross, grid = output.own, output.cross, tuple(output.saliency.shape[1:])
             # Not `output.partner`: torch 2.6 compiles no property of a tuple.
             partner = torch.arange(len(labels), device=labels.device) + output.partner_offset
             distilled: Distilled = self.match_distill(
@@ -176,6 +192,7 @@ class CALLoss(Module[LossTerms]):
             whole = output.features, own.features, cross.features, labels, modality
             features, *batch = gather(*whole) if self.across_processes else whole
             rows, paired = torch.ones_like(output.paired).sum(), output.paired.sum()
+            followed = self.equivariance(output.seen, own.attention, output.crops, grid)
             terms = {
                 "id": self._share(self.identity, self.identity(output.logits[:, None], labels), rows),
                 "part_id": self._share(self.identity, self.identity(refined_logits, labels.repeat(2)), rows),
@@ -187,6 +204,8 @@ class CALLoss(Module[LossTerms]):
                 "dis": self._share(self.discriminative, self.discriminative(output.mined_logits, labels), rows),
                 "div": self._share(self.diversity, self.diversity(output.mined.selection), rows),
                 "attention_div": self._share(self.diversity, self.diversity(own.attention), rows),
+                "equivariance": self._share(self.equivariance, followed, is_cropped(output.crops).sum()),
+                "coverage": self._share(self.coverage, self.coverage(own.attention, output.saliency.flatten(1)), rows),
             }
             total = torch.stack([self.weights[name] * term for name, term in terms.items()]).sum()
         return LossTerms(total=total, matching=distilled.matching, **terms)

@@ -27,6 +27,7 @@ OTHERS: dict[str, tuple[Any, ...]] = {
     "weights": (Path("plain.safetensors"),),
     "specific_stems": (False,),
     "stage": (None, 3),
+    "stride": (16,),
     "frozen": (1,),
     "parts": (3,),
     "alpha": (0.5,),
@@ -38,6 +39,7 @@ OTHERS: dict[str, tuple[Any, ...]] = {
     "channel_gate": (False,),
     "instance_norm": (False,),
     "norm_source": ("parts",),
+    "gate": (False,),
     "protect_attention": (False,),
 }
 """Of each setting, values that are not its default."""

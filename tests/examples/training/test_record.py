@@ -56,13 +56,14 @@ OTHER = SysuSettings(
     precision="bf16",
     compile=True,
     seed=4,
-    data=DataSettings(64, 32, 2, 3, Path("e"), AugmentSettings(1, 0.1, 0.2, 0.4, (0.1, 0.2), (0.5, 2.0))),
+    data=DataSettings(64, 32, 2, 3, 0.75, Path("e"), AugmentSettings(1, 0.1, 0.2, 0.4, (0.1, 0.2), (0.5, 2.0))),
     model=ModelSettings(
         "resnet18",
         False,
         Path("f"),
         False,
         3,
+        8,
         2,
         5,
         0.5,
@@ -74,6 +75,7 @@ OTHER = SysuSettings(
         False,
         False,
         "parts",
+        False,
         False,
     ),
     loss=LossSettings(
