@@ -59,7 +59,7 @@ clean:  ## delete what was rendered, trained and built (not the environment)
 	rm -rf data runs site dist
 
 # About as many steps as the demo's seconds allow (see docs/measured.md).
-BASELINE_STEPS ?= 440
+BASELINE_STEPS ?= 650
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

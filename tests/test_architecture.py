@@ -109,7 +109,7 @@ def test_the_data_flows_as_drawn(way: str) -> None:
 
 def test_each_loss_reads_what_is_drawn() -> None:
     images, labels, modality = paired_batch()
-    output: CALOutput = small_cal()(images, labels, modality, views=draw_views(images, share=1.0))
+    output: CALOutput = small_cal()(images, labels, modality, views=draw_views(6, share=1.0))
     named = ["features", "logits", "mined.features", "mined.selection", "mined_logits", "own.features"]
     named += ["own.attention", "own_logits", "cross.features", "cross.attention", "cross_logits"]
     named += ["saliency", "seen", "crops"]

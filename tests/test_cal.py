@@ -25,6 +25,7 @@ from concordant import (
     draw_views,
     functional,
     per_modality,
+    resized_crop,
 )
 from concordant.layers.mining import to_tokens
 from support import oracles
@@ -120,12 +121,13 @@ def test_the_papers_model_has_none_of_our_additions() -> None:
 def test_views_are_seen_as_images_are() -> None:
     """In evaluation mode: rows read what they read without views, and `seen` is the own attention on the crops."""
     model, (images, labels, modality) = trained_looking(), paired_batch(torch.float64)
-    views = draw_views(images, generator=torch.Generator().manual_seed(0))
+    views = draw_views(6, generator=torch.Generator().manual_seed(0))
+    views = views._replace(crops=views.crops.double())
     plain, output = model(images, labels, modality), model(images, labels, modality, views=views)
     for name, value in plain._asdict().items():
         if name not in ("seen", "crops"):
             torch.testing.assert_close(getattr(output, name), value)
-    crops = model(views.images, labels[views.rows], modality[views.rows])
+    crops = model(resized_crop(images[views.rows], views.crops), labels[views.rows], modality[views.rows])
     close(output.seen[views.rows], crops.own.attention)
     close(output.crops[views.rows], views.crops)
     others = [row for row in range(6) if row not in views.rows.tolist()]

@@ -121,14 +121,12 @@ def test_half_precision_gives_single(dtype: torch.dtype) -> None:
 
 @given(st.integers(0, 9), st.floats(0, 1), SEEDS)
 def test_views_are_crops_of_some_rows(n: int, share: float, seed: int) -> None:
-    images = torch.randn(n, 2, 6, 4)
-    views = draw_views(images, share=share, generator=torch.Generator().manual_seed(seed))
-    assert len(views.rows) == len(views.crops) == len(views.images) == math.ceil(share * n)
-    assert len(set(views.rows.tolist())) == len(views.rows)
-    close(views.images, resized_crop(images[views.rows], views.crops))
+    views = draw_views(n, share=share, generator=torch.Generator().manual_seed(seed))
+    assert len(views.rows) == len(views.crops) == math.ceil(share * n)
+    assert len({*views.rows.tolist()} & {*range(n)}) == len(views.rows)
 
 
 def test_every_row_is_seen_alike_often() -> None:
-    generator, images = torch.Generator().manual_seed(0), torch.zeros(8, 1, 2, 2)
-    rows = torch.cat([draw_views(images, share=0.25, generator=generator).rows for _ in range(1000)])
+    generator = torch.Generator().manual_seed(0)
+    rows = torch.cat([draw_views(8, share=0.25, generator=generator).rows for _ in range(1000)])
     assert (rows.bincount(minlength=8) - 250).abs().max() < 60

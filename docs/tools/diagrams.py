@@ -21,7 +21,7 @@ INK, LINE = "#17202a", "#7f8c99"
 # imports -------------------------------------------------------------------------------------------------------------
 
 GROUPS = {
-    "the system": ("loss", ("losses.cal", "cal")),
+    "the system": ("loss", ("losses.cal", "cal", "output")),
     "losses": (
         "loss",
         ("losses.part_center", "losses.match_distill", "losses.discriminative", "losses.diversity")

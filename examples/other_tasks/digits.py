@@ -51,9 +51,11 @@ class Parts(CAL):
     """CAL with the paper's losses and diversity of attention maps, which the identity loss reaches."""
 
     def __init__(self) -> None:
-        super().__init__(Backbone(), CHANNELS, PARTS, DIGITS, protect_attention=False, backbone_takes_modality=True)
+        super().__init__(
+            Backbone(), CHANNELS, PARTS, DIGITS, protect_attention=False, gate=False, backbone_takes_modality=True
+        )
         identity = DiscriminativeLoss()
-        self.criterion = CALLoss(triplet=0.0, part_triplet=0.0, attention_div=1.5, identity=identity)
+        self.criterion = CALLoss(triplet=0.0, part_triplet=0.0, coverage=0.0, attention_div=1.5, identity=identity)
 
     def loss(self, first: Tensor, second: Tensor, labels: Tensor) -> Tensor:
         labels, modality = labels.repeat(2), torch.arange(2).repeat_interleave(len(labels))

@@ -5,7 +5,7 @@ Letters, used in every shape: `b` batch, `c` channels, `h w` grid, `t = h·w` to
 """
 
 from concordant import distributed, functional
-from concordant.cal import CAL, CALOutput
+from concordant.cal import CAL
 from concordant.crops import Views, draw_crops, draw_views, resized_crop
 from concordant.diagnostics import (
     AttentionStatistics,
@@ -33,6 +33,7 @@ from concordant.losses.match_distill import Distilled, MatchDistill
 from concordant.losses.part_center import PartCenterLoss
 from concordant.losses.triplet import WeightedTripletLoss
 from concordant.matching import PartCorrespondence, invert_matching, match_parts
+from concordant.output import CALOutput
 from concordant.retrieval.encoded import Encoded
 from concordant.retrieval.metrics import RankMetrics, rank_metrics
 from concordant.retrieval.rerank import k_reciprocal_rerank

@@ -7,14 +7,14 @@ from copy import deepcopy
 from typing import Literal, NamedTuple, Protocol, cast
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
 from concordant._checks import as_integer, as_sizes, check_choice, check_shapes, checked, require
 from concordant._module import Module
 from concordant._precision import full_precision, unit
-from concordant.crops import Views
+from concordant.crops import Views, resized_crop
 from concordant.distributed import gather
 from concordant.layers.aggregation import MinedParts
 from concordant.layers.attention import PartAttention, Refined, refine
@@ -24,46 +24,11 @@ from concordant.layers.mining import PartMiner, to_tokens
 from concordant.layers.modality import draw_partners, per_modality
 from concordant.layers.tsaa import TSAA
 from concordant.matching import PartCorrespondence, invert_matching
+from concordant.output import CALOutput
 from concordant.retrieval.encoded import Encoded
 from concordant.retrieval.similarity import Direction, target_aware_similarity
 
 GATED_SCORES = bool(int(os.environ.get("GATED_SCORES", "1")))
-
-
-class CALOutput(NamedTuple):
-    """All that the losses of a training step need, row by row."""
-
-    features: Float[Tensor, "n c"]
-    """The global feature: the mean of the tokens, weighted by their saliency."""
-    logits: Float[Tensor, "n k"]
-    """Identity logits of the global feature."""
-    mined: MinedParts
-    """P and Ŝ."""
-    mined_logits: Float[Tensor, "n p k"]
-    """Φ_i(P_i): identity logits of the mined parts."""
-    saliency: Float[Tensor, "n h w"]
-    """s of each token, on the grid of the feature map, without gradient; ones without a gate."""
-    own: Refined
-    """`f_i^{m,m}`: each row's parts on its own tokens."""
-    own_logits: Float[Tensor, "n p k"]
-    """Identity logits of the own-refined parts."""
-    cross: Refined
-    """`f_i^{m',m}`: each row's parts on its partner's tokens."""
-    cross_logits: Float[Tensor, "n p k"]
-    """Identity logits of the cross-refined parts."""
-    seen: Float[Tensor, "n p t"]
-    """Own attention on each row's crop; on the image itself where the row has none."""
-    crops: Float[Tensor, "n 2 2"]
-    """The rows' crops, as `draw_crops` gives them; all of the image where the row has none."""
-    partner_offset: Int[Tensor, "n"]
-    """j − i of each row i: outputs of several batches, one after another, keep their partners."""
-    paired: Bool[Tensor, "n"]
-    """False where the batch has no such row; the row is its own partner then."""
-
-    @property
-    def partner(self) -> Int[Tensor, "n"]:
-        """j of each row: a row of the same identity in the other modality."""
-        return torch.arange(len(self.partner_offset), device=self.partner_offset.device) + self.partner_offset
 
 
 class _Found(NamedTuple):
@@ -111,8 +76,8 @@ class CAL(Module[CALOutput]):
         backbone_takes_modality: call `backbone(images, modality)`, for modality-specific first stages: see
             `per_modality`.
 
-    Shape: images (n, …), labels (n,), modality (n,) in {0, 1} → `CALOutput`. Keywords: `views`, images of the batch
-    that are seen a second time, of `draw_views`, for `EquivarianceLoss`; `generator`, where partners are drawn from.
+    Shape: images (n, …), labels (n,), modality (n,) in {0, 1} → `CALOutput`. Keywords: `views`, of `draw_views`, which
+    images (n, c, h, w) are seen a second time, for `EquivarianceLoss`; `generator`, where partners are drawn from.
 
     Raises: ValueError for bad settings, shapes or types that do not fit, or one row in training mode. A modality beyond
     1 is seen on a CPU, and where each modality has its own miner; in compiled graphs it is not.
@@ -228,7 +193,8 @@ class CAL(Module[CALOutput]):
             found = self._find(images, modality)
             seen, crops = found.own.attention, images.new_tensor([0.0, 1.0]).expand(n, 2, 2)
         else:  # behind the batch, so that the backbone runs once
-            every = self._find(torch.cat([images, views.images]), torch.cat([modality, modality[views.rows]]))
+            again = resized_crop(images[views.rows], views.crops).to(images.dtype)
+            every = self._find(torch.cat([images, again]), torch.cat([modality, modality[views.rows]]))
             found = tree_map(lambda x: x[:n], every)
             seen = found.own.attention.index_copy(0, views.rows, every.own.attention[n:])
             crops = views.crops.new_tensor([0.0, 1.0]).repeat(n, 2, 1).index_copy(0, views.rows, views.crops)

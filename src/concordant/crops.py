@@ -107,44 +107,46 @@ def is_cropped(crops: Float[Tensor, "n 2 2"]) -> Bool[Tensor, "n"]:
 
 
 class Views(NamedTuple):
-    """Some images of a batch, seen a second time through crops: for `CAL.forward` and `equivariance_loss`."""
+    """Which images of a batch are seen a second time, and through which crops: for `CAL.forward`."""
 
-    images: Float[Tensor, "m c h w"]
-    """The crops, resized to the size of the whole."""
-    crops: Float[Tensor, "m 2 2"]
-    """Where they lie."""
     rows: Int[Tensor, "m"]
-    """Of which images they are: rows of the batch, each at most once."""
+    """Rows of the batch, each at most once."""
+    crops: Float[Tensor, "m 2 2"]
+    """Of each of them, as `draw_crops` gives them."""
 
 
-@checked()
 def draw_views(
-    images: Float[Tensor, "n c h w"], *, share: float = 0.5, generator: torch.Generator | None = None
+    n: int,
+    *,
+    share: float = 0.5,
+    generator: torch.Generator | None = None,
+    device: torch.device | str | None = None,
 ) -> Views:
     """Random crops of random images of a batch.
 
-    Equation: rows without repetition, `m = ⌈share · n⌉`; crops by `draw_crops`; images by `resized_crop`.
+    Equation: `m = ⌈share · n⌉` rows without repetition, each equally likely; crops by `draw_crops`.
 
     Args:
-        images: (n, c, h, w).
+        n: how many images the batch has.
         share: of the images that are seen a second time, 0 to 1.
         generator: where the draws come from; by default torch's global one.
+        device: of rows and crops; by default the generator's.
 
-    Shape: → Views(images (m, c, h, w), crops (m, 2, 2), rows (m,)).
+    Shape: → Views(rows (m,), crops (m, 2, 2)).
 
-    Raises: ValueError for another shape or type, or a share beyond 0 … 1.
+    Raises: ValueError for bad settings.
 
     Reference: none; our addition. See `equivariance_loss`.
 
-    >>> views = draw_views(torch.randn(4, 3, 16, 8))
-    >>> views.images.shape, len(views.rows)
-    (torch.Size([2, 3, 16, 8]), 2)
+    >>> views = draw_views(4)
+    >>> views.rows.shape, views.crops.shape
+    (torch.Size([2]), torch.Size([2, 2, 2]))
     """
+    if n != 0:
+        (n,) = as_sizes("draw_views", n=n)
     check_number("draw_views", share=share, at_least=0)
     require(share <= 1, "draw_views", "`share` must be at most 1", share)
-    n = len(images)
-    source = images.device if generator is None else generator.device
-    order = torch.empty(n, device=source).uniform_(generator=generator).argsort().to(images.device)
+    source = device if generator is None else generator.device
+    order = torch.empty(n, device=source).uniform_(generator=generator).argsort().to(device or source or "cpu")
     rows = order[: math.ceil(share * n)]
-    crops = draw_crops(len(rows), generator=generator, device=images.device)
-    return Views(resized_crop(images[rows], crops), crops, rows)
+    return Views(rows, draw_crops(len(rows), generator=generator, device=rows.device))

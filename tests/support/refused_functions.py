@@ -75,10 +75,10 @@ REFUSED: dict[str, dict[str, Callable[[], object]]] = {
         "mirrored less than never": lambda: draw_crops(2, mirror=-0.1),
     },
     "draw_views": {
-        "rank 3": lambda: draw_views(zeros(2, 4, 4)),
-        "more than all": lambda: draw_views(zeros(2, 1, 4, 4), share=1.5),
-        "fewer than none": lambda: draw_views(zeros(2, 1, 4, 4), share=-0.5),
-        "integers": lambda: draw_views(zeros(2, 1, 4, 4, dtype=INT)),
+        "fewer images than none": lambda: draw_views(-1),
+        "half an image": lambda: draw_views(cast(int, 1.5)),
+        "more than all": lambda: draw_views(2, share=1.5),
+        "fewer than none": lambda: draw_views(2, share=-0.5),
     },
     "pool_tokens": {
         "other tokens": lambda: pool_tokens(zeros(2, 5, 4), zeros(2, 6)),

@@ -34,8 +34,8 @@ class Batch(NamedTuple):
 class Batches:
     """The batches of a run by their index; all random numbers are a function of the seed and the index.
 
-    A resumed run therefore gets the same batches. All processes sample the augmentation of the complete batch, and use
-    their share. Later numbers of `generator` (for views and partners), and those of torch's global generator (for
+    A resumed run therefore gets the same batches. All processes sample augmentation and views of the complete batch,
+    and use their share. Later numbers of `generator` (for partners), and those of torch's global generator (for
     dropout in a backbone), differ between processes.
     """
 
@@ -65,8 +65,14 @@ class Batches:
         pixels = torch.from_numpy(self.images[rows]).to(self.device)
         draws = self.augment.draw(self.size, self.generator.manual_seed(seed))[self.share]
         images = self.augment(pixels, modality, draws=draws)
+        views = self.draw_views() if self.views else None
         if self.rank:
             self.generator.manual_seed(seed + self.rank)
         torch.manual_seed(seed + self.rank)
-        views = draw_views(images, share=self.views, generator=self.generator) if self.views else None
         return Batch(images, labels, modality, rows, views)
+
+    def draw_views(self) -> Views:
+        """Those of the complete batch that lie in this process' share."""
+        rows, crops = draw_views(self.size, share=self.views, generator=self.generator)
+        drawn, own = (rows[:, None] == self.share).nonzero(as_tuple=True)
+        return Views(own, crops[drawn])

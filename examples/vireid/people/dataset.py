@@ -26,6 +26,7 @@ from vireid.people.figure import dress
 from vireid.people.labels import Part
 from vireid.people.picture import Conditions, render
 from vireid.people.prepared import load_plate, prepare
+from vireid.pictures import open_picture
 
 VERSION = 3
 """Version of the renderer: increase it whenever the same configuration would give other bytes."""
@@ -120,8 +121,8 @@ def write_conditions(root: Path, config: RenderConfig) -> None:
     lines = [",".join(("picture", *(field.name for field in fields(Conditions))))]
     for identity in range(1, config.identities + 1):
         for camera, index in pictures_of(config, identity):
-            with Image.open(root / labels_path(camera, identity, index)) as labels:
-                lines.append(f"{picture_path(camera, identity, index).as_posix()},{labels.info[NOTE]}")
+            labels = open_picture(root / labels_path(camera, identity, index))
+            lines.append(f"{picture_path(camera, identity, index).as_posix()},{labels.info[NOTE]}")
     write_text(root / CONDITIONS, "\n".join(lines) + "\n")
 
 

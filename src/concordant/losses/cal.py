@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from concordant._checks import check_number, check_shapes, checked
 from concordant._module import Module
 from concordant._precision import full_precision
-from concordant.cal import CALOutput
 from concordant.crops import is_cropped
 from concordant.distributed import gather, mean_count, world_size
 from concordant.losses.coverage import CoverageLoss
@@ -21,6 +20,7 @@ from concordant.losses.equivariance import EquivarianceLoss
 from concordant.losses.match_distill import Distilled, MatchDistill
 from concordant.losses.part_center import PartCenterLoss
 from concordant.losses.triplet import WeightedTripletLoss
+from concordant.output import CALOutput
 
 
 class LossTerms(NamedTuple):
@@ -109,8 +109,8 @@ class CALLoss(Module[LossTerms]):
     >>> images, labels, modality = torch.randn(4, 3, 16, 8), torch.tensor([0, 1, 0, 1]), torch.tensor([0, 0, 1, 1])
     >>> terms = CALLoss()(model(images, labels, modality), labels, modality)
     >>> terms.total.backward()
-    >>> sorted(terms.named())
-    ['attention_div', 'dis', 'div', 'id', 'kd1', 'kd2', 'part_id', 'part_triplet', 'pcl', 'total', 'triplet']
+    >>> len(terms.named()), terms.total.shape
+    (13, torch.Size([]))
     """
 
     def __init__(

@@ -32,6 +32,7 @@ from vireid.study.configurations import (
     BASELINE,
     COMPARISON,
     CONTRASTS,
+    EQUAL_SECONDS,
     FULL,
     SWEEPS,
     Configuration,
@@ -101,7 +102,8 @@ def test_what_a_configuration_changes_is_what_its_model_has() -> None:
 
 def test_the_benchmark_has_the_demos_settings_and_other_people() -> None:
     assert RenderConfig().seed != PEOPLE.seed
-    assert {one.settings.optim.steps for one in COMPARISON} == {BASE.optim.steps}
+    assert {one.settings.optim.steps for one in COMPARISON if one is not EQUAL_SECONDS} == {BASE.optim.steps}
+    assert EQUAL_SECONDS.settings.optim.steps > BASE.optim.steps
     assert FULL.settings == BASE
     elsewhere = {name: getattr(DEMO, name) for name in ("root", "gallery", "save_every", "precision")}
     assert replace(BASE, **elsewhere) == DEMO
@@ -214,7 +216,7 @@ def test_a_study_from_end_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert full["retrieval"].keys() == {*WAYS, *TARGET_AWARE}
     own, aware = (full["retrieval"][way] for way in ("distilled", "target-aware"))
     assert own["numbers"] == 48 * (1 + 4)
-    assert aware["numbers"] == 72 * (48 + 48) + 4 * (48 + 48)
+    assert aware["numbers"] == 72 * (48 + 49) + 4 * (48 + 49)  # with the gate's channel
     assert aware["seconds"] > own["seconds"] > 0
     assert {*LOSSES, "total"} <= full["losses"].keys()
     assert full["retrieval"]["distilled"]["rank1"] > 0
@@ -251,7 +253,8 @@ def test_a_loss_is_drawn_with_its_weight_and_without(tmp_path: Path, monkeypatch
     assert picture_terms(jobs[1:2], tmp_path / "nothing.png") is None
     for job in jobs:
         job.settings.out.mkdir(parents=True)
-        rows = [dict.fromkeys(("pcl", "kd1", "kd2", "dis", "div", "attention_div", "entropy", "overlap"), 0.5)] * 3
+        terms = ("pcl", "kd1", "kd2", "dis", "div", "attention_div", "equivariance", "coverage", "entropy", "overlap")
+        rows = [dict.fromkeys(terms, 0.5)] * 3
         lines = [json.dumps(row | {"step": step}) for step, row in enumerate(rows, 1)]
         (job.settings.out / "log.jsonl").write_text("\n".join(lines))
     drawn: dict[str, dict[str, list[object]]] = {}
@@ -261,6 +264,8 @@ def test_a_loss_is_drawn_with_its_weight_and_without(tmp_path: Path, monkeypatch
         "dis": ["CAL", "no L_dis"],
         "div": ["CAL", "no L_div"],
         "attention_div": ["CAL", "no attention diversity"],
+        "equivariance": ["CAL", "no equivariance"],
+        "coverage": ["CAL", "no coverage"],
         "pcl": ["CAL", "no L_pcl"],
         "kd1": ["CAL", "no L_kd1"],
         "kd2": ["CAL", "no L_kd2"],

@@ -76,7 +76,7 @@ def test_settings_that_differ_are_named_as_flags() -> None:
     assert list(differences(DEMO, other)) == [
         "--seed (0 there, 1 here)",
         "--data.augment.erase-area ((0.02, 0.4) there, (0.1, 0.2) here)",
-        "--optim.lr (0.003 there, 0.01 here)",
+        "--optim.lr (0.006 there, 0.01 here)",
         "--optim.backbone-lr (1.0 there, 0.5 here)",
     ]
 
