@@ -136,6 +136,16 @@ def test_views_are_seen_as_images_are() -> None:
     assert torch.equal(plain.seen, plain.own.attention)
 
 
+@pytest.mark.slow
+def test_views_compile_in_one_graph() -> None:
+    model, batch = trained_looking(), paired_batch(torch.float64)
+    views = draw_views(6, generator=torch.Generator().manual_seed(0))
+    expected = model(*batch, views=views)
+    found = torch.compile(model, backend="eager", fullgraph=True)(*batch, views=views)
+    for x, y in zip(tree_flatten(found)[0], tree_flatten(expected)[0], strict=True):
+        torch.testing.assert_close(x, y)
+
+
 def test_the_gate_learns_from_the_global_feature_alone() -> None:
     """Maps and saliency take no gradient to it: they would close it wherever a loss of maps is cheaper so."""
     model = small_cal(protect_attention=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from copy import deepcopy
 from typing import Literal, NamedTuple, Protocol, cast
 
@@ -27,8 +26,6 @@ from concordant.matching import PartCorrespondence, invert_matching
 from concordant.output import CALOutput
 from concordant.retrieval.encoded import Encoded
 from concordant.retrieval.similarity import Direction, target_aware_similarity
-
-GATED_SCORES = bool(int(os.environ.get("GATED_SCORES", "1")))
 
 
 class _Found(NamedTuple):
@@ -188,11 +185,11 @@ class CAL(Module[CALOutput]):
         n = len(labels)
         enough = not self.training or n > 1
         require(enough, "CAL", "a batch must have two rows or more in training mode, for its batch norms", n)
-        check_shapes("CAL", labels=(labels, "n"), modality=(modality, "n"))
         if views is None:
             found = self._find(images, modality)
             seen, crops = found.own.attention, images.new_tensor([0.0, 1.0]).expand(n, 2, 2)
         else:  # behind the batch, so that the backbone runs once
+            check_shapes("CAL", rows=(views.rows, "m"), crops=(views.crops, "m 2 2"))
             again = resized_crop(images[views.rows], views.crops).to(images.dtype)
             every = self._find(torch.cat([images, again]), torch.cat([modality, modality[views.rows]]))
             found = tree_map(lambda x: x[:n], every)

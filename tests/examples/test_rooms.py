@@ -9,7 +9,7 @@ import pytest
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 FLOORS = (
-    {"files", "lock", "checks", "interval"},
+    {"files", "lock", "memory", "checks", "interval"},
     {"config"},
     {"runs", "recipes", "pictures"},
     {"command", "figures", "people"},

@@ -7,7 +7,7 @@ from typing import cast
 
 from torch import nn
 
-from concordant import CAL, CALLoss, HorizontalParts, PartCorrespondence
+from concordant import CAL, CALLoss, HorizontalParts, PartCorrespondence, Views
 from support.case import IMAGES, INT, LABELS, MODALITY, Case, zeros
 from support.models import cal_output, paired_batch, small_cal
 
@@ -56,6 +56,9 @@ CASES: dict[str, Case] = {
             "embed: shared miner, a third modality": lambda: small_cal(shared_miner=True).eval().embed(IMAGES, 2),
             "encode: modality of floating point": lambda: small_cal().eval().encode(IMAGES, MODALITY.float()),
             "a miner of other parts": lambda: small_cal(miner=HorizontalParts(2))(IMAGES, LABELS, MODALITY),
+            "views without corners": lambda: small_cal()(
+                IMAGES, LABELS, MODALITY, views=Views(zeros(2, dtype=INT), zeros(2, 4))
+            ),
             "embed: in training": lambda: small_cal().embed(IMAGES, MODALITY),
             "encode: in training": lambda: small_cal().encode(IMAGES, MODALITY),
             "observe: fewer rows": lambda: small_cal().observe(OUTPUT, TERMS, MODALITY[1:]),
