@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import tyro
 
 from vireid.config import Settings
+from vireid.memory import keep_memory
 from vireid.recipes import RECIPES, with_recipe
 from vireid.runs import RECORD, checkpoints, read_settings
 
@@ -59,6 +60,7 @@ def script(name: str, stopped: Callable[[], str] = str) -> Iterator[None]:
     The exit status is 1 for wrong input, and 128 + n for signal n: an interruption, a request to end, a closed
     terminal. `stopped` says how to continue after a signal.
     """
+    keep_memory()
     for stream in (sys.stdout, sys.stderr):
         # A character that the console cannot show must not end the script.
         if isinstance(stream, TextIOWrapper):

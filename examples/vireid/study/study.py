@@ -18,6 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from vireid.config import SysuSettings
 from vireid.files import read_json, write_json
+from vireid.memory import keep_memory
 from vireid.people.dataset import render_dataset
 from vireid.run import decode, identify, read
 from vireid.runs import RECORD, read_log
@@ -83,6 +84,7 @@ def jobs_of(
 
 def perform(job: Job, threads: int) -> None:
     """Train and score one run, or go on with it; its results are in its directory's scores.json."""
+    keep_memory()
     torch.set_num_threads(threads)
     settings = replace(job.settings, resume=(job.settings.out / RECORD).exists())
     data = read(settings)

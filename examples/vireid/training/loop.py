@@ -26,7 +26,6 @@ from vireid.datasets.batches import Batches
 from vireid.datasets.cache import Images
 from vireid.datasets.items import Items
 from vireid.files import write_json
-from vireid.memory import keep_memory
 from vireid.models.build import Built, build_model
 from vireid.models.weights import WEIGHTS, save_weights
 from vireid.runs import RECORD
@@ -89,7 +88,6 @@ def train(
 
     Returns the model in evaluation mode, its accelerator, and the seconds of the loop.
     """
-    keep_memory()
     accelerator = make_accelerator(settings)
     config = settings.model_config(len(items.identities))
     record = describe_run(settings, config, data=data, accelerator=accelerator)
