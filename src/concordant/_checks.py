@@ -126,6 +126,15 @@ def as_sizes(who: str, **named: int) -> tuple[int, ...]:
     return tuple(operator.index(value) for value in named.values())
 
 
+def as_grid(who: str, grid: tuple[int, int], tokens: int) -> tuple[int, int]:
+    """The rows and columns of a grid, which must have a cell for each token."""
+    pair = isinstance(grid, (tuple, list)) and len(grid) == 2  # not a union, which torch 2.6 compiles not
+    require(pair, who, "`grid` must be (rows, columns)", grid)
+    h, w = as_sizes(who, rows=grid[0], columns=grid[1])
+    require(h * w == tokens, who, f"`grid` must have the {tokens} tokens of the maps", grid)
+    return h, w
+
+
 def as_integer(value: object) -> int | None:
     """An integer, of Python or NumPy, as Python's; None for anything else, tensors among it."""
     if isinstance(value, Tensor) or not hasattr(value, "__index__") or getattr(value, "shape", ()) != ():  # an array

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from concordant._checks import as_sizes, checked, require
+from concordant._checks import as_grid, checked
 from concordant._precision import full_precision, unit, upcast
 
 LEAST_SHIFT = 1e-4
@@ -99,7 +99,7 @@ def border_share(attention: Float[Tensor, "b p t"], *, grid: tuple[int, int]) ->
     >>> share.parts.tolist(), round(share.uniform.item(), 3)
     ([1.0, 0.0], 0.889)
     """
-    h, w = _as_grid("border_share", attention, grid)
+    h, w = as_grid("border_share", grid, attention.shape[2])
     with full_precision(attention):
         maps = upcast(attention.detach()).unflatten(2, (h, w))
         within = maps[:, :, 1 : h - 1, 1 : w - 1].sum(dim=(2, 3))
@@ -152,7 +152,7 @@ def attention_follows(
     >>> attention_follows(attention, attention, left_half, grid=(1, 4)).item()
     0.0
     """
-    h, w = _as_grid("attention_follows", attention, grid)
+    h, w = as_grid("attention_follows", grid, attention.shape[2])
     with full_precision(attention):
         maps, shown = (upcast(each.detach()).unflatten(2, (h, w)) for each in (attention, seen))
         ends = crops.detach().to(maps.dtype)
@@ -166,14 +166,6 @@ def attention_follows(
         both = torch.where(counts, (want * got).sum(dim=2), 0.0).sum(dim=0)
         moved = torch.where(counts, want.square().sum(dim=2), 0.0).sum(dim=0)
         return both / moved.clamp_min(LEAST_SHIFT**2)
-
-
-def _as_grid(who: str, attention: Tensor, grid: tuple[int, int]) -> tuple[int, int]:
-    pair = isinstance(grid, tuple | list | torch.Size) and len(grid) == 2
-    require(pair, who, "`grid` must be (rows, columns)", grid)
-    h, w = as_sizes(who, rows=grid[0], columns=grid[1])
-    require(h * w == attention.shape[2], who, f"`grid` must have the {attention.shape[2]} tokens of the maps", grid)
-    return h, w
 
 
 def _cells(ends: Float[Tensor, "b 2"], size: int) -> tuple[Float[Tensor, "b size"], Float[Tensor, "b size"]]:

@@ -111,7 +111,8 @@ def gate_attention(
     check_shapes("gate_attention", keys=(keys, "b t d"), queries=(queries, "b p d"))
     longer = torch.cat([keys, log_gate.to(keys.dtype)[:, :, None]], dim=2)
     constant = queries.new_full((), (d + 1) ** 0.5).expand(*queries.shape[:2], 1)
-    return longer, part_queries._replace(queries=torch.cat([queries * ((d + 1) / d) ** 0.5, constant], dim=2))
+    queries = torch.cat([queries * ((d + 1) / d) ** 0.5, constant], dim=2)
+    return longer, PartQueries(queries, part_queries.gates)
 
 
 class PartAttention(Module[Refined], ABC):

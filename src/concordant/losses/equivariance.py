@@ -5,7 +5,7 @@ from __future__ import annotations
 from jaxtyping import Float
 from torch import Tensor
 
-from concordant._checks import checked, require
+from concordant._checks import as_grid, checked
 from concordant._module import Module
 from concordant._precision import full_precision, unit, upcast
 from concordant._reduce import Reduction, check_reduction, reduce
@@ -48,11 +48,9 @@ def equivariance_loss(
     0.0
     """
     check_reduction("equivariance_loss", reduction)
-    t = maps.shape[2]
-    fits = isinstance(grid, tuple | list) and len(grid) == 2 and grid[0] * grid[1] == t
-    require(fits, "equivariance_loss", f"`grid` must be (h, w) with h·w = t = {t}", grid)
+    h, w = as_grid("equivariance_loss", grid, maps.shape[2])
     with full_precision(maps):
-        moved = resized_crop(upcast(maps).unflatten(2, grid), crops).flatten(2)
+        moved = resized_crop(upcast(maps).unflatten(2, (h, w)), crops).flatten(2)
         cosine = (unit(seen) * unit(moved)).sum(dim=2)
         return reduce(1 - cosine, reduction, rows=is_cropped(crops))
 
