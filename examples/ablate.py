@@ -3,10 +3,11 @@
     python examples/ablate.py --list                        # the configurations, and the claim that each tests
     python examples/ablate.py                               # all configurations of the comparison, three seeds
     python examples/ablate.py --only CAL "no L_div"         # two configurations only
+    python examples/ablate.py --study parts                 # what makes parts lie on people, on validation identities
     python examples/ablate.py --study sensitivity           # one setting at a time, on validation identities
     python examples/ablate.py --seeds 5                     # more seeds: finished runs are kept
 
-A run takes about four minutes on a core. There are as many runs at a time as cores. After an interruption, the same
+A run takes several minutes on a core. There are as many runs at a time as cores. After an interruption, the same
 command continues. The data set (data/benchmark) is rendered first. Only the comparison uses test images, once per run.
 The other studies choose settings: they are scored on validation identities, which are then not trained on.
 
@@ -32,8 +33,9 @@ from vireid.study.configurations import Configuration, Study, configurations
 @dataclass(frozen=True)
 class Options:
     study: Study = "comparison"
-    """comparison: each configuration tests a claim, on test identities. sensitivity: one setting at a time. metrics:
-    each metric loss at three weights. budget: the baseline and CAL over training time."""
+    """comparison: each configuration tests a claim, on test identities. parts: what makes parts lie on people and
+    follow them. sensitivity: one setting at a time. metrics: each metric loss at three weights. budget: the baseline
+    and CAL over training time."""
     only: tuple[str, ...] = ()
     """Names of the configurations to run; by default all of the study (see --list)."""
     seeds: int = 3
