@@ -48,9 +48,7 @@ def draw_crops(
     ordered = isinstance(scale, tuple | list) and len(scale) == 2 and 0 < scale[0] <= scale[1] <= 1
     require(ordered, "draw_crops", "`scale` must be (least, greatest) within 0 … 1, above 0", scale)
     check_number("draw_crops", mirror=mirror, at_least=0)
-    source = device if generator is None else generator.device
-    # Not `torch.rand`, which takes no symbolic sizes with a generator.
-    draws = torch.empty(n, 4, device=source).uniform_(generator=generator).to(device or source or "cpu")
+    draws = _uniform(n, 4, generator=generator, device=device)
     side = scale[0] + (scale[1] - scale[0]) * draws[:, :1]
     start = (1 - side) * draws[:, 1:3]
     crops = torch.stack([start, start + side], dim=2)
@@ -146,7 +144,12 @@ def draw_views(
         (n,) = as_sizes("draw_views", n=n)
     check_number("draw_views", share=share, at_least=0)
     require(share <= 1, "draw_views", "`share` must be at most 1", share)
-    source = device if generator is None else generator.device
-    order = torch.empty(n, device=source).uniform_(generator=generator).argsort().to(device or source or "cpu")
-    rows = order[: math.ceil(share * n)]
+    rows = _uniform(n, generator=generator, device=device).argsort()[: math.ceil(share * n)]
     return Views(rows, draw_crops(len(rows), generator=generator, device=rows.device))
+
+
+def _uniform(*size: int, generator: torch.Generator | None, device: torch.device | str | None) -> Tensor:
+    """Numbers in 0 … 1, drawn where the generator is."""
+    source = device if generator is None else generator.device
+    # Not `torch.rand`, which takes no symbolic sizes with a generator.
+    return torch.empty(size, device=source).uniform_(generator=generator).to(device or source or "cpu")
