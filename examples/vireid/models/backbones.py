@@ -204,7 +204,7 @@ def create_backbone(
             trial = as_grid(plain, specific_stems, stage, frozen).eval()
             images = torch.zeros(1, 3, height, width)
             channels = trial(*(images, 0) if isinstance(trial, StemmedBackbone) else (images,)).shape[1]
-    except (RuntimeError, AssertionError, AttributeError) as error:
+    except (RuntimeError, AssertionError, AttributeError, TypeError) as error:  # the last: it takes no stride
         raise ValueError(
             f"create_backbone: {name} must return a spatial feature map for images of {height} × {width}; "
             f"{reason_of(error)}"

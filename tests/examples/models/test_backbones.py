@@ -137,6 +137,17 @@ def test_a_feature_map_is_not_turned_about() -> None:
         assert change[-1].min() > change[0].max(), name
 
 
+def test_a_stride_is_refused_where_timm_cannot_dilate() -> None:
+    with pytest.raises(ValueError, match=r"create_backbone: vit_tiny_patch16_224 must return .*'output_stride'"):
+        create_backbone("vit_tiny_patch16_224", image_size=(64, 32), stride=8)
+
+
+def test_a_stride_makes_a_finer_grid() -> None:
+    for stride, grid in ((16, (6, 3)), (8, (12, 6))):
+        backbone, _ = create_backbone("tf_efficientnet_lite0", image_size=(96, 48), stage=4, stride=stride)
+        assert backbone(torch.zeros(2, 3, 96, 48)).shape[2:] == grid
+
+
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
