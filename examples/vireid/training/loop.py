@@ -7,6 +7,7 @@ import time
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -27,6 +28,7 @@ from vireid.datasets.cache import Images
 from vireid.datasets.items import Items
 from vireid.files import write_json
 from vireid.models.build import Built, build_model
+from vireid.models.shared import share_frozen
 from vireid.models.weights import WEIGHTS, save_weights
 from vireid.runs import RECORD
 from vireid.training.checkpoint import Stateful, load_checkpoint, save_checkpoint, tidy
@@ -74,10 +76,12 @@ def train(
     data: dict[str, Any],
     console: Console,
     split: dict[str, str] | None = None,
+    shared: Path | None = None,
 ) -> tuple[Built, Accelerator, float]:
     """Train on `items`, whose decoded images [n h w 3] are `images`; `data` describes them for the run's record.
 
-    `split` is stored with the weights: the data sets that they were trained on, and the split of each.
+    `split` is stored with the weights: the data sets that they were trained on, and the split of each. `shared` is
+    where runs keep what their frozen stages compute: see `share_frozen`.
 
     A step depends only on the settings, its number and the weights before it: an interrupted and resumed run gives the
     same result as one without interruption. With several processes, each process trains on complete identities of a
@@ -93,6 +97,8 @@ def train(
     record = describe_run(settings, config, data=data, accelerator=accelerator)
     together(lambda: check_start(settings, data))
     state = setup(settings, config, items, images, accelerator)
+    if shared is not None:
+        share_frozen(state.model.backbone, shared)
     together(lambda: begin(settings, record, console))  # last: --overwrite deletes nothing for a model that cannot be
     seconds = fit(state, record, console, split)
     final = state.model if state.average is None else cast(Built, state.average.module)
