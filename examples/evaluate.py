@@ -7,7 +7,7 @@
     python examples/evaluate.py sysu --root SYSU-MM01 --verify      # only compare the counts with the published ones
 
 The settings of the model are read from the run.json beside its weights, or from the config.json of a saved model.
-The results are written to `--out`: metrics.json, rankings.png and, for CAL, attention.png.
+The results are written to `--out`: metrics.json, rankings.png and, for CAL, attention.png and found.png.
 """
 
 from __future__ import annotations

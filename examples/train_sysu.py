@@ -8,8 +8,9 @@
 
 The run writes to `--out`: metrics.json (rank-1/10/20, mAP, mINP for all- and indoor-search, single- and multi-shot,
 each the mean of ten gallery draws), model.safetensors, log.jsonl and tensorboard/, run.json (settings, versions,
-data, commit), curves.png, attention.png and rankings.png. Without --root, a data set is rendered (once) and used: on a
-GPU a larger one, at 288x144. The defaults depend on it: for those of the real data set, run `--root SYSU-MM01 --help`.
+data, commit), curves.png, attention.png, found.png and rankings.png. Without --root, a data set is rendered (once) and
+used: on a GPU a larger one, at 288x144. The defaults depend on it: for those of the real data set, run
+`--root SYSU-MM01 --help`.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from vireid.config import Settings
 from vireid.files import read_json, revive
 
 RECORD, LOG, LOCK = "run.json", "log.jsonl", ".lock"
-RESULTS = ("metrics.json", "attention.png", "curves.png", "rankings.png")
+RESULTS = ("metrics.json", "attention.png", "curves.png", "found.png", "rankings.png")
 """The files of an evaluation."""
 WRITTEN = (
     *("scores.json", *RESULTS, "model.safetensors", LOG),

@@ -78,10 +78,19 @@ def encode(
 
 
 @torch.inference_mode()
-def attend(model: CAL, images: Images, modality: int, *, device: torch.device, crops: Tensor | None = None) -> Tensor:
-    """Own attention maps [n p gh gw] of images [n h w 3] of one modality, in the order of the modality's parts.
+def attend(
+    model: CAL,
+    images: Images,
+    modality: int,
+    *,
+    device: torch.device,
+    crops: Tensor | None = None,
+    parts_of: tuple[Images, int] | None = None,
+) -> Tensor:
+    """Attention maps [n p gh gw] on images [n h w 3] of one modality, of their own parts, in that modality's order.
 
-    With crops [n 2 2] (see `draw_crops`): on each image's crop, resized to the size of the whole.
+    With crops [n 2 2] (see `draw_crops`): on each image's crop, resized to the size of the whole. With `parts_of`: of
+    the parts of other images [n h w 3] of a modality, image by image, in that modality's order.
     """
     model.eval()
     maps = []
@@ -90,7 +99,8 @@ def attend(model: CAL, images: Images, modality: int, *, device: torch.device, c
         if crops is not None:
             pixels = resized_crop(pixels, crops[rows].to(device))
         some = model.encode(pixels, modality)
-        maps.append(model.attention.attend(some.tokens, some.keys, some.part_queries).attention.float().cpu())
+        owner = some if parts_of is None else model.encode(read(parts_of[0], rows, device), parts_of[1])
+        maps.append(model.attention.attend(some.tokens, some.keys, owner.part_queries).attention.float().cpu())
     grid = model.feature_map(read(images, np.arange(1), device), modality).shape[-2:]
     attention: Tensor = torch.cat(maps).unflatten(2, grid)
     return attention

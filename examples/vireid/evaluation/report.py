@@ -19,13 +19,15 @@ from vireid.evaluation.inference import attend, extract
 from vireid.evaluation.protocol import as_metrics, evaluate, table
 from vireid.evaluation.rerank import reranked
 from vireid.evaluation.similarity import Similarity, cosine
-from vireid.figures import draw_attention, draw_curves, draw_rankings
+from vireid.figures import draw_attention, draw_curves, draw_found, draw_rankings
 from vireid.files import is_litter, write_json
 from vireid.models.build import Built
 from vireid.runs import read_log
 
 PEOPLE = 6
 """Number of identities in the figures."""
+FOUND = 3
+"""Number of those whose parts are searched for in the other modality."""
 
 
 def report(
@@ -49,7 +51,7 @@ def report(
     metrics = as_metrics(results, others) | data.reading | origin
     if isinstance(model, CAL):
         metrics |= watch(model, data, images, device).figures
-        picture_attention(model, data, images, device, out / "attention.png")
+        picture_attention(model, data, images, device, out)
     if rows := read_log(out):
         draw_curves(rows, out / "curves.png")
     picture_rankings(data, images, similarities[""], out / "rankings.png")
@@ -83,8 +85,9 @@ def print_attention(metrics: dict[str, Any], console: Console) -> None:
         console.print(f"[yellow]WARNING:[/yellow] {line}", highlight=False)
 
 
-def picture_attention(model: CAL, data: DataSet, images: Images, device: torch.device, path: Path) -> None:
-    """Plot a visible and an infrared image of several identities, with the attention of the parts on both."""
+def picture_attention(model: CAL, data: DataSet, images: Images, device: torch.device, out: Path) -> None:
+    """Plot a visible and an infrared image of several identities, with the attention of the parts on both: each image's
+    own parts in attention.png; the infrared image's, and where they are found in the visible one, in found.png."""
     rows = [np.flatnonzero(data.test.modality == modality) for modality in (VISIBLE, INFRARED)]
     people = [data.test.identity[own] for own in rows]
     shown = np.random.default_rng(0).permutation(np.intersect1d(people[0], people[1]))[:PEOPLE]
@@ -93,13 +96,12 @@ def picture_attention(model: CAL, data: DataSet, images: Images, device: torch.d
         for own, identities in zip(rows, people, strict=True)
     ]
     visible, infrared = (attend(model, x, m, device=device) for m, x in zip((VISIBLE, INFRARED), chosen, strict=True))
-    infrared = infrared[:, model.correspondence.permutation().cpu()]
-    draw_attention(
-        list(zip(*chosen, strict=True)),
-        list(zip(visible, infrared, strict=True)),
-        [f"identity {person}" for person in shown],
-        path,
-    )
+    found = attend(model, chosen[0], VISIBLE, device=device, parts_of=(chosen[1], INFRARED))
+    order = model.correspondence.permutation().cpu()
+    infrared, found = infrared[:, order], found[:, order]
+    pairs, titles = list(zip(*chosen, strict=True)), [f"identity {person}" for person in shown]
+    draw_attention(pairs, list(zip(visible, infrared, strict=True)), titles, out / "attention.png")
+    draw_found(pairs[:FOUND], list(zip(found, infrared, strict=True))[:FOUND], titles[:FOUND], out / "found.png")
 
 
 def picture_rankings(data: DataSet, images: Images, similarity: Similarity, path: Path) -> None:

@@ -1,6 +1,6 @@
 """Figures: training curves, attention of the parts, ranking lists, cost of a search, effect of a change."""
 
-from vireid.figures.attention import draw_attention, draw_composites
+from vireid.figures.attention import draw_attention, draw_composites, draw_found
 from vireid.figures.contrasts import draw_contrasts
 from vireid.figures.curves import draw_curves
 from vireid.figures.intervals import draw_intervals
@@ -13,6 +13,7 @@ __all__ = [
     "draw_composites",
     "draw_contrasts",
     "draw_curves",
+    "draw_found",
     "draw_intervals",
     "draw_rankings",
     "draw_sweeps",

@@ -62,6 +62,47 @@ def draw_attention(
     return save(figure, path)
 
 
+def draw_found(
+    pairs: list[tuple[NDArray[np.uint8], NDArray[np.uint8]]],
+    maps: list[tuple[Tensor, Tensor]],
+    titles: list[str],
+    path: Path | str,
+) -> Path:
+    """Plot one identity per row: an infrared and a visible image, then each part of the infrared one on both.
+
+    Args:
+        pairs: visible and infrared image [h w 3] of each identity.
+        maps: attention maps [p gh gw] of the *infrared* image's parts: on the visible image, and on their own.
+        titles: label of each row.
+    """
+    parts = maps[0][0].shape[0]
+    height, width = pairs[0][0].shape[:2]
+    # Two tiles a part, which touch, and a gap after each two.
+    ratios, cell = [1.0, 1.0, 0.25] * (parts + 1), 0.95
+    size = (cell * sum(ratios), cell * height / width * len(pairs))
+    figure, axes = plt.subplots(len(pairs), len(ratios), figsize=size, squeeze=False, width_ratios=ratios)
+    for axis in axes.flat:
+        axis.set(xticks=[], yticks=[], frame_on=False)
+    for row, ((visible, infrared), (cross, own), title) in enumerate(zip(pairs, maps, titles, strict=True)):
+        axes[row, 0].set_ylabel(title, fontsize=9)
+        for column, image, attention in ((0, infrared, own), (1, visible, cross)):
+            axes[row, column].imshow(image)
+            for part, strength in enumerate(_enlarge(attention, height, width)):
+                axis = axes[row, 3 * (part + 1) + column]
+                axis.imshow(_tint(image, strength, colour(part)))
+                for spine in axis.spines.values():
+                    spine.set(color=colour(part), linewidth=2)
+                axis.set_frame_on(True)
+    for start in range(parts + 1):
+        for column, name in ((0, "infrared"), (1, "visible")):
+            axes[0, 3 * start + column].set_title(name, fontsize=8)
+    figure.subplots_adjust(left=0.04, right=1, bottom=0, top=0.88, wspace=0.02, hspace=0.04)
+    for start in range(1, parts + 1):
+        left, right = (axes[0, 3 * start + column].get_position() for column in (0, 1))
+        figure.text((left.x0 + right.x1) / 2, 0.93, f"part {start} → found", ha="center", fontsize=10)
+    return save(figure, path)
+
+
 def draw_composites(
     images: list[NDArray[np.uint8]], maps: Mapping[str, list[Tensor]], path: Path | str, *, title: str
 ) -> Path:

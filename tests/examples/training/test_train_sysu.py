@@ -48,7 +48,7 @@ def settings(root: Path, out: Path, **changes: Any) -> SysuSettings:
 def test_a_run_leaves_everything_behind(root: Path, tmp_path: Path, method: str) -> None:
     main(settings(root, tmp_path / "run", method=method))
     left = {path.name for path in (tmp_path / "run").iterdir()}
-    pictures = {"curves.png", "rankings.png"} | ({"attention.png"} if method == "cal" else set())
+    pictures = {"curves.png", "rankings.png"} | ({"attention.png", "found.png"} if method == "cal" else set())
     assert left >= {"metrics.json", "model.safetensors", "log.jsonl", "tensorboard", "run.json", *pictures}
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
     for name in ("all_single", "all_multi", "indoor_single", "indoor_multi"):
