@@ -12,7 +12,15 @@ from vireid.datasets.cache import Images
 from vireid.datasets.dataset import DataSet
 from vireid.datasets.items import INFRARED, VISIBLE
 from vireid.evaluation.inference import attend
-from vireid.evaluation.semantics import Pairs, by_part, pair_people, profiles, read_parts, semantic_scores
+from vireid.evaluation.semantics import (
+    Pairs,
+    by_part,
+    exact_shares,
+    pair_people,
+    profiles,
+    read_parts,
+    semantic_scores,
+)
 
 CLEARLY = 0.25
 """A share is clearly above that of uniform attention from here on, on the way from there to all of the attention."""
@@ -39,7 +47,7 @@ def watch(model: CAL, data: DataSet, images: Images, device: torch.device) -> Wa
     entropy, overlap      see `attention_statistics`.
     border                share of a part's attention on the outermost tokens: see `border_share`.
     follows               how far a part's map moves with the content: see `attention_follows`.
-    person, purity, …     of rendered people: see `semantic_scores`.
+    person, purity, …     of rendered people: see `semantic_scores`, and `exact_shares` for what is possible.
     """
     pairs, order = pair_people(data.test), model.correspondence.permutation().cpu()
     shown = [images[rows] for rows in pairs]
@@ -58,8 +66,9 @@ def watch(model: CAL, data: DataSet, images: Images, device: torch.device) -> Wa
     if (data.root / "parts").is_dir():
         labels = [read_parts(data.root, [data.test.paths[row] for row in rows]) for rows in pairs]
         covered = [profiles(own, some) for own, some in zip(maps, labels, strict=True)]
-        even = torch.full_like(both[:, :1], 1 / both[0, 0].numel())
-        attention |= semantic_scores(covered[0], covered[1], profiles(even, torch.cat(labels)), order)
+        even, every = torch.full_like(both[:, :1], 1 / both[0, 0].numel()), torch.cat(labels)
+        attention |= semantic_scores(covered[0], covered[1], profiles(even, every), order)
+        attention["person"]["exact"] = exact_shares(every, every.shape[2] // grid[1])
     correspondence = {"permutation": order.tolist(), "share": model.correspondence.stability()}
     return Watched(pairs, maps, covered, {"attention": attention, "correspondence": correspondence})
 
@@ -80,9 +89,11 @@ def sentences(metrics: dict[str, Any]) -> list[str]:
     if "person" in found:
         person, purity = found["person"], found["purity"]
         agreement, without, chance = (100 * found[f"agreement{end}"] for end in ("", "_without", "_chance"))
+        exact = ", ".join(f"{name} {100 * share:.0f}" for name, share in person["exact"].items())
         lines += [
-            f"on the person are {_percent(person)} % (uniform attention: {100 * person['uniform']:.0f} %); of these, "
-            f"{_percent(purity)} % are on one class of the body ({100 * purity['uniform']:.0f} %)",
+            f"on the person are {_percent(person)} % (uniform attention: {100 * person['uniform']:.0f} %; maps on this "
+            f"grid that cover exactly one class of the body: {exact} %); of these, {_percent(purity)} % are on one "
+            f"class of the body ({100 * purity['uniform']:.0f} %)",
             f"matched parts are mainly on the same class of the body in {agreement:.0f} % of the pairs of a person's "
             f"images (without M̂ {without:.0f} %, any two parts {chance:.0f} %)",
         ]

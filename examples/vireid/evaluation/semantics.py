@@ -83,6 +83,20 @@ def body_shares(shares: Tensor) -> Tensor:
     return torch.stack([shares[..., list(parts)].sum(dim=-1) for parts in BODY.values()], dim=-1)
 
 
+def exact_shares(parts: Tensor, stride: int) -> dict[str, float]:
+    """The share on the person of a map that covers one class of the body exactly, by class; mean over the pictures
+    [n H W] that show it. No map of that class has more, unless it leaves out what is at its edge."""
+    cover = part_cover(parts, stride).flatten(1, 2)
+    person = body_shares(cover).sum(dim=2)
+    shares = {}
+    for name, some in BODY.items():
+        own = cover[..., list(some)].sum(dim=2)
+        total = own.sum(dim=1)
+        if (shown := total > 0).any():
+            shares[name] = float(((own * person).sum(dim=1)[shown] / total[shown]).mean())
+    return shares
+
+
 def purity(body: Tensor) -> Tensor:
     """[p]: of all attention of a part that lies on the person, the share on the main class of its map, of shares
     [n p 6]. 0 where there is none on the person."""

@@ -79,7 +79,8 @@ def test_sound_attention_is_not_warned_of() -> None:
 
 def test_every_figure_of_people_is_said() -> None:
     share = {"parts": [0.25, 0.5], "uniform": 0.125}
-    found = dict.fromkeys(("border", "follows", "person", "purity"), share) | {"entropy": 0.5, "overlap": 0.25}
+    found = dict.fromkeys(("border", "follows", "purity"), share) | {"entropy": 0.5, "overlap": 0.25}
+    found["person"] = share | {"exact": {"head": 0.7, "upper": 0.86}}
     found |= {"agreement": 0.75, "agreement_without": 0.5, "agreement_chance": 0.375}
     lines = sentences({"attention": found, "correspondence": {"permutation": [1, 0], "share": 0.875}})
     assert lines == [
@@ -88,7 +89,8 @@ def test_every_figure_of_people_is_said() -> None:
         "on the border, the outermost tokens, are 25, 50 % of each part's attention (uniform attention: 12 %)",
         "in crops of the images the maps move 0.25, 0.50 times as far as what they look at "
         "(1: they follow it, 0: they stay)",
-        "on the person are 25, 50 % (uniform attention: 12 %); of these, 25, 50 % are on one class of the body (12 %)",
+        "on the person are 25, 50 % (uniform attention: 12 %; maps on this grid that cover exactly one class of the "
+        "body: head 70, upper 86 %); of these, 25, 50 % are on one class of the body (12 %)",
         "matched parts are mainly on the same class of the body in 75 % of the pairs of a person's images "
         "(without M̂ 50 %, any two parts 38 %)",
     ]

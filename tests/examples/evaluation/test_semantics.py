@@ -11,7 +11,15 @@ import torch
 from torch import Tensor
 
 from vireid.datasets.items import INFRARED, VISIBLE, Item, Items
-from vireid.evaluation.semantics import BODY, pair_people, profiles, read_parts, same_parts, semantic_scores
+from vireid.evaluation.semantics import (
+    BODY,
+    exact_shares,
+    pair_people,
+    profiles,
+    read_parts,
+    same_parts,
+    semantic_scores,
+)
 from vireid.people.labels import PARTS, PERSON, Part
 
 UPPER, LOWER, NOBODY = int(Part.UPPER), int(Part.LOWER), int(Part.BACKGROUND)
@@ -68,6 +76,18 @@ def test_shares_on_the_person_by_part_and_of_uniform_attention() -> None:
     hidden = pixels()
     hidden[:, :16, :8] = int(Part.OCCLUDER)
     assert scores(some, some, [0, 1, 2], hidden)["person"] == {"parts": [0.5, 0.25, 0.0], "uniform": 0.25}
+
+
+def test_a_map_cannot_be_more_on_the_person_than_its_tokens_are() -> None:
+    labels = pixels()
+    labels[0, 16:, :4] = NOBODY  # of the first picture's lower garment, half of each token is left
+    found = exact_shares(labels, stride=8)
+    assert found == {"upper": 1.0, "lower": pytest.approx((0.5 + 1) / 2)}
+    labels[1, 16:, :8] = UPPER
+    assert exact_shares(labels, stride=8)["lower"] == pytest.approx(0.5)  # it is in one picture only
+    exactly = maps(on((2, 0), (3, 0)))[:1]
+    person = profiles(exactly, labels[:1])[..., [int(part) for part in PERSON]].sum()
+    assert float(person) == pytest.approx(exact_shares(labels[:1], stride=8)["lower"])
 
 
 def test_matched_parts_are_put_together() -> None:
