@@ -80,7 +80,8 @@ FUNCTIONS: dict[str, dict[str, Callable[[], object]]] = {
     },
     "match_parts": {
         "rank 2": lambda: functional.match_parts(zeros(3, 3)),
-        "not square": lambda: functional.match_parts(zeros(2, 3, 4)),
+        "mask of the other side": lambda: functional.match_parts(zeros(2, 3, 4), zeros(2, 4, dtype=torch.bool)),
+        "mask of numbers": lambda: functional.match_parts(zeros(2, 3, 4), zeros(2, 3)),
         "integers": lambda: functional.match_parts(zeros(2, 3, 3, dtype=INT)),
         "not finite": lambda: functional.match_parts(zeros(2, 3, 3) + float("nan")),
         "no tensor": lambda: functional.match_parts([[[1.0]]]),  # type: ignore[arg-type]

@@ -25,6 +25,14 @@ def masked_softmax(logits: Float[Tensor, "b *p t"], mask: Bool[Tensor, "b t"] | 
     return torch.where(real, counted.softmax(dim=-1), 0.0)
 
 
+def keep_maps(
+    maps: Float[Tensor, "b p t"], part_mask: Bool[Tensor, "b p"] | None, mask: Bool[Tensor, "b t"] | None
+) -> Float[Tensor, "b p t"]:
+    """Maps with zeros in place of padded parts and padded tokens."""
+    maps = keep(maps, part_mask)
+    return maps if mask is None else torch.where(mask[:, None], maps, 0.0)
+
+
 def check_mask(who: str, mask: Tensor | None, number: int) -> None:
     """Check the length of a mask that no letter of the annotations fixes."""
     if mask is not None:

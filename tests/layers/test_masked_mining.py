@@ -167,3 +167,23 @@ def test_a_batch_without_a_real_token_has_finite_gradients() -> None:
         mined.features.square().sum().backward()
         assert not mined.features.any()
         assert not cast(Tensor, maps.grad).any()
+
+
+@given(masks(4, 6), SEEDS)
+def test_transforms_of_torch_func(mask: Tensor, seed: int) -> None:
+    """Each row in a batch of one: `vmap` sees what a loop sees, and its gradients."""
+    tokens, parts = values((4, 1, 6, 2), seed), values((4, 1, 3, 2), seed + 1)
+    rows = mask[:, None]
+
+    def total(tokens: Tensor, parts: Tensor, mask: Tensor) -> Tensor:
+        normed = functional.instance_norm(tokens, mask=mask)
+        scores = functional.spatial_similarity(parts, normed, mask)
+        mined = functional.aggregate_tokens(tokens, functional.select_top_k(scores, 1.0, mask), mask)
+        loss = functional.diversity_loss(scores, mask=mask) + functional.pool_tokens(tokens, scores[:, 0], mask).sum()
+        return loss + mined.square().sum()
+
+    leaf = tokens.clone().requires_grad_()
+    alone = torch.stack([total(*row) for row in zip(leaf, parts, rows, strict=True)])
+    close(torch.func.vmap(total)(tokens, parts, rows), alone.detach())
+    expected = torch.autograd.grad(alone.sum(), leaf)[0]
+    close(torch.func.vmap(torch.func.grad(total))(tokens, parts, rows), expected)

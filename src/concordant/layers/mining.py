@@ -102,8 +102,8 @@ class PartMiner(Module[MinedParts]):
 class LearnableParts(Module[MinedParts]):
     """Part queries that are parameters, the same for every image: an ablation of `PartMiner`.
 
-    Equation: `P = W`, W (p, c) learned. They are mined nowhere, so their selection is even: `Ŝ = 1 / t`, t the number of
-    real tokens.
+    Equation: `P = W`, W (p, c) learned. They are mined nowhere, so their selection is even: `Ŝ = 1 / t`, t the
+    number of real tokens.
 
     Learned queries are not on the tokens' scale. Instance normalisation with the tokens' statistics would enlarge them
     until each part attends to a single token: use `CAL(norm_source="parts")` with them.
@@ -164,8 +164,8 @@ class HorizontalParts(Module[MinedParts]):
     """Horizontal stripes of equal height as parts: an ablation of `PartMiner`, and PCB's parts.
 
     Equation: part i is the mean of rows `floor(i·h / p)` to `ceil((i + 1)·h / p)`, as in adaptive pooling: stripes
-    share a row where p does not divide h, and none is empty. With a `mask` the mean is that of the real tokens; a stripe
-    without any is zero.
+    share a row where p does not divide h, and none is empty. With a `mask` the mean is that of the real tokens; a
+    stripe without any is zero.
 
     Args:
         num_parts: `p`.
