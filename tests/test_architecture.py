@@ -73,12 +73,12 @@ def spied(model: CAL, run: Callable[[CAL], Any]) -> tuple[Any, dict[str, Any]]:
         seen["feature_map"] = feature_map(*args)
         return seen["feature_map"]
 
-    def keyed(tokens: Tensor) -> Any:
-        seen["tokens"], seen["keys"] = tokens, encode_tokens(tokens)
+    def keyed(tokens: Tensor, *mask: Any) -> Any:
+        seen["tokens"], seen["keys"] = tokens, encode_tokens(tokens, *mask)
         return seen["keys"]
 
-    def queried(parts: Tensor, source: Tensor | None) -> Any:
-        seen["mined"], seen["part_queries"] = parts, encode_parts(parts, source)
+    def queried(parts: Tensor, *source: Any) -> Any:
+        seen["mined"], seen["part_queries"] = parts, encode_parts(parts, *source)
         return seen["part_queries"]
 
     vars(model)["feature_map"] = mapped

@@ -36,7 +36,7 @@ GROUPS = {
     "pairs and rows": ("base", ("matching", "layers.modality", "distributed", "crops")),
 }
 """Every module has a place, above all that it imports."""
-BASE = ("_checks", "_precision", "_reduce", "_distance", "_module")
+BASE = ("_checks", "_precision", "_reduce", "_distance", "_module", "_mask")
 NAMES = ("__init__", "functional")
 """They import everything, for its name only."""
 
@@ -79,7 +79,7 @@ def draw_imports(graph: dict[str, set[str]]) -> str:
             labels.append(_box(left, y - 10, right - left, 20, kind, [(name, 12, "mono")]))
             y += row
         middle = (places[names[0]] + places[names[-1]]) / 2
-        labels.append(_text(504, middle + 4, title, size=11, anchor="end", colour=LINE))
+        labels.append(_text(528, middle + 4, title, size=11, anchor="end", colour=LINE))
         y += 7
     bottom = y - 10
     for name in order:
@@ -103,7 +103,7 @@ def draw_imports(graph: dict[str, set[str]]) -> str:
         labels += [f'<circle cx="{x}" cy="{y}" r="4" fill="{LINE}"/>' for y in ys]
     below: list[tuple[str, float, str]] = [(", ".join(NAMES), 11, "mono"), ("the public names", 11, "sans")]
     top = _box(left - 14, 18, right - left + 28, 40, "base", below)
-    return _svg(508, bottom, "Which module imports which", [*shapes, *labels, top])
+    return _svg(532, bottom, "Which module imports which", [*shapes, *labels, top])
 
 
 # the flow of the data ------------------------------------------------------------------------------------------------

@@ -7,10 +7,11 @@ from abc import ABC, abstractmethod
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from concordant._checks import check_shapes, checked
+from concordant._mask import keep, masked_softmax
 from concordant._module import Module
 from concordant._precision import check_types, full_precision, upcast
 
@@ -38,26 +39,37 @@ class Refined(NamedTuple):
 
 
 @checked()
-def spatial_similarity(queries: Float[Tensor, "b p d"], keys: Float[Tensor, "b t d"]) -> Float[Tensor, "b p t"]:
+def spatial_similarity(
+    queries: Float[Tensor, "b p d"], keys: Float[Tensor, "b t d"], mask: Bool[Tensor, "b t"] | None = None
+) -> Float[Tensor, "b p t"]:
     """How each part's attention is spread over the tokens.
 
     Equation: `S = softmax(P̂ T̂ᵀ / √d)` over tokens, the softmax in float32 or wider.
+
+    Args:
+        queries: P̂, (b, p, d).
+        keys: T̂, (b, t, d).
+        mask: (b, t), True for a real token. Padding has exactly zero attention.
 
     Shape: queries (b, p, d), keys (b, t, d) → attention (b, p, t), each part's summing to 1 over tokens.
 
     Raises: ValueError for shapes that do not fit or integer types.
 
+    Edge cases: in a row without any real token all attention is zero.
+
     Reference: CAL (ICCV 2023), the similarity S(T, P) of TSAA.
 
     >>> spatial_similarity(torch.zeros(1, 1, 4), torch.randn(1, 2, 4)).tolist()
     [[[0.5, 0.5]]]
+    >>> spatial_similarity(torch.zeros(1, 1, 4), torch.randn(1, 3, 4), torch.tensor([[True, False, True]])).tolist()
+    [[[0.5, 0.0, 0.5]]]
     """
     check_types("spatial_similarity", queries=queries, keys=keys)
     with full_precision(queries):
         if not queries.dtype == keys.dtype == torch.bfloat16:  # in float16 moderate numbers overflow
             queries, keys = upcast(queries), upcast(keys)
         logits = (queries / math.sqrt(queries.shape[2])) @ keys.transpose(1, 2)
-        return upcast(logits).softmax(dim=2)
+        return masked_softmax(upcast(logits), mask)
 
 
 @checked()
@@ -127,14 +139,19 @@ class PartAttention(Module[Refined], ABC):
     attention (b, p, t), keys (b, t, d), part_queries). With a `log_gate`, of a `TokenGate`, it is added to every part's
     logits; keys and queries have one more channel then.
 
+    Padding: `mask` (b, t) is True for the real tokens, `part_mask` (b, p) for the real parts, and `norm_mask` (b, s)
+    for the real rows of the `norm_source`. Padding, any finite numbers, has no attention and is in no statistics. A row
+    without a real token has zero features. What is given for a part that is padding, or as the key of such a token,
+    means nothing.
+
     Raises: ValueError for shapes that do not fit or integer types.
 
     Reference: CAL (ICCV 2023), TSAA.
 
     >>> class Halves(PartAttention):
-    ...     def encode_tokens(self, tokens):
+    ...     def encode_tokens(self, tokens, mask=None):
     ...         return tokens
-    ...     def encode_parts(self, parts, norm_source=None):
+    ...     def encode_parts(self, parts, norm_source=None, mask=None):
     ...         return PartQueries(parts, torch.full_like(parts, 0.5))
     >>> Halves()(torch.ones(1, 4, 8), torch.ones(1, 2, 8)).features[0, 0, 0].item()
     0.5
@@ -147,24 +164,40 @@ class PartAttention(Module[Refined], ABC):
         parts: Float[Tensor, "b p c"],
         norm_source: Float[Tensor, "b s c"] | None = None,
         log_gate: Float[Tensor, "b t"] | None = None,
+        *,
+        mask: Bool[Tensor, "b t"] | None = None,
+        part_mask: Bool[Tensor, "b p"] | None = None,
+        norm_mask: Bool[Tensor, "b s"] | None = None,
     ) -> Refined:
-        keys, part_queries = self.encode_tokens(tokens), self.encode_parts(parts, norm_source)
+        keys = self.encode_tokens(tokens, mask)
+        source_mask = part_mask if norm_source is None else norm_mask
+        part_queries = self.encode_parts(keep(parts, part_mask), norm_source, source_mask)
         if log_gate is not None:
             keys, part_queries = gate_attention(keys, part_queries, log_gate)
-        return self.attend(tokens, keys, part_queries)
+        return self.attend(tokens, keys, part_queries, mask)
 
     @abstractmethod
-    def encode_tokens(self, tokens: Float[Tensor, "b t c"]) -> Float[Tensor, "b t d"]:
-        """Keys T̂."""
+    def encode_tokens(
+        self, tokens: Float[Tensor, "b t c"], mask: Bool[Tensor, "b t"] | None = None
+    ) -> Float[Tensor, "b t d"]:
+        """Keys T̂; `mask` says which tokens are real."""
 
     @abstractmethod
     def encode_parts(
-        self, parts: Float[Tensor, "b p c"], norm_source: Float[Tensor, "b s c"] | None = None
+        self,
+        parts: Float[Tensor, "b p c"],
+        norm_source: Float[Tensor, "b s c"] | None = None,
+        mask: Bool[Tensor, "b s"] | None = None,
     ) -> PartQueries:
-        """Queries P̂ and gates M(P)."""
+        """Queries P̂ and gates M(P); `mask` says what is real of the `norm_source`, or of the parts without one."""
 
     @staticmethod
-    def attend(tokens: Float[Tensor, "b t c"], keys: Float[Tensor, "b t d"], part_queries: PartQueries) -> Refined:
+    def attend(
+        tokens: Float[Tensor, "b t c"],
+        keys: Float[Tensor, "b t d"],
+        part_queries: PartQueries,
+        mask: Bool[Tensor, "b t"] | None = None,
+    ) -> Refined:
         """`A = softmax(P̂ T̂ᵀ / √d) T ⊗ M(P)`, from encoded tokens and parts; no parameters."""
-        attention = spatial_similarity(part_queries.queries, keys)
+        attention = spatial_similarity(part_queries.queries, keys, mask)
         return Refined(refine(tokens, attention, part_queries.gates), attention, keys, part_queries)

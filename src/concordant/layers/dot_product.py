@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from concordant._checks import checked
@@ -15,7 +15,8 @@ class DotProductAttention(PartAttention):
     Equation: `Attn(T; P) = softmax(P Tᵀ / √d) T`, with `d = c`.
 
     Shape: tokens (b, t, c), parts (b, p, c) → Refined(features (b, p, c), attention (b, p, t), keys (b, t, c),
-    part_queries). `norm_source` is accepted, as by TSAA, and not used.
+    part_queries). Padding is told by masks, as `PartAttention` has them. `norm_source` is accepted, as by TSAA, and not
+    used.
 
     Raises: ValueError for shapes that do not fit or integer types.
 
@@ -30,13 +31,18 @@ class DotProductAttention(PartAttention):
         """No parameters."""
 
     @checked()
-    def encode_tokens(self, tokens: Float[Tensor, "b t c"]) -> Float[Tensor, "b t c"]:
-        """The tokens are the keys."""
+    def encode_tokens(
+        self, tokens: Float[Tensor, "b t c"], mask: Bool[Tensor, "b t"] | None = None
+    ) -> Float[Tensor, "b t c"]:
+        """The tokens are the keys; `mask` is accepted, as by TSAA, and not used: `attend` leaves padding out."""
         return tokens
 
     @checked()
     def encode_parts(
-        self, parts: Float[Tensor, "b p c"], norm_source: Float[Tensor, "b s c"] | None = None
+        self,
+        parts: Float[Tensor, "b p c"],
+        norm_source: Float[Tensor, "b s c"] | None = None,
+        mask: Bool[Tensor, "b s"] | None = None,
     ) -> PartQueries:
-        """The parts are the queries; each gate is 1."""
+        """The parts are the queries; each gate is 1. `norm_source` and its `mask` are not used."""
         return PartQueries(parts, parts.new_ones(()).expand_as(parts))

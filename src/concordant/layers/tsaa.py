@@ -6,10 +6,11 @@ import math
 from typing import Literal, cast
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from concordant._checks import as_sizes, check_choice, check_number, checked
+from concordant._mask import keep
 from concordant.layers.attention import PartAttention, PartQueries
 from concordant.layers.instance_norm import instance_norm
 
@@ -39,7 +40,8 @@ class TSAA(PartAttention):
 
     Shape: tokens (b, t, c), parts (b, p, c), norm_source (b, s, c) → Refined(features (b, p, c), attention (b, p, t),
     keys (b, t, d), part_queries). Tokens need no grid. `norm_source` is usually the tokens that the parts were mined
-    from: its statistics then replace the parts' own, which are noisy over a few parts.
+    from: its statistics then replace the parts' own, which are noisy over a few parts. Padding is told by masks, as
+    `PartAttention` has them.
 
     Raises: ValueError for bad settings, shapes that do not fit, or integer types.
 
@@ -99,24 +101,33 @@ class TSAA(PartAttention):
             _reset_perceptron(self.gate_mlp, 1.0)
 
     @checked(c="channels")
-    def encode_tokens(self, tokens: Float[Tensor, "b t c"]) -> Float[Tensor, "b t d"]:
-        """Keys `T̂ = M(IN(T); θ1)`."""
-        if self.instance_norm in (True, "tokens"):
-            tokens = self._norm(tokens, None)
-        return cast(Tensor, self.token_mlp(tokens))
+    def encode_tokens(
+        self, tokens: Float[Tensor, "b t c"], mask: Bool[Tensor, "b t"] | None = None
+    ) -> Float[Tensor, "b t d"]:
+        """Keys `T̂ = M(IN(T); θ1)`; `mask` says which tokens are real."""
+        normed = self._norm(tokens, None, mask) if self.instance_norm in (True, "tokens") else keep(tokens, mask)
+        return cast(Tensor, self.token_mlp(normed))
 
     @checked(c="channels")
     def encode_parts(
-        self, parts: Float[Tensor, "b p c"], norm_source: Float[Tensor, "b s c"] | None = None
+        self,
+        parts: Float[Tensor, "b p c"],
+        norm_source: Float[Tensor, "b s c"] | None = None,
+        mask: Bool[Tensor, "b s"] | None = None,
     ) -> PartQueries:
-        """Queries `P̂ = M(IN(P); θ2)` and the channel gate `M(P; θ3)`."""
-        normed = self._norm(parts, norm_source) if self.instance_norm in (True, "parts") else parts
+        """Queries `P̂ = M(IN(P); θ2)` and the channel gate `M(P; θ3)`.
+
+        `mask` says what is real of the `norm_source`, or of the parts without one.
+        """
+        if norm_source is None:
+            parts = keep(parts, mask)
+        normed = self._norm(parts, norm_source, mask) if self.instance_norm in (True, "parts") else parts
         gates = parts.new_ones(()).expand_as(parts) if self.gate_mlp is None else self.gate_mlp(parts).sigmoid()
         return PartQueries(self.part_mlp(normed), gates)
 
-    def _norm(self, features: Tensor, source: Tensor | None) -> Tensor:
+    def _norm(self, features: Tensor, source: Tensor | None, mask: Tensor | None) -> Tensor:
         # Statistics are float32; the perceptrons read what their weights are (autocast casts for itself).
-        return instance_norm(features, source, eps=self.eps).to(features.dtype)
+        return instance_norm(features, source, mask=mask, eps=self.eps).to(features.dtype)
 
     def extra_repr(self) -> str:
         gate = self.gate_mlp is not None
