@@ -127,4 +127,4 @@ def test_each_loss_reads_what_is_drawn() -> None:
 
 
 def test_what_is_encoded_is_what_the_frame_holds() -> None:
-    assert [field.name for field in fields(Encoded)] == ["tokens", "keys", "part_queries"]
+    assert [field.name for field in fields(Encoded)] == ["tokens", "keys", "part_queries", "mask", "part_mask"]

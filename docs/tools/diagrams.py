@@ -27,7 +27,10 @@ GROUPS = {
         ("losses.part_center", "losses.match_distill", "losses.discriminative", "losses.diversity")
         + ("losses.equivariance", "losses.coverage", "losses.hetero_center", "losses.triplet"),
     ),
-    "retrieval": ("retrieval", ("retrieval.similarity", "retrieval.encoded", "retrieval.rerank", "retrieval.metrics")),
+    "retrieval": (
+        "retrieval",
+        ("retrieval.similarity", "retrieval.pairs", "retrieval.encoded", "retrieval.rerank", "retrieval.metrics"),
+    ),
     "attention": (
         "model",
         ("layers.tsaa", "layers.dot_product", "layers.gate", "layers.instance_norm", "layers.attention", "diagnostics"),

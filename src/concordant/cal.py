@@ -25,7 +25,8 @@ from concordant.layers.tsaa import TSAA
 from concordant.matching import PartCorrespondence, invert_matching
 from concordant.output import CALOutput
 from concordant.retrieval.encoded import Encoded
-from concordant.retrieval.similarity import Direction, target_aware_similarity
+from concordant.retrieval.pairs import Direction
+from concordant.retrieval.similarity import target_aware_similarity
 
 
 class _Found(NamedTuple):

@@ -136,7 +136,7 @@ def test_reads_what_the_model_encodes() -> None:
     images = torch.randn(4, 3, 16, 8)
     similarity = model.similarity(model.encode(images[:1], 1), model.encode(images[1:], 0))
     assert similarity.shape == (1, 3)
-    assert not similarity.requires_grad
+    assert similarity.requires_grad
 
 
 @given(
@@ -176,7 +176,7 @@ def test_nothing_larger_than_the_memory_allowed_is_made(direction: Direction, no
 
         def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
             result = function(*args, **(kwargs or {}))
-            for made in result if isinstance(result, tuple) else (result,):
+            for made in result if isinstance(result, (tuple, list)) else (result,):
                 own = made.untyped_storage().data_ptr() not in inputs
                 self.size = max(self.size, made.untyped_storage().nbytes() if own else 0)
             return result
@@ -184,7 +184,7 @@ def test_nothing_larger_than_the_memory_allowed_is_made(direction: Direction, no
     attention, memory = TSAA(64), 1 << 16
     images = encoded(attention, torch.randn(96, 8, 64), torch.randn(96, 4, 64))
     inputs = {x.untyped_storage().data_ptr() for x in (images.tokens, images.keys, *images.part_queries)}
-    with Largest() as largest:  # type: ignore[no-untyped-call]
+    with torch.no_grad(), Largest() as largest:  # type: ignore[no-untyped-call]
         target_aware_similarity(images, images, attention, direction=direction, norm=norm, memory=memory)
     assert 0 < largest.size <= memory
 
@@ -215,8 +215,8 @@ def test_bad_input_is_rejected_with_the_function_the_rule_and_the_value() -> Non
         (images, nn.BatchNorm1d(8), "in evaluation mode"),
         (images, statistics, "running statistics"),
         (images, nn.LayerNorm(8), "a batch normalisation"),
-        (images, nn.BatchNorm1d(12).eval(), r"of p·c = 12 features.*got \[8\]"),
-        (fewer, nn.BatchNorm1d(8).eval(), r"of p·c = 8 features.*got \[4, 8\]"),
+        (images, nn.BatchNorm1d(12).eval(), r"of p·c = 12 features.*got 8"),
+        (fewer, nn.BatchNorm1d(8).eval(), r"of p·c = 8 features.*`gallery`.*got 4"),
     ):
         with pytest.raises(ValueError, match=rf"^target_aware_similarity: `norm` must be .*{rule}"):
             target_aware_similarity(images, gallery, attention, norm=norm)  # type: ignore[arg-type]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor
@@ -43,17 +43,17 @@ def rank_metrics(
 
 
 def target_aware_similarity(
-    query_tokens: Tensor,
-    query_parts: Tensor,
-    gallery_tokens: Tensor,
-    gallery_parts: Tensor,
+    query_tokens: Iterable[Tensor],
+    query_parts: Iterable[Tensor],
+    gallery_tokens: Iterable[Tensor],
+    gallery_parts: Iterable[Tensor],
     attend_to: Callable[[Tensor, Tensor, Tensor], Tensor],
     direction: str,
 ) -> Tensor:
     """Pair by pair: the mean over parts of the cosine between A(T_g; P)_k and A(T_q; P)_k.
 
     `attend_to(tokens, parts, home)` is one call of the attention for one pair, `home` the tokens that the parts were
-    mined from.
+    mined from. Images may differ in their numbers of tokens and parts.
     """
 
     def reads(tokens: Tensor, parts: Tensor, home: Tensor) -> Mat:
@@ -74,4 +74,5 @@ def target_aware_similarity(
 
 
 def _mean_cosine(a: Mat, b: Mat) -> float:
-    return math.fsum(cosine(x, y, 1e-12) for x, y in zip(a, b, strict=True)) / len(a)
+    """Zero over no parts."""
+    return math.fsum(cosine(x, y, 1e-12) for x, y in zip(a, b, strict=True)) / max(len(a), 1)

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from itertools import product
-from typing import Literal, TypeAlias, cast
+from typing import TypeAlias
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 
 from concordant._checks import as_sizes, check_choice, check_shapes, checked, require
-from concordant._precision import SMALLEST_NORM, unit, upcast
-from concordant.layers.attention import PartAttention, PartQueries, spatial_similarity
+from concordant.layers.attention import PartAttention
 from concordant.retrieval.encoded import Encoded
+from concordant.retrieval.pairs import Attend, BatchNorm, Direction, Reading, all_pairs, listed_pairs
 
-BatchNorm: TypeAlias = nn.modules.batchnorm._BatchNorm
-Direction: TypeAlias = Literal["query", "gallery", "both"]
-
-_CACHE = 1 << 22
-"""Bytes that stay near a processor: chunks beyond them wait for memory."""
+Norm: TypeAlias = BatchNorm | tuple[BatchNorm | None, BatchNorm | None]
 
 
 @checked()
@@ -28,7 +23,7 @@ def target_aware_similarity(
     attention: PartAttention,
     *,
     direction: Direction = "both",
-    norm: BatchNorm | None = None,
+    norm: Norm | None = None,
     pairs: Int[Tensor, "q s"] | None = None,
     memory: int = 1 << 28,
 ) -> Float[Tensor, "q n"]:
@@ -40,19 +35,26 @@ def target_aware_similarity(
 
     Args:
         query: q images of `CAL.encode`.
-        gallery: g images.
+        gallery: g images. The sides may differ in their numbers of tokens and parts, and each may be padded.
         attention: the model's `TSAA`.
-        direction: whose parts read both images.
+        direction: whose parts read both images. The other side needs no part queries then, unless it is "both".
         norm: a batch normalisation over p·c features, in evaluation mode, which refined parts pass before they are
             compared: with a model's `CAL.part_norm` they are those that its classifiers learned on and that `CAL.embed`
-            compares, as in `CAL.similarity`. Without it they are the equation's.
+            compares, as in `CAL.similarity`. Without it they are the equation's. Of a pair of norms, the first is for
+            the parts of the queries, the second for those of the gallery; either may be None.
         pairs: (q, s), the rows of s gallery images for each query, such as its short list; −1 stands for none, whose
             similarity is −∞. By default each query is compared with the whole gallery.
-        memory: bytes that intermediate results may take at most; pairs are worked through in chunks that fit.
+        memory: bytes that intermediate results may take at most; pairs are worked through in chunks that fit. If there
+            are several and a gradient is wanted, each chunk is computed again in the backward pass, so that a number a
+            pair is all that stays between the passes. The gradients of both sides come on top. (Transforms of
+            `torch.func` keep the intermediate results of all pairs.)
 
-    Shape: → (q, g), or (q, s) for `pairs`; in −1 … 1. No gradient flows.
+    Shape: → (q, g), or (q, s) for `pairs`; in −1 … 1.
 
-    Raises: ValueError for shapes, types or devices that do not fit, images without parts, or another direction.
+    Raises: ValueError for shapes, types or devices that do not fit, owners without parts, or another direction.
+
+    Edge cases: padding is not read, and the mean is over an image's real parts. Without a real part of its owner, the
+    similarity by these parts is zero. The gradient at a zero vector is zero.
 
     Reference: CAL (ICCV 2023), target-aware alignment.
 
@@ -65,24 +67,71 @@ def target_aware_similarity(
     (torch.Size([3, 3]), True)
     """
     who = "target_aware_similarity"
+    how = check_reading(who, query, gallery, attention.attend, direction, norm, memory)
+    return all_pairs(query, gallery, how) if pairs is None else listed_pairs(query, gallery, pairs, how)
+
+
+def check_reading(
+    who: str,
+    query: Encoded,
+    gallery: Encoded,
+    attend: Attend,
+    direction: Direction,
+    norm: Norm | None,
+    memory: int,
+) -> Reading:
+    """Check two sides and how they are to be read."""
     check_choice(who, "direction", direction, ("query", "gallery", "both"))
     (memory,) = as_sizes(who, memory=memory)
-    for name, side in {"query": query, "gallery": gallery}.items():
+    norms = norm if isinstance(norm, tuple) else (norm, norm)
+    require(len(norms) == 2, who, "`norm` must be one module or a pair", norms)
+    channels: dict[str, tuple[Tensor, str]] = {}
+    for name, side, pattern in (("query", query, "q t c"), ("gallery", gallery, "g s c")):
         require(isinstance(side, Encoded), who, f"`{name}` must be `Encoded`, of `CAL.encode`", type(side).__name__)
-    sizes = check_shapes(
-        who,
-        query_tokens=(query.tokens, "q t c"),
-        query_keys=(query.keys, "q t d"),
-        query_queries=(query.part_queries.queries, "q p d"),
-        query_gates=(query.part_queries.gates, "q p c"),
-        gallery_tokens=(gallery.tokens, "g s c"),
-        gallery_keys=(gallery.keys, "g s d"),
-        gallery_queries=(gallery.part_queries.queries, "g r d"),
-        gallery_gates=(gallery.part_queries.gates, "g r c"),
-    )
-    require(sizes["p"] > 0 and sizes["r"] > 0, who, "images must have parts", f"{sizes['p']} and {sizes['r']}")
-    for name, tokens in {"query": query.tokens, "gallery": gallery.tokens}.items():
-        require(tokens.is_floating_point(), who, f"`{name}` must have tokens of floating point", tokens.dtype)
+        channels.update(_patterns(name, side, *pattern.split()))
+    sizes = check_shapes(who, **channels)
+    for name, side, p, of in (("query", query, "p", norms[0]), ("gallery", gallery, "r", norms[1])):
+        kind = side.tokens.dtype
+        require(side.tokens.is_floating_point(), who, f"`{name}` must have tokens of floating point", kind)
+        for mask in (side.mask, side.part_mask):
+            boolean = mask is None or mask.dtype == torch.bool
+            require(boolean, who, f"`{name}` must have boolean masks", None if mask is None else mask.dtype)
+        if direction in (name, "both"):
+            rule = f"`{name}` must have parts for direction {direction!r}"
+            require(sizes[p] > 0, who, rule, sizes[p])
+            _check_norm(who, name, of, sizes[p] * sizes["c"])
+    _check_kinds(who, query, gallery)
+    return Reading(attend, direction, norms, memory)
+
+
+def _patterns(name: str, side: Encoded, n: str, t: str, c: str) -> dict[str, tuple[Tensor, str]]:
+    """The tensors of a side and their letters; the number of parts is p for queries, r for the gallery."""
+    p = "p" if n == "q" else "r"
+    named = {
+        "tokens": (side.tokens, f"{n} {t} {c}"),
+        "keys": (side.keys, f"{n} {t} d"),
+        "queries": (side.part_queries.queries, f"{n} {p} d"),
+        "gates": (side.part_queries.gates, f"{n} {p} {c}"),
+    }
+    if side.mask is not None:
+        named["mask"] = (side.mask, f"{n} {t}")
+    if side.part_mask is not None:
+        named["part_mask"] = (side.part_mask, f"{n} {p}")
+    return {f"{name}_{field}": what for field, what in named.items()}
+
+
+def _check_norm(who: str, name: str, norm: BatchNorm | None, features: int) -> None:
+    """Check the norm of a side whose parts have so many numbers."""
+    if norm is None:
+        return
+    fits = isinstance(norm, BatchNorm) and norm.running_mean is not None and not norm.training
+    require(fits, who, "`norm` must be a batch normalisation in evaluation mode, with running statistics", norm)
+    rule = f"`norm` must be of p·c = {norm.num_features} features, as the parts of `{name}` are"
+    require(norm.num_features == features, who, rule, features)
+
+
+def _check_kinds(who: str, query: Encoded, gallery: Encoded) -> None:
+    """Check that both sides are of one type and on one device."""
     for name, one, other in (
         ("tokens", query.tokens, gallery.tokens),
         ("keys", query.keys, gallery.keys),
@@ -91,112 +140,3 @@ def target_aware_similarity(
         (a, here), (b, there) = (one.dtype, one.device), (other.dtype, other.device)
         rule = f"`gallery_{name}` must be of the type and on the device of `query_{name}`, {a} on {here}"
         require(a == b and here == there, who, rule, f"{b} on {there}")
-    if norm is not None:
-        fits = isinstance(norm, BatchNorm) and norm.running_mean is not None and not norm.training
-        require(fits, who, "`norm` must be a batch normalisation in evaluation mode, with running statistics", norm)
-        numbers = {sizes["p"] * sizes["c"], sizes["r"] * sizes["c"]}
-        rule = f"`norm` must be of p·c = {norm.num_features} features, as the parts of either side are"
-        require(numbers == {norm.num_features}, who, rule, sorted(numbers))
-    with torch.no_grad():
-        if pairs is not None:
-            return _by_lists(query, gallery, pairs, attention, direction, norm, memory)
-        if direction == "query":
-            return _by_parts_of(query, gallery, attention, norm, memory)
-        if direction == "gallery":
-            return _by_parts_of(gallery, query, attention, norm, memory).T
-        by_query: Tensor = _by_parts_of(query, gallery, attention, norm, memory)
-        return (by_query + _by_parts_of(gallery, query, attention, norm, memory).T) / 2
-
-
-def _affine(norm: BatchNorm, parts: Tensor) -> tuple[Tensor, Tensor]:
-    """The factor and the summand that a batch normalisation has for parts (p, c) in evaluation."""
-    mean, variance = cast(Tensor, norm.running_mean), cast(Tensor, norm.running_var)
-    scale = (variance + norm.eps).rsqrt() * (1 if norm.weight is None else norm.weight)
-    shift = (0 if norm.bias is None else norm.bias) - mean * scale
-    return scale.view_as(parts).to(parts), shift.view_as(parts).to(parts)
-
-
-def _by_parts_of(
-    owner: Encoded,
-    other: Encoded,
-    attention: PartAttention,
-    norm: BatchNorm | None,
-    memory: int,
-) -> Tensor:
-    """(owner, other): the mean cosine over the owner's parts, read on both images."""
-    (n, p, d), (m, t, c) = owner.part_queries.queries.shape, other.tokens.shape
-    similarity: Tensor = torch.empty(n, m, dtype=upcast(owner.tokens[:0]).dtype, device=owner.tokens.device)
-    # A chunk of images from either side, as square as possible: each then serves many pairs.
-    if other.tokens.device.type == "cpu":
-        memory = min(memory, _CACHE)
-    pairs = max(memory // (similarity.element_size() * p * (2 * t + c + d)), 1)
-    rows = max(min(n, round(pairs**0.5)), 1)
-    columns = max(min(m, pairs // rows), 1)
-    # One buffer for every chunk: to allocate it anew takes as long as to fill it.
-    pooled = other.tokens.new_empty(columns, rows * p, c)
-    for i in range(0, n, rows):
-        own = owner[i : i + rows]
-        queries, gates = own.part_queries
-        refined, shift = attention.attend(own.tokens, own.keys, own.part_queries).features, None
-        if norm is not None:
-            scale, shift = _affine(norm, gates[0])
-            refined, gates = torch.addcmul(shift, refined, scale), gates * scale
-            shift = shift.expand_as(gates).flatten(0, 1)
-        queries, gates, target = (x.flatten(0, 1) for x in (queries, gates, unit(refined)))
-        for j in range(0, m, columns):
-            tokens, keys = other.tokens[j : j + columns], other.keys[j : j + columns]
-            weights = spatial_similarity(queries.expand(len(keys), -1, -1), keys).to(tokens.dtype)
-            features = torch.bmm(weights, tokens, out=pooled[: len(keys), : len(queries)])
-            features = features.mul_(gates) if shift is None else torch.addcmul(shift, features, gates, out=features)
-            length = torch.linalg.vector_norm(features, dim=2, dtype=similarity.dtype)
-            dot = features.mul_(target).sum(dim=2, dtype=similarity.dtype)
-            cosine = dot / length.clamp_min(SMALLEST_NORM)
-            similarity[i : i + rows, j : j + columns] = cosine.view(len(keys), -1, p).mean(dim=2).T
-    return similarity
-
-
-def _by_lists(
-    query: Encoded,
-    gallery: Encoded,
-    pairs: Tensor,
-    attention: PartAttention,
-    direction: Direction,
-    norm: BatchNorm | None,
-    memory: int,
-) -> Tensor:
-    """(q, s): each query with the gallery images that its row lists."""
-    (_, t, c), (_, p, d) = gallery.tokens.shape, gallery.part_queries.queries.shape
-    similarity: Tensor = torch.empty(pairs.shape, dtype=upcast(query.tokens[:0]).dtype, device=query.tokens.device)
-    number = max(memory // (similarity.element_size() * (t * (c + d) + 2 * p * (t + c + d))), 1)
-    length = max(min(pairs.shape[1], number), 1)  # several short lists at a time, or a piece of one long list
-    step = max(number // length, 1)
-    for i, j in product(range(0, pairs.shape[0], step), range(0, pairs.shape[1], length)):
-        some, places = slice(i, i + step), slice(j, j + length)
-        listed = gallery[pairs[some, places].clamp_min(0).flatten()]
-        found = [
-            _on_lists(query[some], listed, attention, norm, owner)
-            for owner in ("query", "gallery")
-            if direction in (owner, "both")
-        ]
-        similarity[some, places] = torch.stack(found).mean(dim=0)
-    return similarity.masked_fill_(pairs < 0, -torch.inf)
-
-
-def _on_lists(query: Encoded, listed: Encoded, attention: PartAttention, norm: BatchNorm | None, owner: str) -> Tensor:
-    """(q, s): the mean cosine over the parts of the owner, for each query and its own s of the q·s listed images."""
-    q, s = len(query), len(listed) // max(len(query), 1)
-
-    def refine(tokens: Tensor, keys: Tensor, parts: PartQueries, images: int) -> Tensor:
-        """Unit features (images, p, c), of parts that may be those of several images side by side."""
-        features = upcast(attention.attend(tokens, keys, parts).features).view(images, -1, tokens.shape[2])
-        return unit(features if norm is None else norm(features.flatten(1)).view_as(features))
-
-    if owner == "query":
-        own = refine(query.tokens, query.keys, query.part_queries, q).repeat_interleave(s, dim=0)
-        parts = PartQueries(*(x.repeat_interleave(s, dim=0) for x in query.part_queries))
-        read = refine(listed.tokens, listed.keys, parts, q * s)
-    else:  # a query reads the parts of all its listed images at once
-        own = refine(listed.tokens, listed.keys, listed.part_queries, q * s)
-        parts = PartQueries(*(x.reshape(q, -1, x.shape[2]) for x in listed.part_queries))
-        read = refine(query.tokens, query.keys, parts, q * s)
-    return (own * read).sum(dim=2).mean(dim=1).view(q, s)
