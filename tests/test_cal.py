@@ -299,7 +299,7 @@ def test_numpys_integers_are_integers() -> None:
     close(model.encode(images, modality).tokens, model.encode(images, 1).tokens)
     with pytest.raises(ValueError, match=r"CAL: `images` must be a tensor; got ndarray"):
         model.embed(images.numpy(), 1)  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match=r"PartScorer: `feature_map` must be a tensor .*; got ndarray"):
+    with pytest.raises(ValueError, match=r"PartScorer: `features` must be a tensor .*; got ndarray"):
         PartScorer(6, 3)(images.numpy())
 
 

@@ -17,11 +17,13 @@ from torch.utils._pytree import tree_flatten, tree_unflatten
 import concordant
 from concordant import CAL, CALLoss, Encoded, PartCorrespondence, TargetAwareContrastiveLoss, functional
 from support.case import floats, leaves, zeros
-from support.contract import CASES
+from support.contract import CASES, MASKED
 from support.models import paired_batch, small_cal
 from support.running import loss_of, run, same
 
+ALL = CASES | MASKED
 every_module = pytest.mark.parametrize("name", CASES)
+every_case = pytest.mark.parametrize("name", ALL)
 
 
 # numbers -------------------------------------------------------------------------------------------------------------
@@ -29,7 +31,7 @@ every_module = pytest.mark.parametrize("name", CASES)
 
 def as_function(name: str) -> tuple[Callable[..., list[Tensor]], list[Tensor]]:
     """A module in float64 as a function of its floating-point arguments, and these arguments."""
-    case = CASES[name]
+    case = ALL[name]
     module = case.make(**({"dtype": torch.float64} if case.factory else {}))
     if isinstance(module, CAL):
         module.eval()  # batch statistics are torch's own business
@@ -47,19 +49,19 @@ def as_function(name: str) -> tuple[Callable[..., list[Tensor]], list[Tensor]]:
     return of_floats, [flat[i] for i in places]
 
 
-@every_module
+@every_case
 def test_gradient_is_that_of_the_value(name: str) -> None:
     # `fast_mode` checks along random directions: quick, and wrong gradients do not pass it.
     assert torch.autograd.gradcheck(*as_function(name), fast_mode=True, check_undefined_grad=False)
 
 
-@every_module
+@every_case
 def test_second_gradient_is_that_of_the_first(name: str) -> None:
     """As a gradient penalty needs."""
     assert torch.autograd.gradgradcheck(*as_function(name), fast_mode=True, check_undefined_grad=False, atol=1e-4)
 
 
-@every_module
+@every_case
 def test_torch_func_sees_the_same_gradient(name: str) -> None:
     function, inputs = as_function(name)
 
@@ -73,10 +75,10 @@ def test_torch_func_sees_the_same_gradient(name: str) -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-@every_module
+@every_case
 def test_autocast(name: str, dtype: torch.dtype) -> None:
     """Outputs and gradients are finite, and losses and distributions are not in half precision."""
-    case = CASES[name]
+    case = ALL[name]
     module, arguments = case.make(), leaves(case.arguments(torch.float32))
     with torch.autocast("cpu", dtype=dtype):
         result = module(*arguments)
@@ -95,10 +97,10 @@ def test_autocast(name: str, dtype: torch.dtype) -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-@pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.loss])
+@pytest.mark.parametrize("name", [name for name, case in ALL.items() if case.loss])
 def test_losses_take_half_precision(name: str, dtype: torch.dtype) -> None:
     """Given halves, a loss computes in float32: it equals the loss of the same numbers in float32."""
-    case = CASES[name]
+    case = ALL[name]
     halves = case.arguments(dtype)
     wide = torch.utils._pytree.tree_map(
         lambda x: x.float() if isinstance(x, Tensor) and x.is_floating_point() else x, halves
@@ -127,7 +129,7 @@ def test_the_whole_of_a_training_step_under_autocast(dtype: torch.dtype) -> None
 
 
 def check_compiled(name: str, backend: str) -> None:
-    case = CASES[name]
+    case = ALL[name]
     module, arguments = case.make(), case.arguments(torch.float32)
     other = deepcopy(module)  # batch statistics move with every call
     torch.compiler.reset()
@@ -136,7 +138,7 @@ def check_compiled(name: str, backend: str) -> None:
 
 
 @pytest.mark.slow
-@every_module
+@every_case
 def test_compiled_in_one_graph_is_the_same(name: str) -> None:
     """Forward and backward, captured without a graph break. A quick backend is enough for this."""
     check_compiled(name, "aot_eager")
@@ -200,18 +202,20 @@ def test_retrieval_compiles_and_exports(method: str) -> None:
 
 
 @pytest.mark.slow
-@every_module
+@every_case
 def test_export(name: str) -> None:
-    case = CASES[name]
+    case = ALL[name]
     module, arguments = case.make().eval(), case.arguments(torch.float32)
     program = torch.export.export(module, arguments)
     for x, y in zip(floats(program.module()(*arguments)), floats(module(*arguments)), strict=True):
         torch.testing.assert_close(x, y, rtol=case.tolerance, atol=case.tolerance)
 
 
-@pytest.mark.parametrize("weights", [zeros(2, 3, 3), torch.rand(1, 4, 4), torch.rand(2, 2, 2, dtype=torch.float64)])
+@pytest.mark.parametrize("weights", [zeros(2, 3, 3), torch.rand(1, 4, 3), torch.rand(2, 2, 2, dtype=torch.float64)])
 def test_the_operator_is_sound(weights: Tensor) -> None:
-    torch.library.opcheck(torch.ops.concordant.match_parts.default, (weights,))
+    rows, columns = (torch.ones(weights.shape[:2], dtype=torch.bool), weights[:, 0] > 0.3)
+    for masks in ((), (rows, None), (None, columns), (rows, columns)):
+        torch.library.opcheck(torch.ops.concordant.match_parts.default, (weights, *masks))
 
 
 def test_the_operator_of_the_correspondence_is_sound() -> None:

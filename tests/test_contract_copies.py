@@ -13,10 +13,12 @@ from torch.utils._pytree import tree_flatten
 
 from concordant import PartCorrespondence
 from support.case import floats, leaves, on
-from support.contract import CASES
+from support.contract import CASES, MASKED
 from support.running import loss_of, run, same
 
+ALL = CASES | MASKED
 every_module = pytest.mark.parametrize("name", CASES)
+every_case = pytest.mark.parametrize("name", ALL)
 GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
 
 
@@ -31,10 +33,10 @@ def test_a_copy_does_the_same_and_is_separate(name: str, copy: Callable[[nn.Modu
     assert not {x.data_ptr() for x in other.parameters()} & {x.data_ptr() for x in module.parameters()}
 
 
-@every_module
+@every_case
 def test_meta_device(name: str) -> None:
     """Shapes without values: built there where it can be, and run there."""
-    case = CASES[name]
+    case = ALL[name]
     arguments = case.arguments(torch.float32)
     module = case.make(device="meta") if case.factory else case.make()
     assert all(x.is_meta for x in [*module.parameters(), *module.buffers()])
@@ -91,10 +93,10 @@ def test_dtype_and_device_are_honoured(name: str, dtype: torch.dtype) -> None:
 
 @GPU
 @pytest.mark.gpu
-@every_module
+@every_case
 def test_on_the_gpu(name: str) -> None:
     """The same numbers as on the CPU, forward and backward; finite in half precision; and compiled."""
-    case = CASES[name]
+    case = ALL[name]
     module, arguments = case.make(), case.arguments(torch.float32)
     there = deepcopy(module).cuda()
     same(run(module, arguments), run(there, on(arguments, "cuda")), 1e-3)

@@ -22,6 +22,7 @@ from concordant import (
 from support import oracles_metric
 from support.models import close
 from support.oracles import tensor
+from support.padding import HUGE, masks
 from support.strategies import KINDS, SEEDS, Sizes, distributions, permutation, sizes, values
 
 
@@ -37,6 +38,25 @@ def test_agrees_with_the_loop(size: Sizes, seed: int, kind: str, sharpness: floa
     assert entropy.shape == overlap.shape == ()
     close(entropy, tensor(expected[0]))
     close(overlap, tensor(expected[1]))
+
+
+@given(masks(3, 5), masks(3, 4), SEEDS)
+def test_padding_is_in_no_mean(mask: Tensor, part_mask: Tensor, seed: int) -> None:
+    """Each image counts with its real parts, and with their pairs."""
+    attention = distributions((3, 4, 5), 2, seed)
+    real = mask[:, None] & part_mask[:, :, None]
+    entropies, overlaps, parts, pairs = [], [], [], []
+    for maps, tokens, kept in zip(attention, mask, part_mask, strict=True):
+        number = int(kept.sum()) if tokens.any() else 0
+        entropy, overlap = oracles_metric.attention_statistics(maps[kept][:, tokens][None]) if number else (0.0, 0.0)
+        entropies.append(number * entropy)
+        overlaps.append(number * (number - 1) * overlap)
+        parts.append(number)
+        pairs.append(number * (number - 1))
+    for fill in (0.0, HUGE, float("nan")):
+        statistics = attention_statistics(attention.where(real, fill), mask=mask, part_mask=part_mask)
+        close(statistics.entropy, tensor(sum(entropies) / max(sum(parts), 1)))
+        close(statistics.overlap, tensor(sum(overlaps) / max(sum(pairs), 1)))
 
 
 @given(sizes(min_b=1), SEEDS)

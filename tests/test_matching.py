@@ -16,8 +16,9 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from concordant import CAL, PartCorrespondence, match_parts
 from concordant.matching import invert_matching
-from support import oracles
+from support import oracles, oracles_masked
 from support.models import close, small_cal
+from support.padding import masks
 from support.strategies import KINDS, SEEDS, permutation, values
 
 MATCHINGS = st.lists(st.permutations(range(3)), min_size=0, max_size=12)
@@ -163,3 +164,28 @@ def test_what_is_no_permutation_is_rejected_when_it_is_read() -> None:
     correspondence.update(torch.tensor([[7, 8, 9]]))
     with pytest.raises(ValueError, match=r"permutations of the parts.*got 1 rows of 1"):
         correspondence.permutation()
+
+
+@given(masks(3, 4), masks(3, 3), SEEDS, st.sampled_from(["normal", "ties"]))
+def test_real_parts_are_matched_with_real_parts(rows: Tensor, columns: Tensor, seed: int, kind: str) -> None:
+    """Whatever padding weighs, infinity and no number included; of several matchings that are equally good, any."""
+    weights = values((3, 4, 3), seed, kind)
+    real = rows[:, :, None] & columns[:, None]
+    found = match_parts(weights, rows, columns)
+    for fill in (1e30, float("-inf"), float("nan")):
+        assert torch.equal(match_parts(weights.where(real, fill), rows, columns), found)
+    for row, matched in enumerate(found.tolist()):
+        best = oracles_masked.matching(weights[row].tolist(), rows[row].tolist(), columns[row].tolist())
+        one, other = ({u: v for u, v in enumerate(edges) if v >= 0} for edges in (matched, best))
+        assert len(one) == len(other) == len(set(one.values()))
+        assert all(bool(real[row, u, v]) for u, v in one.items())
+        totals = [sum(float(weights[row, u, v]) for u, v in edges.items()) for edges in (one, other)]
+        assert totals[0] == pytest.approx(totals[1])
+
+
+def test_a_part_that_is_left_over_has_no_match() -> None:
+    weights = torch.tensor([[[0.1, 0.9], [0.8, 0.7], [0.2, 0.3]]])
+    assert match_parts(weights).tolist() == [[1, 0, -1]]
+    assert match_parts(weights.transpose(1, 2)).tolist() == [[1, 0]]
+    assert match_parts(weights[:, :0]).shape == (1, 0)
+    assert match_parts(weights[:, :, :0]).tolist() == [[-1, -1, -1]]

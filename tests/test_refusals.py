@@ -33,14 +33,18 @@ IDS = zeros(2, dtype=INT)
 TSAA_8 = concordant.TSAA(8)
 FUNCTIONS: dict[str, dict[str, Callable[[], object]]] = {
     "part_scores": {
-        "rank 3": lambda: functional.part_scores(zeros(2, 3, 4)),
+        "rank 2": lambda: functional.part_scores(zeros(2, 3)),
         "rank 5": lambda: functional.part_scores(zeros(2, 3, 4, 2, 1)),
         "integers": lambda: functional.part_scores(zeros(2, 3, 4, 2, dtype=INT)),
+        "mask of other tokens": lambda: functional.part_scores(zeros(2, 3, 4, 2), zeros(2, 7, dtype=torch.bool)),
+        "mask of other tokens, no grid": lambda: functional.part_scores(zeros(2, 3, 8), zeros(2, 7, dtype=torch.bool)),
     },
     "select_top_k": {
         "rank 2": lambda: functional.select_top_k(zeros(8, 3)),
         "integers": lambda: functional.select_top_k(zeros(2, 3, 8, dtype=INT)),
         "alpha": lambda: functional.select_top_k(zeros(2, 3, 8), -1.0),
+        "mask of numbers": lambda: functional.select_top_k(zeros(2, 3, 8), 1.0, zeros(2, 8)),
+        "mask of other tokens": lambda: functional.select_top_k(zeros(2, 3, 8), 1.0, zeros(2, 7, dtype=torch.bool)),
     },
     "aggregate_tokens": {
         "other tokens": lambda: functional.aggregate_tokens(zeros(2, 8, 6), zeros(2, 3, 7)),
@@ -58,11 +62,16 @@ FUNCTIONS: dict[str, dict[str, Callable[[], object]]] = {
         "integers": lambda: functional.instance_norm(zeros(2, 3, 4, dtype=INT)),
         "integer source": lambda: functional.instance_norm(zeros(2, 3, 4), zeros(2, 3, 4, dtype=INT)),
         "eps": lambda: functional.instance_norm(zeros(2, 3, 4), eps=0),
+        "mask of other tokens": lambda: functional.instance_norm(zeros(2, 3, 4), mask=zeros(2, 5, dtype=torch.bool)),
+        "mask not of the source": lambda: functional.instance_norm(
+            zeros(2, 3, 4), zeros(2, 5, 4), mask=zeros(2, 3, dtype=torch.bool)
+        ),
     },
     "spatial_similarity": {
         "other width": lambda: functional.spatial_similarity(zeros(2, 3, 4), zeros(2, 7, 5)),
         "other batch": lambda: functional.spatial_similarity(zeros(2, 3, 4), zeros(1, 7, 4)),
         "integers": lambda: functional.spatial_similarity(zeros(2, 3, 4, dtype=INT), zeros(2, 7, 4)),
+        "mask of numbers": lambda: functional.spatial_similarity(zeros(2, 3, 4), zeros(2, 7, 4), zeros(2, 7)),
     },
     "refine": {
         "other tokens": lambda: functional.refine(zeros(2, 7, 4), zeros(2, 3, 6), zeros(2, 3, 4)),
@@ -71,7 +80,8 @@ FUNCTIONS: dict[str, dict[str, Callable[[], object]]] = {
     },
     "match_parts": {
         "rank 2": lambda: functional.match_parts(zeros(3, 3)),
-        "not square": lambda: functional.match_parts(zeros(2, 3, 4)),
+        "mask of the other side": lambda: functional.match_parts(zeros(2, 3, 4), zeros(2, 4, dtype=torch.bool)),
+        "mask of numbers": lambda: functional.match_parts(zeros(2, 3, 4), zeros(2, 3)),
         "integers": lambda: functional.match_parts(zeros(2, 3, 3, dtype=INT)),
         "not finite": lambda: functional.match_parts(zeros(2, 3, 3) + float("nan")),
         "no tensor": lambda: functional.match_parts([[[1.0]]]),  # type: ignore[arg-type]

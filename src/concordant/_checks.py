@@ -35,7 +35,8 @@ def checked(**letters: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
 
     A shape is stated once, where the parameter is annotated: `Float[Tensor, "b t c"]`. A letter has one size across
     all arguments; the first tensor that has it sets it. None passes where the annotation allows it, and a value of
-    another kind where it allows an integer.
+    another kind where it allows an integer. Of several shapes that an annotation allows, the one of the tensor's rank
+    counts.
 
     Args:
         letters: sizes that the method's object fixes, by the name of its attribute: `c="channels"`.
@@ -47,23 +48,23 @@ def checked(**letters: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
         bound, shapes = parameters[0] == "self", []
         for index, name in enumerate(parameters):
             options = get_args(hints.get(name)) or (hints.get(name),)
-            for hint in options:
-                if isinstance(hint, type) and issubclass(hint, AbstractArray):
-                    others = tuple(option for option in options if option is not hint)
-                    kind, holds = next(what for dtype, what in _KINDS.items() if dtype in hint.dtypes)
-                    shapes.append((index, name, hint.dim_str, kind, holds, others))
+            arrays = [hint for hint in options if isinstance(hint, type) and issubclass(hint, AbstractArray)]
+            if arrays:
+                others = tuple(option for option in options if option not in arrays)
+                kind, holds = next(what for dtype, what in _KINDS.items() if dtype in arrays[0].dtypes)
+                shapes.append((index, name, tuple(hint.dim_str for hint in arrays), kind, holds, others))
 
         @wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
             who = _who(args[0], name_of) if bound else name_of
             sizes = {letter: int(getattr(args[0], attribute)) for letter, attribute in letters.items()}
-            for index, name, pattern, kind, holds, others in shapes:
+            for index, name, patterns, kind, holds, others in shapes:
                 if index >= len(args) and name not in kwargs:
                     continue
                 value: Any = args[index] if index < len(args) else kwargs[name]
                 if (value is None and type(None) in others) or (int in others and not isinstance(value, Tensor)):
                     continue
-                sizes = _fit(who, name, value, pattern, sizes)
+                sizes = _fit(who, name, value, patterns, sizes)
                 require(holds(value), who, f"`{name}` must be {kind}", value.dtype)
             return function(*args, **kwargs)
 
@@ -79,25 +80,32 @@ def check_shapes(who: str, **named: tuple[Tensor, str]) -> dict[str, int]:
     """
     sizes: dict[str, int] = {}
     for name, (tensor, pattern) in named.items():
-        sizes = _fit(who, name, tensor, pattern, sizes)
+        sizes = _fit(who, name, tensor, (pattern,), sizes)
     return sizes
 
 
-def _fit(who: str, name: str, tensor: Tensor, pattern: str, sizes: dict[str, int]) -> dict[str, int]:
+def _fit(who: str, name: str, tensor: Tensor, patterns: tuple[str, ...], sizes: dict[str, int]) -> dict[str, int]:
     """The sizes with those of a tensor's letters, which must agree."""
-    letters = pattern.split()
     if not isinstance(tensor, Tensor):
-        raise ValueError(f"{who}: `{name}` must be a tensor ({_tuple(letters)}); got {type(tensor).__name__}")
+        rule = " or ".join([_rule(pattern, {}) for pattern in patterns])
+        raise ValueError(f"{who}: `{name}` must be a tensor {rule}; got {type(tensor).__name__}")
     shape, known = tuple(tensor.shape), dict(sizes)
-    fits = len(shape) == len(letters)
+    ranked = [pattern for pattern in patterns if len(pattern.split()) == len(shape)]
+    fits = len(ranked) > 0
     if fits:
-        for letter, size in zip(letters, shape, strict=True):
+        for letter, size in zip(ranked[0].split(), shape, strict=True):
             fits = fits and known.setdefault(letter, size) == size
     if not fits:
-        wanted = _tuple([str(sizes.get(letter, letter)) for letter in letters])
-        rule = f"({_tuple(letters)})" + (f" = ({wanted})" if wanted != _tuple(letters) else "")
+        rule = " or ".join([_rule(pattern, sizes) for pattern in ranked or patterns])
         raise ValueError(f"{who}: `{name}` must be {rule}; got {shape}")
     return known
+
+
+def _rule(pattern: str, sizes: dict[str, int]) -> str:
+    """A shape by its letters, and by the sizes that are known."""
+    letters = pattern.split()
+    wanted = _tuple([str(sizes.get(letter, letter)) for letter in letters])
+    return f"({_tuple(letters)})" + (f" = ({wanted})" if wanted != _tuple(letters) else "")
 
 
 def check_choice(who: str, name: str, value: object, choices: tuple[object, ...]) -> None:

@@ -16,15 +16,16 @@ def check_reduction(who: str, reduction: str) -> None:
     check_choice(who, "reduction", reduction, ("mean", "sum", "none"))
 
 
-def reduce(terms: Tensor, reduction: Reduction, *, rows: Tensor | None = None) -> Tensor:
+def reduce(terms: Tensor, reduction: Reduction, *, real: Tensor | None = None) -> Tensor:
     """Reduce the terms of a loss, (b, …); the mean of no terms is zero, with a gradient.
 
-    Where `rows` (b,) is False, terms are zero and are not counted.
+    Where `real` is False, terms are zero and are not counted. It is of the terms' first dimensions.
     """
     count: Tensor | int = max(terms.numel(), 1)
-    if rows is not None:
-        terms = terms.where(rows.view(-1, *[1] * (terms.dim() - 1)), 0.0)
-        count = (rows.sum() * terms[:1].numel()).clamp_min(1)
+    if real is not None:
+        counted = real.view(*real.shape, *[1] * (terms.dim() - real.dim())).expand_as(terms)
+        terms = terms.where(counted, 0.0)
+        count = counted.sum().clamp_min(1)
     if reduction == "none":
         return terms
     return terms.sum() if reduction == "sum" else terms.sum() / count

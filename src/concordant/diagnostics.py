@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from concordant._checks import as_grid, checked
+from concordant._mask import keep_maps
 from concordant._precision import full_precision, unit, upcast
 
 LEAST_SHIFT = 1e-4
@@ -26,7 +26,12 @@ class AttentionStatistics(NamedTuple):
 
 
 @checked()
-def attention_statistics(attention: Float[Tensor, "b p t"]) -> AttentionStatistics:
+def attention_statistics(
+    attention: Float[Tensor, "b p t"],
+    *,
+    mask: Bool[Tensor, "b t"] | None = None,
+    part_mask: Bool[Tensor, "b p"] | None = None,
+) -> AttentionStatistics:
     """Measure whether attention maps have collapsed: onto single tokens, onto all of them, or onto each other.
 
     Equation, over the images and parts of the batch::
@@ -36,12 +41,15 @@ def attention_statistics(attention: Float[Tensor, "b p t"]) -> AttentionStatisti
 
     Args:
         attention: A, (b, p, t), each map positive with sum 1 over tokens. No gradient flows.
+        mask: (b, t), True for a real token: t in the equation is each image's number of them.
+        part_mask: (b, p), True for a real part: the means are over the real ones, and over pairs of them.
 
     Shape: → AttentionStatistics(entropy (), overlap ()), in 0 … 1, on the device of the maps.
 
     Raises: ValueError for another shape or type.
 
-    Edge cases: one token gives an entropy of 0, one part an overlap of 0, and an empty batch 0 for both.
+    Edge cases: one token gives an entropy of 0, one part an overlap of 0, and an empty batch 0 for both. An image
+    without a real token is left out.
 
     Reference: none; our addition.
 
@@ -49,14 +57,18 @@ def attention_statistics(attention: Float[Tensor, "b p t"]) -> AttentionStatisti
     >>> statistics.entropy.item(), statistics.overlap.item()
     (0.25, 0.0)
     """
-    b, p, t = attention.shape
+    t = attention.shape[2]
     with full_precision(attention):
-        maps = upcast(attention.detach())
-        largest = math.log(t) if t > 1 else math.inf
-        entropy = torch.special.entr(maps).sum() / (max(b * p, 1) * largest)
+        maps = keep_maps(upcast(attention.detach()), part_mask, mask)
+        tokens = maps.new_full((), t) if mask is None else mask.sum(dim=1).to(maps.dtype)
+        largest = torch.where(tokens > 1, tokens.log(), torch.inf).expand(len(maps))
+        real = maps.new_ones(maps.shape[:2]) if part_mask is None else part_mask.to(maps.dtype)
+        real = real * (tokens > 0).expand(len(maps))[:, None]
+        numbers = real.sum(dim=1)
+        entropy = (torch.special.entr(maps).sum(dim=(1, 2)) / largest).sum() / numbers.sum().clamp_min(1)
         directions = unit(maps)
         cosines = directions @ directions.transpose(1, 2)
-        overlap = cosines.triu(diagonal=1).sum() / max(b * p * (p - 1) / 2, 1.0)
+        overlap = cosines.triu(diagonal=1).sum() / (numbers * (numbers - 1) / 2).sum().clamp_min(1)
         return AttentionStatistics(entropy, overlap)
 
 

@@ -3,50 +3,78 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from concordant._checks import as_sizes, checked
 
 
-@torch.library.custom_op("concordant::match_parts", mutates_args=())
-def _match_parts(weights: Tensor) -> Tensor:
+@torch.library.custom_op(
+    "concordant::match_parts",
+    mutates_args=(),
+    schema="(Tensor weights, Tensor? part_mask=None, Tensor? other_mask=None) -> Tensor",
+)
+def _match_parts(weights: Tensor, part_mask: Tensor | None = None, other_mask: Tensor | None = None) -> Tensor:
     """The only step on the host: as an operator of its own it does not break a compiled graph."""
     from scipy.optimize import linear_sum_assignment  # takes longer to import than the rest of the library
 
     host = weights.detach().to("cpu", torch.float64)
-    if not torch.isfinite(host).all():
-        bad = int((~torch.isfinite(host)).sum())
+    b, p, q = host.shape
+    rows, columns = (
+        torch.ones(b, size, dtype=torch.bool) if mask is None else mask.cpu()
+        for mask, size in ((part_mask, p), (other_mask, q))
+    )
+    masked = not bool(rows.all() and columns.all())
+    if bad := int((rows[:, :, None] & columns[:, None] & ~torch.isfinite(host)).sum()):
         raise ValueError(f"match_parts: `weights` must be finite; got {bad} values that are not")
-    columns = [torch.from_numpy(linear_sum_assignment(matrix, maximize=True)[1]) for matrix in host.numpy()]
-    matching = torch.stack(columns) if columns else torch.empty(host.shape[:2])
-    return matching.to(weights.device, torch.int64)
+    matching = torch.full((b, p), -1)
+    each = (x.numpy() for x in (matching, host, rows, columns))  # to index a tensor takes longer than to match
+    for found, matrix, row, column in zip(*each, strict=True):
+        if masked:
+            mine, theirs = row.nonzero()[0], column.nonzero()[0]
+            first, second = linear_sum_assignment(matrix[mine][:, theirs], maximize=True)
+            found[mine[first]] = theirs[second]
+        else:
+            first, second = linear_sum_assignment(matrix, maximize=True)
+            found[first] = second
+    return matching.to(weights.device)
 
 
 @_match_parts.register_fake
-def _(weights: Tensor) -> Tensor:
+def _(weights: Tensor, part_mask: Tensor | None = None, other_mask: Tensor | None = None) -> Tensor:
     return weights.new_empty(weights.shape[:2], dtype=torch.int64)
 
 
 @checked()
-def match_parts(weights: Float[Tensor, "b p p"]) -> Int[Tensor, "b p"]:
-    """The perfect matching of largest total weight, by Kuhn and Munkres' assignment through SciPy.
+def match_parts(
+    weights: Float[Tensor, "b p q"],
+    part_mask: Bool[Tensor, "b p"] | None = None,
+    other_mask: Bool[Tensor, "b q"] | None = None,
+) -> Int[Tensor, "b p"]:
+    """The matching of largest total weight, by Kuhn and Munkres' assignment through SciPy.
 
-    Equation: `argmax_M Σ_u w(u, M(u))` over the permutations M of the parts.
+    Equation: `argmax_M Σ_u w(u, M(u))` over the permutations M of the parts; where one side has fewer parts, over the
+    matchings of all its parts with different parts of the other side.
 
     Args:
-        weights: w, (b, p, p): rows are cross parts u, columns own parts v. No gradient flows.
+        weights: w, (b, p, q): rows are cross parts u, columns own parts v. No gradient flows.
+        part_mask: (b, p), True for a real part u. Padding is not matched, whatever its weights are.
+        other_mask: (b, q), True for a real part v.
 
-    Shape: weights (b, p, p) → matching (b, p): row u matches column `matching[u]`.
+    Shape: weights (b, p, q) → matching (b, p): row u matches column `matching[u]`, or nothing where that is −1.
 
     Raises: ValueError for another shape, integer types, or values that are not finite.
+
+    Edge cases: −1 stands at padding, and at the parts that are left over where more parts u than v are real.
 
     Reference: CAL (ICCV 2023), MatchDistill.
 
     >>> match_parts(torch.tensor([[[0.1, 0.9], [0.8, 0.7]]])).tolist()
     [[1, 0]]
+    >>> match_parts(torch.tensor([[[0.1, 0.9], [0.8, 0.7]]]), other_mask=torch.tensor([[True, False]])).tolist()
+    [[-1, 0]]
     """
-    matching: Tensor = torch.ops.concordant.match_parts(weights.detach())
+    matching: Tensor = torch.ops.concordant.match_parts(weights.detach(), part_mask, other_mask)
     return matching
 
 
@@ -57,7 +85,7 @@ def invert_matching(matching: Int[Tensor, "b p"]) -> Int[Tensor, "b p"]:
     Equation: `M⁻¹(M(u)) = u` for each part u.
 
     Args:
-        matching: M, (b, p), a permutation of 0 … p − 1 in each row.
+        matching: M, (b, p), a permutation of 0 … p − 1 in each row, so without a part that nothing matches.
 
     Shape: matching (b, p) → (b, p).
 

@@ -68,7 +68,7 @@ def test_half_precision_does_not_overflow(autocast: bool) -> None:
 
 def test_an_attention_must_encode_tokens_and_parts() -> None:
     class Half(PartAttention):
-        def encode_tokens(self, tokens: Tensor) -> Tensor:
+        def encode_tokens(self, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
             return tokens
 
     with pytest.raises(TypeError, match="encode_parts"):

@@ -7,7 +7,7 @@ Inputs, masks and outputs are given by their letters, as in the library's annota
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from hypothesis import strategies as st
@@ -53,19 +53,19 @@ def check_padding(
     outputs: Sequence[str],
     *,
     parameters: Sequence[Tensor] = (),
-    apart: bool = True,
+    alone: Literal["rows", "batch", "never"] = "rows",
     fills: Sequence[float] = (0.0, HUGE, -HUGE),
 ) -> None:
     """Check a function of named inputs and masks.
 
-    Outputs, and gradients of the first and second order, are those of every row alone without its padding and without
-    a mask; they are the same for any fill, and those of the padding are zero.
+    Outputs, and gradients of the first and second order, are the same for any fill, and those of the padding are zero.
+    They are those without the padding and without a mask.
 
     Args:
         outputs: the letters of the function's floating-point outputs.
         parameters: of the function, whose gradients are the sum over the rows.
-        apart: False for functions in which rows meet: their masks must be the same in every row, and all rows lose
-            their padding together.
+        alone: what is compared with the function without a mask: each row by itself; the batch, for functions in which
+            rows meet, where the masks must be the same in every row; or nothing, where there is no such thing.
     """
     named = {name: letters for name, (_, letters) in (inputs | masks).items()}
     given = {name: mask for name, (mask, _) in masks.items()}
@@ -116,7 +116,9 @@ def check_padding(
         for x, y in zip(other.parameters, runs[0].parameters, strict=True):
             close(x, y)
 
-    rows = [slice(i, i + 1) for i in range(len(next(iter(given.values()))))] if apart else [slice(None)]
+    if alone == "never":
+        return
+    rows = [slice(i, i + 1) for i in range(len(next(iter(given.values()))))] if alone == "rows" else [slice(None)]
     summed = [torch.zeros_like(x) for x in runs[0].parameters]
 
     def cut(tensor: Tensor, letters: str, row: slice) -> Tensor:
@@ -131,17 +133,17 @@ def check_padding(
         if not all(bool(mask[row].any()) for mask in given.values()):
             summed = []  # what such a row gives is defined by itself
             continue
-        alone = run(
+        bare = run(
             {name: cut(x, named[name], row) for name, x in values.items()},
             {},
             [cut(w, letters, row) if letters else w for w, letters in zip(weights, outputs, strict=True)],
         )
-        for x, y, letters in zip(runs[0].outputs, alone.outputs, outputs, strict=True):
+        for x, y, letters in zip(runs[0].outputs, bare.outputs, outputs, strict=True):
             close(cut(x, letters, row) if letters else x, y)
         for order in (1, 2):
-            for name, x, y in zip(names, runs[0][order], alone[order], strict=True):
+            for name, x, y in zip(names, runs[0][order], bare[order], strict=True):
                 close(cut(x, named[name], row), y, rtol=1e-7, atol=1e-7)
-        summed = [x + y for x, y in zip(summed, alone.parameters, strict=True)] if summed else []
+        summed = [x + y for x, y in zip(summed, bare.parameters, strict=True)] if summed else []
     for x, y in zip(runs[0].parameters, summed, strict=False):
         close(x, y, rtol=1e-7, atol=1e-7)
 

@@ -6,7 +6,7 @@ import math
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from concordant._checks import check_number, checked
@@ -33,7 +33,9 @@ def num_selected(tokens: int, parts: int, alpha: float) -> int:
 
 
 @checked()
-def select_top_k(scores: Float[Tensor, "b p t"], alpha: float = 1.0) -> Float[Tensor, "b p t"]:
+def select_top_k(
+    scores: Float[Tensor, "b p t"], alpha: float = 1.0, mask: Bool[Tensor, "b t"] | None = None
+) -> Float[Tensor, "b p t"]:
     """Keep each part's highest scores and zero the rest: Ŝ.
 
     Equation: `Ŝ = top-k(S, N_k)`, `N_k = ceil(α·t / p)`, at most t, by the floating-point value of `α·t / p`.
@@ -43,31 +45,56 @@ def select_top_k(scores: Float[Tensor, "b p t"], alpha: float = 1.0) -> Float[Te
     Args:
         scores: (b, p, t), of t tokens for p parts.
         alpha: α, the share of tokens that all parts together keep, counted with repetition.
+        mask: (b, t), True for a real token: only these are kept, and counted by t in `N_k`.
 
     Shape: scores (b, p, t) → selection (b, p, t).
 
     Raises: ValueError for another shape or type, or an α that is not positive.
 
+    Edge cases: in a row without any real token nothing is kept.
+
     Reference: CAL (ICCV 2023), salient region mining, "token selection and aggregation".
 
     >>> select_top_k(torch.tensor([[[0.125, 0.75, 0.25], [0.5, 0.25, 0.125]]]), alpha=0.5)[0].tolist()
     [[0.0, 0.75, 0.0], [0.5, 0.0, 0.0]]
+    >>> select_top_k(torch.tensor([[[0.5, 0.25, 0.75]]]), mask=torch.tensor([[True, True, False]]))[0].tolist()
+    [[0.5, 0.25, 0.0]]
     """
     check_number("select_top_k", alpha=alpha, above=0)
     _, parts, tokens = scores.shape
     if tokens == 0 or parts == 0:
         return scores
+    if mask is not None:
+        scores = scores.where(mask[:, None], float("-inf"))
     # A stable sort, for torch.topk leaves open which of equal scores it takes.
-    order = scores.argsort(dim=2, descending=True, stable=True)[:, :, : num_selected(tokens, parts, alpha)]
-    kept = torch.zeros_like(scores, dtype=torch.bool).scatter(2, order, True)
+    order, none = scores.argsort(dim=2, descending=True, stable=True), torch.zeros_like(scores, dtype=torch.bool)
+    if mask is None:
+        kept = none.scatter(2, order[:, :, : num_selected(tokens, parts, alpha)], True)
+    else:
+        places = torch.arange(tokens, device=scores.device)
+        kept = none.scatter(2, order, (places < _num_selected(mask, parts, alpha)[:, None, None]).expand_as(order))
     return scores.where(kept & (scores > float("-inf")), 0.0)
 
 
+def _num_selected(mask: Bool[Tensor, "b t"], parts: int, alpha: float) -> Int[Tensor, "b"]:
+    """`num_selected` of each row's real tokens, in the same floating point: no row's number is read off the device."""
+    number = mask.sum(dim=1)
+    real = number.float() if mask.device.type == "mps" else number.double()  # which has no float64
+    return torch.minimum((alpha * real / parts).ceil(), real).long()
+
+
 @checked()
-def aggregate_tokens(tokens: Float[Tensor, "b t c"], selection: Float[Tensor, "b p t"]) -> Float[Tensor, "b p c"]:
+def aggregate_tokens(
+    tokens: Float[Tensor, "b t c"], selection: Float[Tensor, "b p t"], mask: Bool[Tensor, "b t"] | None = None
+) -> Float[Tensor, "b p c"]:
     """Average the tokens with the weights of a selection.
 
     Equation: `P = Ŝ T / Σ_j Ŝ_j`. A part whose weights add up to zero gets zeros.
+
+    Args:
+        tokens: T, (b, t, c).
+        selection: Ŝ, (b, p, t), of `select_top_k`, or any other weights.
+        mask: (b, t), True for a real token. Padding, any finite numbers, has no weight.
 
     Shape: tokens (b, t, c), selection (b, p, t) → features (b, p, c).
 
@@ -81,8 +108,11 @@ def aggregate_tokens(tokens: Float[Tensor, "b t c"], selection: Float[Tensor, "b
     """
     with full_precision(tokens):
         selection = upcast(selection)
+        if mask is not None:
+            selection = selection.where(mask[:, None], 0.0)
         total = selection.sum(dim=2, keepdim=True)
-        weights = torch.where(total != 0, selection / torch.where(total != 0, total, 1.0), 0.0)
+        counts = total != 0 if mask is None else (total != 0) & mask[:, None]
+        weights = torch.where(counts, selection / torch.where(total != 0, total, 1.0), 0.0)
     return weights.to(tokens.dtype) @ tokens
 
 
@@ -94,7 +124,8 @@ class TopKAggregator(Module[MinedParts]):
     Args:
         alpha: α. With 1, the parts together keep as many tokens as there are.
 
-    Shape: tokens (b, t, c), scores (b, p, t) → MinedParts(features (b, p, c), selection (b, p, t)).
+    Shape: tokens (b, t, c), scores (b, p, t) → MinedParts(features (b, p, c), selection (b, p, t)). With a `mask`
+    (b, t), True for the real tokens, t in `N_k` is each row's number of them, and padding is never selected.
 
     Raises: ValueError for an α that is not positive, shapes that do not fit, or integer types.
 
@@ -114,9 +145,14 @@ class TopKAggregator(Module[MinedParts]):
         self.alpha = alpha
 
     @checked()
-    def forward(self, tokens: Float[Tensor, "b t c"], scores: Float[Tensor, "b p t"]) -> MinedParts:
-        selection = select_top_k(scores, self.alpha)
-        return MinedParts(aggregate_tokens(tokens, selection), selection)
+    def forward(
+        self,
+        tokens: Float[Tensor, "b t c"],
+        scores: Float[Tensor, "b p t"],
+        mask: Bool[Tensor, "b t"] | None = None,
+    ) -> MinedParts:
+        selection = select_top_k(scores, self.alpha, mask)
+        return MinedParts(aggregate_tokens(tokens, selection, mask), selection)
 
     def extra_repr(self) -> str:
         return f"alpha={self.alpha}"

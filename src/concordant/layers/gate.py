@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from concordant._checks import as_sizes, checked
+from concordant._mask import keep, masked_softmax
 from concordant._module import Module
 from concordant._precision import full_precision, upcast
 
@@ -26,7 +27,8 @@ class TokenGate(Module[Tensor]):
     Args:
         channels: `c` of the tokens.
 
-    Shape: tokens (b, t, c) → log s (b, t), each in −8 … 0, in float32 or wider.
+    Shape: tokens (b, t, c) → log s (b, t), each in −8 … 0, in float32 or wider. With a `mask` (b, t), True for the real
+    tokens, padding has −8.
 
     Raises: ValueError for bad settings, or tokens of another rank, number of channels or type.
 
@@ -52,17 +54,20 @@ class TokenGate(Module[Tensor]):
         nn.init.zeros_(self.score.bias)
 
     @checked(c="channels")
-    def forward(self, tokens: Float[Tensor, "b t c"]) -> Float[Tensor, "b t"]:
-        logits = self.score(self.norm(tokens)).squeeze(2)
+    def forward(self, tokens: Float[Tensor, "b t c"], mask: Bool[Tensor, "b t"] | None = None) -> Float[Tensor, "b t"]:
+        logits = self.score(self.norm(keep(tokens, mask))).squeeze(2)
         with full_precision(logits):
-            return F.logsigmoid(upcast(logits)).clamp_min(LOWEST)
+            saliency = F.logsigmoid(upcast(logits)).clamp_min(LOWEST)
+            return saliency if mask is None else torch.where(mask, saliency, LOWEST)
 
     def extra_repr(self) -> str:
         return f"{self.channels}"
 
 
 @checked()
-def pool_tokens(tokens: Float[Tensor, "b t c"], log_gate: Float[Tensor, "b t"]) -> Float[Tensor, "b c"]:
+def pool_tokens(
+    tokens: Float[Tensor, "b t c"], log_gate: Float[Tensor, "b t"], mask: Bool[Tensor, "b t"] | None = None
+) -> Float[Tensor, "b c"]:
     """The mean of the tokens, weighted by their saliency.
 
     Equation: `Σ_t s_t T_t / Σ_t s_t`.
@@ -70,10 +75,13 @@ def pool_tokens(tokens: Float[Tensor, "b t c"], log_gate: Float[Tensor, "b t"]) 
     Args:
         tokens: T, (b, t, c).
         log_gate: log s, (b, t), of a `TokenGate`. Zeros give the mean.
+        mask: (b, t), True for a real token: the mean is that of the real ones.
 
     Shape: → (b, c).
 
     Raises: ValueError for shapes that do not fit or integer types.
+
+    Edge cases: a row without any real token gives zeros. Padding may hold any finite numbers.
 
     Reference: none; our addition.
 
@@ -81,5 +89,5 @@ def pool_tokens(tokens: Float[Tensor, "b t c"], log_gate: Float[Tensor, "b t"]) 
     [[1.0]]
     """
     with full_precision(tokens):
-        weights = upcast(log_gate).softmax(dim=1)
+        weights = masked_softmax(upcast(log_gate), mask)
     return (weights.to(tokens.dtype)[:, None] @ tokens).squeeze(1)

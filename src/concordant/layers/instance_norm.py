@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from concordant._checks import check_number, checked, require
-from concordant._mask import keep
+from concordant._mask import check_mask, keep
 from concordant._precision import upcast
 
 
@@ -49,14 +49,13 @@ def instance_norm(
     source = features if norm_source is None else upcast(norm_source)
     enough = source.shape[1] > 0 or features.shape[1] == 0
     require(enough, "instance_norm", "`norm_source` must have tokens", "none")
+    check_mask("instance_norm", mask, source.shape[1])
     # Two means: `torch.var_mean` over an axis that is not the last one takes ten times as long on a CPU.
     if mask is None:
         mean = source.mean(dim=1, keepdim=True)
         centered = source - mean
         scale = torch.rsqrt(centered.square().mean(dim=1, keepdim=True) + eps)
     else:
-        fits = mask.shape[1] == source.shape[1]
-        require(fits, "instance_norm", f"`mask` must be of the {source.shape[1]} rows of the source", mask.shape[1])
         source, real, number = keep(source, mask), mask[:, :, None].to(source.dtype), mask.sum(dim=1)[:, None, None]
         mean = source.sum(dim=1, keepdim=True) / number.clamp_min(1)
         centered = torch.addcmul(source, real, mean, value=-1)  # in one pass: zero where there is padding

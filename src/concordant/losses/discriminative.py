@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from concordant._checks import check_number, checked
+from concordant._mask import keep
 from concordant._module import Module
 from concordant._precision import full_precision, upcast
 from concordant._reduce import Reduction, check_reduction, reduce
@@ -20,6 +21,7 @@ def discriminative_loss(
     logits: Float[Tensor, "b p k"],
     labels: Int[Tensor, "b"],
     *,
+    part_mask: Bool[Tensor, "b p"] | None = None,
     label_smoothing: float = 0.0,
     reduction: Reduction = "mean",
 ) -> Tensor:
@@ -30,8 +32,10 @@ def discriminative_loss(
     Args:
         logits: (b, p, k) of `PartClassifier`.
         labels: (b,) identities in 0 … k − 1.
+        part_mask: (b, p), True for a real part. Padding has no term.
         label_smoothing: the share of the target that all k identities have in equal parts. Our addition.
-        reduction: "sum" is the equation; "mean" divides by the b·p terms; "none" gives them, (b, p).
+        reduction: "sum" is the equation; "mean" divides by the b·p terms, or those of real parts; "none" gives them,
+            (b, p).
 
     Shape: → (), or (b, p).
 
@@ -48,13 +52,13 @@ def discriminative_loss(
     with full_precision(logits):
         targets = labels.long()[:, None].expand(logits.shape[:2])
         terms = F.cross_entropy(
-            upcast(logits).flatten(0, 1),
+            keep(upcast(logits), part_mask).flatten(0, 1),
             targets.flatten(),
             ignore_index=_NO_LABEL,
             label_smoothing=label_smoothing,
             reduction="none",
         )
-        return reduce(terms.view(targets.shape), reduction)
+        return reduce(terms.view(targets.shape), reduction, real=part_mask)
 
 
 class DiscriminativeLoss(Module[Tensor]):
@@ -66,7 +70,7 @@ class DiscriminativeLoss(Module[Tensor]):
         label_smoothing: the share of the target that all k identities have in equal parts (our addition).
         reduction: "sum" is the equation; "mean" divides by the b·p terms; "none" gives them.
 
-    Shape: logits (b, p, k), labels (b,) → (), or (b, p).
+    Shape: logits (b, p, k), labels (b,), and `part_mask` (b, p) as a keyword → (), or (b, p).
 
     Raises: ValueError for another reduction, or shapes or types that do not fit.
 
@@ -84,8 +88,16 @@ class DiscriminativeLoss(Module[Tensor]):
         self.label_smoothing = label_smoothing
         self.reduction: Reduction = reduction
 
-    def forward(self, logits: Float[Tensor, "b p k"], labels: Int[Tensor, "b"]) -> Tensor:
-        return discriminative_loss(logits, labels, label_smoothing=self.label_smoothing, reduction=self.reduction)
+    def forward(
+        self,
+        logits: Float[Tensor, "b p k"],
+        labels: Int[Tensor, "b"],
+        *,
+        part_mask: Bool[Tensor, "b p"] | None = None,
+    ) -> Tensor:
+        return discriminative_loss(
+            logits, labels, part_mask=part_mask, label_smoothing=self.label_smoothing, reduction=self.reduction
+        )
 
     def extra_repr(self) -> str:
         return f"label_smoothing={self.label_smoothing}, reduction={self.reduction!r}"

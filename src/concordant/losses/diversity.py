@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from concordant._checks import checked
+from concordant._mask import keep_maps
 from concordant._module import Module
 from concordant._precision import full_precision, unit, upcast
 from concordant._reduce import Reduction, check_reduction, reduce
 
 
 @checked()
-def diversity_loss(maps: Float[Tensor, "b p t"], *, cosine: bool = False, reduction: Reduction = "mean") -> Tensor:
+def diversity_loss(
+    maps: Float[Tensor, "b p t"],
+    *,
+    mask: Bool[Tensor, "b t"] | None = None,
+    part_mask: Bool[Tensor, "b p"] | None = None,
+    cosine: bool = False,
+    reduction: Reduction = "mean",
+) -> Tensor:
     """How much the parts' maps overlap, over all pairs of parts.
 
     Equation: `L_div = Σ_{i<j} (Ŝ Ŝᵀ)_{ij}`, summed over the images of the batch. It is zero exactly when no token is
@@ -21,10 +29,12 @@ def diversity_loss(maps: Float[Tensor, "b p t"], *, cosine: bool = False, reduct
 
     Args:
         maps: Ŝ, (b, p, t), of `TopKAggregator`; or any other maps of parts over tokens, such as attention.
+        mask: (b, t), True for a real token.
+        part_mask: (b, p), True for a real part: pairs are those of two real parts.
         cosine: divide each map by its norm first. Our addition: the equation's values are about `1/t` times those of
             the other losses, and depend on the size of the grid; cosines do not.
-        reduction: "sum" is the equation; "mean" divides by the number of pairs; "none" gives the pairs i < j of each
-            image, (b, p·(p − 1)/2), in the order of `torch.triu_indices`.
+        reduction: "sum" is the equation; "mean" divides by the number of pairs, of real parts; "none" gives the pairs
+            i < j of each image, (b, p·(p − 1)/2), in the order of `torch.triu_indices`.
 
     Shape: → (), or (b, p·(p − 1)/2).
 
@@ -37,9 +47,11 @@ def diversity_loss(maps: Float[Tensor, "b p t"], *, cosine: bool = False, reduct
     """
     check_reduction("diversity_loss", reduction)
     with full_precision(maps):
-        maps = unit(maps) if cosine else upcast(maps)
+        maps = keep_maps(upcast(maps), part_mask, mask)
+        maps = unit(maps) if cosine else maps
         first, second = torch.triu_indices(maps.shape[1], maps.shape[1], 1, device=maps.device)
-        return reduce((maps @ maps.transpose(1, 2))[:, first, second], reduction)
+        real = None if part_mask is None else part_mask[:, first] & part_mask[:, second]
+        return reduce((maps @ maps.transpose(1, 2))[:, first, second], reduction, real=real)
 
 
 class DiversityLoss(Module[Tensor]):
@@ -51,7 +63,7 @@ class DiversityLoss(Module[Tensor]):
         cosine: compare directions of maps only (our addition; off in the equation).
         reduction: "sum" is the equation; "mean" divides by the number of pairs; "none" gives each pair's term.
 
-    Shape: maps (b, p, t) → (), or (b, p·(p − 1)/2).
+    Shape: maps (b, p, t), and `mask` (b, t) and `part_mask` (b, p) as keywords → (), or (b, p·(p − 1)/2).
 
     Raises: ValueError for another reduction, shape or type.
 
@@ -67,8 +79,14 @@ class DiversityLoss(Module[Tensor]):
         self.cosine = cosine
         self.reduction: Reduction = reduction
 
-    def forward(self, maps: Float[Tensor, "b p t"]) -> Tensor:
-        return diversity_loss(maps, cosine=self.cosine, reduction=self.reduction)
+    def forward(
+        self,
+        maps: Float[Tensor, "b p t"],
+        *,
+        mask: Bool[Tensor, "b t"] | None = None,
+        part_mask: Bool[Tensor, "b p"] | None = None,
+    ) -> Tensor:
+        return diversity_loss(maps, mask=mask, part_mask=part_mask, cosine=self.cosine, reduction=self.reduction)
 
     def extra_repr(self) -> str:
         return f"cosine={self.cosine}, reduction={self.reduction!r}"

@@ -52,7 +52,7 @@ def equivariance_loss(
     with full_precision(maps):
         moved = resized_crop(upcast(maps).unflatten(2, (h, w)), crops).flatten(2)
         cosine = (unit(seen) * unit(moved)).sum(dim=2)
-        return reduce(1 - cosine, reduction, rows=is_cropped(crops))
+        return reduce(1 - cosine, reduction, real=is_cropped(crops))
 
 
 class EquivarianceLoss(Module[Tensor]):

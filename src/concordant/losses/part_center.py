@@ -8,6 +8,7 @@ from torch import Tensor
 
 from concordant._checks import check_number, checked, require
 from concordant._distance import pairwise_distances
+from concordant._mask import keep
 from concordant._module import Module
 from concordant._precision import check_types, full_precision, lengths, unit, upcast
 from concordant._reduce import Reduction, check_reduction, reduce
@@ -20,6 +21,7 @@ def part_center_loss(
     labels: Int[Tensor, "n"],
     modality: Int[Tensor, "n"],
     *,
+    part_mask: Bool[Tensor, "n p"] | None = None,
     margin: float = 0.3,
     l2_normalize: bool = False,
     reduction: Reduction = "mean",
@@ -40,6 +42,8 @@ def part_center_loss(
         cross: (n, p, c): the same parts refined on tokens of the other modality.
         labels: y, (n,), identities.
         modality: m, (n,), of each row's own image, so of its queries.
+        part_mask: (n, p), True for a real part of row i. A center's part is the mean over the rows whose part is real,
+            and a distance is averaged over the parts that are real on both of its sides.
         margin: σ, in the units of the features.
         l2_normalize: divide each part's feature by its norm first, so that σ means the same for any backbone
             (distances are then at most 2). Our addition.
@@ -51,8 +55,9 @@ def part_center_loss(
     Raises: ValueError for shapes or types that do not fit, or a negative margin.
 
     Edge cases: an identity missing from one modality has one center; a batch of one identity has no second sum; an
-    empty batch gives zero. At zero distance the gradient is zero. Distances of centers below 1e-7 of their norms are
-    rounding, and count as zero.
+    empty batch gives zero. A row without a real part, and a pair of centers that share none, take no part: their terms
+    are zero, and "mean" does not count them. At zero distance the gradient is zero. Distances of centers below 1e-7 of
+    their norms are rounding, and count as zero.
 
     Reference: CAL (ICCV 2023), part-aligned metric learning, PCL.
 
@@ -67,20 +72,38 @@ def part_center_loss(
     require(own.shape[1] > 0, "part_center_loss", "`own` must have parts", "none")
     labels, modality = labels.long(), modality.long()
     with full_precision(own):
-        own, cross = (unit(x) if l2_normalize else upcast(x) for x in (own, cross))
+        own, cross = (keep(upcast(x), part_mask) for x in (own, cross))
+        own, cross = (unit(x) if l2_normalize else x for x in (own, cross))
         same = labels[:, None] == labels
         near = same & (modality[:, None] == modality)
         apart = ~same & (modality[:, None] >= modality)
         rows, group = _representatives(near)
         members = near[rows].to(own.dtype)
-        shares = members / members.sum(dim=1, keepdim=True)
-        centers = (shares @ own.flatten(1)).view(len(rows), *own.shape[1:])
-        pull = lengths(cross - centers[group]).mean(dim=1)
-        push = (margin - pairwise_distances(centers.transpose(0, 1))).relu().mean(dim=0)[group][:, group]
+        if part_mask is None:
+            shares = members / members.sum(dim=1, keepdim=True)
+            centers = (shares @ own.flatten(1)).view(len(rows), *own.shape[1:])
+            pull = lengths(cross - centers[group]).mean(dim=1)
+            push = (margin - pairwise_distances(centers.transpose(0, 1))).relu().mean(dim=0)[group][:, group]
+        else:
+            counts = members @ part_mask.to(own.dtype)
+            sums = (members @ own.flatten(1)).view(len(rows), *own.shape[1:])
+            centers, known = sums / counts.clamp_min(1)[:, :, None], (counts > 0).T
+            pull = _mean(lengths(cross - centers[group]), part_mask, dim=1)
+            both = known[:, :, None] & known[:, None]
+            hinged = (margin - pairwise_distances(centers.transpose(0, 1))).relu()
+            push = _mean(hinged, both, dim=0)[group][:, group]
+            some = part_mask.any(dim=1)
+            near, apart = (pairs & some[:, None] & some for pairs in (near, apart))
+            apart = apart & both.any(dim=0)[group][:, group]
         pulls, pushes = near * pull[:, None], apart * push
         if reduction == "mean":
             return pulls.sum() / near.sum().clamp_min(1) + pushes.sum() / apart.sum().clamp_min(1)
         return reduce(pulls + pushes, reduction)
+
+
+def _mean(values: Tensor, real: Tensor, dim: int) -> Tensor:
+    """The mean of the real values; zero where there is none."""
+    return torch.where(real, values, 0.0).sum(dim=dim) / real.sum(dim=dim).clamp_min(1)
 
 
 def _representatives(near: Bool[Tensor, "n n"]) -> tuple[Int[Tensor, "g"], Int[Tensor, "n"]]:
@@ -107,7 +130,8 @@ class PartCenterLoss(Module[Tensor]):
         reduction: "sum" is the equation; "mean" divides each of the two sums by the number of its pairs; "none" gives
             the pairs' terms.
 
-    Shape: own (n, p, c), cross (n, p, c), labels (n,), modality (n,) → (), or (n, n).
+    Shape: own (n, p, c), cross (n, p, c), labels (n,), modality (n,), and `part_mask` (n, p) as a keyword → (), or
+    (n, n).
 
     Raises: ValueError for a negative margin, another reduction, or shapes or types that do not fit.
 
@@ -134,9 +158,18 @@ class PartCenterLoss(Module[Tensor]):
         cross: Float[Tensor, "n p c"],
         labels: Int[Tensor, "n"],
         modality: Int[Tensor, "n"],
+        *,
+        part_mask: Bool[Tensor, "n p"] | None = None,
     ) -> Tensor:
         return part_center_loss(
-            own, cross, labels, modality, margin=self.margin, l2_normalize=self.l2_normalize, reduction=self.reduction
+            own,
+            cross,
+            labels,
+            modality,
+            part_mask=part_mask,
+            margin=self.margin,
+            l2_normalize=self.l2_normalize,
+            reduction=self.reduction,
         )
 
     def extra_repr(self) -> str:

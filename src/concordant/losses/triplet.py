@@ -55,7 +55,7 @@ def weighted_triplet_loss(
         complete = near.any(dim=1) & far.any(dim=1)
         weights = _weights(distance, near, complete) - _weights(-distance, far, complete)
         terms = F.softplus((weights * distance).sum(dim=1), threshold=_EXACT)
-        return reduce(terms, reduction, rows=complete)
+        return reduce(terms, reduction, real=complete)
 
 
 def _weights(logits: Float[Tensor, "n n"], chosen: Bool[Tensor, "n n"], complete: Bool[Tensor, "n"]) -> Tensor:
