@@ -15,7 +15,7 @@ from torch._dynamo.testing import CompileCounterWithBackend
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
 import concordant
-from concordant import CAL, CALLoss, PartCorrespondence, functional
+from concordant import CAL, CALLoss, Encoded, PartCorrespondence, TargetAwareContrastiveLoss, functional
 from support.case import floats, leaves, zeros
 from support.contract import CASES, MASKED
 from support.models import paired_batch, small_cal
@@ -145,18 +145,23 @@ def test_compiled_in_one_graph_is_the_same(name: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("what", ["CAL", "CALLoss", "draw_partners"])
+@pytest.mark.parametrize("what", ["CAL", "CALLoss", "TargetAwareContrastiveLoss", "draw_partners"])
 def test_batches_of_any_size_share_a_few_graphs(what: str) -> None:
     """One graph per size would reach torch's limit at the ninth."""
     model, counter = small_cal(), CompileCounterWithBackend("aot_eager")
     torch.compiler.reset()
     functions: dict[str, Callable[..., Any]]
     functions = {"CAL": model, "CALLoss": CALLoss(), "draw_partners": functional.draw_partners}
+    functions["TargetAwareContrastiveLoss"] = TargetAwareContrastiveLoss()
     compiled = torch.compile(functions[what], fullgraph=True, backend=counter)
     for n in (4, 6, 8, 10, 12, 16, 24, 32, 48, 64):
         images, labels, modality = torch.randn(n, 3, 16, 8), torch.arange(n) % 2, torch.arange(n) % 4 // 2
         if what == "CALLoss":
             compiled(model(images, labels, modality), labels, modality).total.backward()
+        elif what == "TargetAwareContrastiveLoss":
+            output = model(images, labels, modality)
+            rows = Encoded(output.tokens, output.own.keys, output.own.part_queries)
+            compiled(rows[: n // 2], rows[n // 2 :], labels[: n // 2], labels[n // 2 :]).backward()
         else:
             compiled(*((images, labels, modality) if what == "CAL" else (labels, modality)))
     assert counter.frame_count <= 3

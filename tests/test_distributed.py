@@ -57,6 +57,15 @@ def test_part_center_loss_sees_the_centers_of_all(one: Results, two: list[Result
             close(value, one["centers"][name])
 
 
+def test_contrastive_loss_compares_the_rows_of_all(one: Results, two: list[Results]) -> None:
+    """Of processes that pad to other lengths; first and second gradients, and that of the temperature."""
+    assert len(one["contrasted"]) == 6
+    for rank in (0, 1):
+        assert two[rank]["contrasted"].keys() == one["contrasted"].keys()
+        for name, value in two[rank]["contrasted"].items():
+            close(value, one["contrasted"][name])
+
+
 def test_a_training_step_of_two_is_that_of_one(one: Results, two: list[Results]) -> None:
     """Gradients are equal in both, and the mean of the two losses, term by term, is that of the complete batch."""
     expected, first, second = one["training step"], two[0]["training step"], two[1]["training step"]

@@ -25,7 +25,7 @@ GROUPS = {
     "losses": (
         "loss",
         ("losses.part_center", "losses.match_distill", "losses.discriminative", "losses.diversity")
-        + ("losses.equivariance", "losses.coverage", "losses.hetero_center", "losses.triplet"),
+        + ("losses.equivariance", "losses.coverage", "losses.hetero_center", "losses.triplet", "losses.contrastive"),
     ),
     "retrieval": (
         "retrieval",

@@ -24,6 +24,7 @@ from concordant.layers.modality import draw_partners, per_modality
 from concordant.layers.scoring import PartScorer
 from concordant.layers.tsaa import TSAA
 from concordant.losses.cal import CALLoss, LossTerms
+from concordant.losses.contrastive import TargetAwareContrastiveLoss
 from concordant.losses.coverage import CoverageLoss
 from concordant.losses.discriminative import DiscriminativeLoss
 from concordant.losses.diversity import DiversityLoss
@@ -70,6 +71,7 @@ __all__ = [
     "PartScorer",
     "RankMetrics",
     "Refined",
+    "TargetAwareContrastiveLoss",
     "TokenGate",
     "TopKAggregator",
     "Views",

@@ -205,6 +205,7 @@ class CAL(Module[CALOutput]):
         return CALOutput(
             features=features,
             logits=self.classifier(self.norm(features)),
+            tokens=tokens,
             mined=mined,
             mined_logits=self.mined_classifier(mined.features),
             saliency=found.log_gate.detach().exp(),

@@ -10,6 +10,7 @@ from concordant.layers.instance_norm import instance_norm
 from concordant.layers.mining import to_tokens
 from concordant.layers.modality import draw_partners, per_modality
 from concordant.layers.scoring import part_scores
+from concordant.losses.contrastive import target_aware_contrastive_loss
 from concordant.losses.coverage import coverage_loss
 from concordant.losses.discriminative import discriminative_loss
 from concordant.losses.diversity import diversity_loss
@@ -52,6 +53,7 @@ __all__ = [
     "resized_crop",
     "select_top_k",
     "spatial_similarity",
+    "target_aware_contrastive_loss",
     "target_aware_similarity",
     "to_tokens",
     "weighted_triplet_loss",

@@ -24,9 +24,10 @@ def _match_parts(weights: Tensor, part_mask: Tensor | None = None, other_mask: T
         torch.ones(b, size, dtype=torch.bool) if mask is None else mask.cpu()
         for mask, size in ((part_mask, p), (other_mask, q))
     )
+    masked = not bool(rows.all() and columns.all())
     if bad := int((rows[:, :, None] & columns[:, None] & ~torch.isfinite(host)).sum()):
         raise ValueError(f"match_parts: `weights` must be finite; got {bad} values that are not")
-    matching, masked = torch.full((b, p), -1), part_mask is not None or other_mask is not None
+    matching = torch.full((b, p), -1)
     each = (x.numpy() for x in (matching, host, rows, columns))  # to index a tensor takes longer than to match
     for found, matrix, row, column in zip(*each, strict=True):
         if masked:

@@ -19,6 +19,8 @@ class CALOutput(NamedTuple):
     """The global feature: the mean of the tokens, weighted by their saliency."""
     logits: Float[Tensor, "n k"]
     """Identity logits of the global feature."""
+    tokens: Float[Tensor, "n t c"]
+    """T. With `own.keys` and `own.part_queries` they are the rows' `Encoded`, as target-aware losses read them."""
     mined: MinedParts
     """P and Ŝ."""
     mined_logits: Float[Tensor, "n p k"]

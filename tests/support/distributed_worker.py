@@ -17,7 +17,7 @@ from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
 from torch.distributed.tensor import DTensor
 from torch.nn.parallel import DistributedDataParallel
 
-from concordant import CALLoss, PartCenterLoss, distributed
+from concordant import CALLoss, Encoded, PartCenterLoss, PartQueries, TargetAwareContrastiveLoss, distributed
 from support.models import randomize, small_cal
 
 # Rows of each process; identities are never split. The second has a row without partner.
@@ -99,6 +99,55 @@ def centers(rank: int | None) -> dict[str, Tensor]:
     return {"loss": loss.detach(), **gradients(plain)}
 
 
+class Words(nn.Module):
+    """Rows of four words at most, each a token and a part, of an encoder of one layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(3, 4, dtype=torch.float64)
+
+    def forward(self, words: Tensor) -> Tensor:
+        encoded: Tensor = self.layer(words)
+        return encoded
+
+
+WORDS = torch.tensor([2, 1, 2, 2, 4, 3, 4])
+"""Words of each row: the processes pad to other lengths."""
+
+
+def contrasted(rank: int | None) -> dict[str, Tensor]:
+    """The contrastive loss of all rows of one modality against all of the other, and a gradient penalty of it.
+
+    The second process has an odd number of rows. The temperature is learnt in each process alike.
+    """
+    rows = slice(None) if rank is None else HALVES[rank]
+    plain, loss = randomize(Words()), TargetAwareContrastiveLoss(temperature=0.5, dtype=torch.float64)
+    model = parallel(plain, rank)
+    words = torch.randn(7, 4, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    found = model(words[rows, : int(WORDS[rows].max())])
+
+    def value(tokens: Tensor) -> Tensor:
+        mask = torch.arange(tokens.shape[1]) < WORDS[rows, None]
+        own = Encoded(tokens, tokens, PartQueries(tokens, tokens), mask, mask)
+        sides = [own[MODALITY[rows] == kind].gather() for kind in (0, 1)]
+        labels = [distributed.gather(LABELS[rows][MODALITY[rows] == kind]) for kind in (0, 1)]
+        return loss(*sides, *labels)
+
+    total = value(found)
+    total.backward()
+    results = {"loss": total.detach(), **gradients(plain), **gradients(loss)}
+    loss.requires_grad_(False)
+    plain.zero_grad()
+    tokens = plain(words[rows, : int(WORDS[rows].max())])
+    (asked,) = torch.autograd.grad(value(tokens) / distributed.world_size(), tokens, create_graph=True)
+    asked.square().sum().backward()
+    for name, gradient in gradients(plain).items():
+        if rank is not None:
+            dist.all_reduce(gradient)  # the penalty of all rows is the sum of the processes'
+        results[f"second {name}"] = gradient
+    return results
+
+
 def training_step(rank: int | None) -> dict[str, Tensor]:
     """CAL and its complete loss. Batch norms read stored statistics: torch decides what they do across processes."""
     rows = slice(None) if rank is None else HALVES[rank]
@@ -142,7 +191,7 @@ def gradients(module: nn.Module) -> dict[str, Tensor]:
 def everything(rank: int | None) -> dict[str, dict[str, Tensor]]:
     results: dict[str, Any] = {f"gather, {name}": gathered(name, rank) for name in SPLITS}
     results |= {f"penalty, {name}": penalised(name, rank) for name in SPLITS}
-    results |= {"centers": centers(rank), "training step": training_step(rank)}
+    results |= {"centers": centers(rank), "contrasted": contrasted(rank), "training step": training_step(rank)}
     return results | ({"sharded": sharded(rank)} if SHARDS else {})
 
 

@@ -86,6 +86,7 @@ def cal_output(
     return CALOutput(
         features=draw(n, c),
         logits=draw(n, k),
+        tokens=draw(n, t, c),
         mined=MinedParts(draw(n, p, c), draw(n, p, t).softmax(dim=2)),
         mined_logits=draw(n, p, k),
         saliency=draw(n, t, 1).sigmoid(),

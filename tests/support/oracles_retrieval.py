@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor
 
-from support.oracles import Mat, Vec, cosine, tensor
+from support.oracles import Mat, Vec, cosine, log_softmax, tensor
 
 
 def rank_metrics(
@@ -76,3 +76,30 @@ def target_aware_similarity(
 def _mean_cosine(a: Mat, b: Mat) -> float:
     """Zero over no parts."""
     return math.fsum(cosine(x, y, 1e-12) for x, y in zip(a, b, strict=True)) / max(len(a), 1)
+
+
+def contrastive(
+    similarity: Tensor, query_labels: Tensor, gallery_labels: Tensor, temperature: float, block: int | None
+) -> list[float | None]:
+    """The terms of InfoNCE of each query, then of each gallery row: the mean over positives of −log softmax.
+
+    None where a block has no positive. Block number n has the n-th `block` rows of either side.
+    """
+    table, q, g = similarity.tolist(), query_labels.tolist(), gallery_labels.tolist()
+    size = block or max(len(q), len(g), 1)
+
+    def term(row: Vec, positive: list[bool]) -> float | None:
+        if not any(positive):
+            return None
+        logs = log_softmax([value / temperature for value in row])
+        chosen = [log for log, kept in zip(logs, positive, strict=True) if kept]
+        return -math.fsum(chosen) / len(chosen)
+
+    terms = []
+    for i in range(len(q)):
+        others = [j for j in range(len(g)) if j // size == i // size]
+        terms.append(term([table[i][j] for j in others], [q[i] == g[j] for j in others]))
+    for j in range(len(g)):
+        others = [i for i in range(len(q)) if i // size == j // size]
+        terms.append(term([table[i][j] for i in others], [q[i] == g[j] for i in others]))
+    return terms

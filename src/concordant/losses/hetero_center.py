@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
@@ -46,7 +47,6 @@ def hetero_center_loss(
 
     Reference: Zhu et al., Hetero-Center Loss for Cross-Modality Person Re-identification (Neurocomputing 2020).
 
-    >>> import torch
     >>> features = torch.tensor([[[0.0]], [[2.0]], [[4.0]], [[7.0]]])
     >>> labels, modality = torch.tensor([0, 0, 0, 1]), torch.tensor([0, 0, 1, 1])
     >>> hetero_center_loss(features, labels, modality, reduction="sum").item()
@@ -57,22 +57,15 @@ def hetero_center_loss(
         x = keep(upcast(features), part_mask)
         x = unit(x) if l2_normalize else x
         labels, modality = labels.long(), modality.long()
-        same = labels[:, None] == labels
+        real = labels.new_ones(len(labels), 1, dtype=torch.bool) if part_mask is None else part_mask
+        same = (labels[:, None] == labels) & real.T[:, None]  # (p, n, n): the rows j of i's identity, part by part
         sides = [(same & (modality == kind)).to(x.dtype) for kind in (0, 1)]
-        if part_mask is None:
-            counts = [side.sum(dim=1) for side in sides]
-            first, second = (side / count.clamp_min(1)[:, None] for side, count in zip(sides, counts, strict=True))
-            apart = ((first - second) @ x.flatten(1)).view_as(x)
-            paired, rows = ((counts[0] > 0) & (counts[1] > 0))[:, None], same.to(x.dtype).sum(dim=1)[:, None]
-        else:
-            real = part_mask.to(x.dtype)
-            counts = [side @ real for side in sides]
-            sums = [(side @ x.flatten(1)).view_as(x) for side in sides]
-            first, second = (total / count.clamp_min(1)[:, :, None] for total, count in zip(sums, counts, strict=True))
-            apart = first - second
-            paired, rows = (counts[0] > 0) & (counts[1] > 0) & part_mask, (counts[0] + counts[1]).clamp_min(1)
+        counts = [side.sum(dim=2) for side in sides]
+        first, second = (side / count.clamp_min(1)[:, :, None] for side, count in zip(sides, counts, strict=True))
+        apart = ((first - second) @ x.transpose(0, 1)).transpose(0, 1)
+        paired = ((counts[0] > 0) & (counts[1] > 0)).T & real
         # A row stands for its identity in proportion, so that each identity counts once.
-        share = (paired / rows).expand(x.shape[:2])
+        share = (paired / same.to(x.dtype).sum(dim=2).clamp_min(1).T).expand(x.shape[:2])
         terms = share * apart.square().sum(dim=2)
         if reduction == "none":
             return terms
@@ -95,7 +88,6 @@ class HeteroCenterLoss(Module[Tensor]):
 
     Reference: Zhu et al., Hetero-Center Loss for Cross-Modality Person Re-identification (Neurocomputing 2020).
 
-    >>> import torch
     >>> features, labels = torch.tensor([[[3.0, 0.0]], [[0.0, 4.0]]]), torch.tensor([5, 5])
     >>> HeteroCenterLoss()(features, labels, torch.tensor([0, 1])).item()
     25.0

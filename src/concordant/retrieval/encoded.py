@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, SupportsIndex
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
+from torch.fx._pytree import register_pytree_flatten_spec
 
 from concordant._checks import as_integer, require
 from concordant.distributed import gather, world_size
@@ -139,5 +140,10 @@ def _pad(tensor: Tensor, length: int) -> Tensor:
     return F.pad(tensor, (0, 0) * (tensor.dim() - 2) + (0, missing)) if missing else tensor
 
 
-# A tree of tensors, for compiled and exported graphs that return it.
+# A tree of tensors, for compiled and exported graphs that take or return it.
 torch.export.register_dataclass(Encoded, serialized_type_name="concordant.Encoded")
+# Exported graphs of torch 2.6 take no dataclass without this.
+register_pytree_flatten_spec(
+    Encoded,
+    lambda images, spec: [x for field in fields(images) if (x := getattr(images, field.name)) is not None],
+)
