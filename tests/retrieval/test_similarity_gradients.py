@@ -187,6 +187,9 @@ def test_a_gradient_only_where_one_is_wanted() -> None:
     assert not table.requires_grad
     assert target_aware_similarity(asked, plain, attention).requires_grad
     assert target_aware_similarity(plain, plain, attention, norm=norm_of(2, 0)).requires_grad
+    with torch.inference_mode():
+        images = plain[torch.arange(2)]
+    assert not target_aware_similarity(images, images, attention, norm=norm_of(2, 0)).requires_grad
     with torch.no_grad():
         found = target_aware_similarity(asked, plain, attention)
     assert not found.requires_grad

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from concordant import TSAA, Encoded, PartQueries, target_aware_similarity
 from support import oracles_retrieval
 from support.models import close, randomize, tsaa_of
-from support.padding import check_padding, masks
+from support.padding import HUGE, check_padding, masks
 from support.strategies import KINDS, SEEDS, values
 
 Direction = Literal["query", "gallery", "both"]
@@ -115,7 +115,8 @@ def test_what_stands_in_place_of_padding_changes_nothing(
         "queries": (values((2, 3, 2), seed + 6), "b p d"),
         "gates": (values((2, 3, 3), seed + 7), "b p c"),
     }
-    check_padding(similarity, inputs, {"mask": (mask, "b t"), "part_mask": (part_mask, "b p")}, ["b g"])
+    masked = {"mask": (mask, "b t"), "part_mask": (part_mask, "b p")}
+    check_padding(similarity, inputs, masked, ["b g"], fills=(0.0, HUGE, float("inf"), float("nan")))
 
 
 @pytest.mark.parametrize("listed", [False, True], ids=["table", "lists"])

@@ -120,7 +120,7 @@ def target_aware_contrastive_loss(
         every, taking = (
             torch.cat([_join(pieces, n) for pieces, n in zip(both, lengths, strict=True)]) for both in (terms, counted)
         )
-        return reduce(every, reduction, rows=taking)
+        return reduce(every, reduction, real=taking)
 
 
 Block = tuple[Encoded, Tensor, "Tensor | None"]

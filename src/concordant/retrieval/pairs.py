@@ -64,8 +64,10 @@ def _is_watched(query: Encoded, gallery: Encoded, how: Reading) -> bool:
     if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
         return True
     parameters = (x for norm in how.norms if norm is not None for x in norm.parameters())
-    inputs = (*query.tensors(), *gallery.tensors(), *parameters)
-    return torch.is_grad_enabled() and any(x.requires_grad for x in inputs)
+    images = query.tensors() + gallery.tensors()
+    if not torch.is_grad_enabled() or any(x.is_inference() for x in images):  # which no gradient can follow
+        return False
+    return any(x.requires_grad for x in (*images, *parameters))
 
 
 def _run(function: Callable[..., Tensor], several: bool, *inputs: Any) -> Tensor:
