@@ -1,116 +1,162 @@
-"""Common code of both examples: the training loop, the comparison over seeds, and its table."""
+"""Common code of both examples: a task, the training loop, the comparison over seeds, and its table."""
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import time
-from collections.abc import Callable, Iterator
-from typing import NamedTuple, Protocol, runtime_checkable
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from typing import Any, NamedTuple, Protocol
 
 import torch
+from rich.box import SIMPLE
 from rich.console import Console
-from rich.progress import track
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from torch import Tensor, nn
 
-from concordant import Encoded, rank_metrics
-from other_tasks.options import Options
-from vireid.interval import interval
-
-BATCH = 32
-"""Pairs per step: an identity in both modalities."""
-FIGURES = ("rank-1", "mAP", "mINP")
+from concordant import RankMetrics, rank_metrics
+from vireid.interval import Interval, interval
+from vireid.memory import keep_memory
 
 
-class Views(NamedTuple):
-    """`v` views of each of `k` identities in both modalities; row i is identity i in both."""
+class Task(NamedTuple):
+    """Training batches, and pairs for the test: each query is compared with the whole gallery."""
 
-    first: Tensor
-    """[k v …] of modality 0: the gallery."""
-    second: Tensor
-    """[k v …] of modality 1: the queries."""
+    draw: Callable[[torch.Generator], tuple[Tensor, ...]]
+    """The arguments of a method's loss, for one step."""
+    gallery: Tensor
+    queries: Tensor
+    gallery_labels: Tensor
+    query_labels: Tensor
 
 
 class Method(Protocol):
-    """A method to compare: a module with a loss and embeddings."""
+    """A method to compare: a module with a loss and similarities."""
 
-    def loss(self, first: Tensor, second: Tensor, labels: Tensor, /) -> Tensor: ...
+    @property
+    def loss(self) -> Callable[..., Tensor]:
+        """Of a batch, as a task draws it."""
 
-    def embed(self, inputs: Tensor, modality: int, /) -> Tensor: ...
+    def similarities(self, gallery: Tensor, queries: Tensor, /) -> dict[str, Tensor]:
+        """Tables [queries gallery] by the way of comparing; the first is the method's own, with the name ""."""
 
-    def parameters(self) -> Iterator[nn.Parameter]: ...
+    def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]: ...
 
     def eval(self) -> object: ...
 
 
-@runtime_checkable
-class ByParts(Method, Protocol):
-    """A method that also has encodings for target-aware retrieval."""
+class Plan(NamedTuple):
+    """How a method is trained."""
 
-    def encode(self, inputs: Tensor, modality: int, /) -> Encoded: ...
+    make: Callable[[Task], Method]
+    steps: int
+    lr: float = 0.01
+    decay: float = 0.02
 
-    def similarity(self, query: Encoded, gallery: Encoded, /) -> Tensor: ...
+
+class Run(NamedTuple):
+    """A method that was trained with one seed."""
+
+    model: Method
+    figures: dict[str, list[float]]
+    """Of each way of comparing."""
+    seconds: float
+    """CPU seconds of training."""
 
 
-def fit(model: Method, views: Views, steps: int, generator: torch.Generator, console: Console, name: str) -> float:
-    """Train with AdamW on a one-cycle schedule; returns the seconds."""
-    optimizer = torch.optim.AdamW(model.parameters(), weight_decay=0.02)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.01, total_steps=steps, pct_start=0.15)
-    identities, started = len(views.first), time.perf_counter()
-    for _ in track(range(steps), name, console=console, transient=True):
-        labels = torch.randint(identities, (BATCH,), generator=generator)
-        first, second = torch.randint(views.first.shape[1], (2, BATCH), generator=generator)
-        loss = model.loss(views.first[labels, first], views.second[labels, second], labels)
+Figures = Mapping[str, Callable[[RankMetrics], Tensor]]
+RANKING: Figures = {"rank-1": lambda found: found.cmc[0], "mAP": lambda found: found.map}
+
+
+def fit(model: Method, plan: Plan, task: Task, generator: torch.Generator) -> float:
+    """Train with AdamW on a one-cycle schedule; returns the CPU seconds."""
+    weights = [weight for _, weight in model.named_parameters()]
+    optimizer = torch.optim.AdamW(weights, weight_decay=plan.decay)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, plan.lr, total_steps=plan.steps, pct_start=0.15)
+    started = time.process_time()
+    for _ in range(plan.steps):
+        loss = model.loss(*task.draw(generator))
         optimizer.zero_grad()
         loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 10.0)
+        nn.utils.clip_grad_norm_(weights, 10.0)
         optimizer.step()
         schedule.step()
     model.eval()
-    return time.perf_counter() - started
+    return time.process_time() - started
 
 
 @torch.no_grad()
-def evaluate(model: Method, views: Views) -> dict[str, list[float]]:
-    """Rank-1, mAP and mINP in %: by embeddings with the key "", and target-aware if the model has encodings."""
-    identities = torch.arange(len(views.first)).repeat_interleave(views.first.shape[1])
-    first, second = (x.flatten(0, 1) for x in views)
-    similarity = {"": model.embed(second, 1) @ model.embed(first, 0).T}
-    if isinstance(model, ByParts):
-        similarity[", target-aware"] = model.similarity(model.encode(second, 1), model.encode(first, 0))
-    scores = {name: rank_metrics(table, identities, identities) for name, table in similarity.items()}
-    return {name: [100 * float(x) for x in (found.cmc[0], found.map, found.minp)] for name, found in scores.items()}
+def evaluate(model: Method, task: Task) -> dict[str, list[float]]:
+    """`RANKING` in %, by the way of comparing."""
+    tables = model.similarities(task.gallery, task.queries)
+    found = {way: rank_metrics(table, task.query_labels, task.gallery_labels) for way, table in tables.items()}
+    return {way: [100 * float(figure(one)) for figure in RANKING.values()] for way, one in found.items()}
+
+
+def perform(plan: Plan, make_task: Callable[[int], Task], seed: int) -> Run:
+    """Train and test one method with one seed, on one thread, so that the number of cores changes nothing."""
+    keep_memory()
+    torch.set_num_threads(1)
+    task = make_task(seed)
+    torch.manual_seed(seed)
+    model = plan.make(task)
+    seconds = fit(model, plan, task, torch.Generator().manual_seed(seed))
+    return Run(model, evaluate(model, task), seconds)
 
 
 def compare(
-    options: Options,
-    make_views: Callable[[torch.Generator], tuple[Views, Views]],
-    make_pooling: Callable[[], Method],
-    make_parts: Callable[[], ByParts],
-    draw: Callable[[ByParts, Views, dict[str, Tensor]], object],
-) -> None:
-    """Train both methods on the same views, seed by seed; plot and print the results.
+    plans: Mapping[str, Plan], make_task: Callable[[int], Task], *, seeds: int, console: Console
+) -> dict[str, list[Run]]:
+    """All methods with all seeds, as many at a time as there are cores; prints their table."""
+    jobs = [(seed, name) for seed in range(seeds) for name in plans]
+    columns = (TextColumn("{task.description}"), BarColumn(24), MofNCompleteColumn(), TimeElapsedColumn())
+    context = multiprocessing.get_context("spawn")
+    with (
+        ProcessPoolExecutor(os.cpu_count(), mp_context=context) as pool,
+        Progress(*columns, console=console, transient=True) as bar,
+    ):
+        shown = bar.add_task("training", total=len(jobs))
+        futures: dict[Future[Run], tuple[int, str]] = {
+            pool.submit(perform, plans[name], make_task, seed): (seed, name) for seed, name in jobs
+        }
+        for future in as_completed(futures):
+            future.result()  # an error ends the comparison
+            bar.advance(shown)
+    done = {job: future.result() for future, job in futures.items()}
+    runs = {name: [done[seed, name] for seed in range(seeds)] for name in plans}
+    console.print(table(runs, seeds))
+    return runs
 
-    `draw` receives the parts model and the test views of the last seed, and the results of each method [seeds 3].
-    """
-    console = Console()
-    seconds: dict[str, list[float]] = {}
-    figures: dict[str, list[list[float]]] = {}
-    for seed in range(options.seeds):
-        train, test = make_views(torch.Generator().manual_seed(seed))
-        for name, make, steps in (("pooling", make_pooling, 2 * options.steps), ("parts", make_parts, options.steps)):
-            torch.manual_seed(seed)
-            model, generator = make(), torch.Generator().manual_seed(seed)
-            seconds.setdefault(name, []).append(
-                fit(model, train, steps, generator, console, f"{name}, seed {seed + 1} of {options.seeds}")
-            )
-            for way, found in evaluate(model, test).items():
-                figures.setdefault(name + way, []).append(found)
-    results = {name: torch.tensor(rows) for name, rows in figures.items()}
-    assert isinstance(model, ByParts)
-    draw(model, test, results)
-    title = f"%, mean of {options.seeds} seeds ± 95 % interval" if options.seeds > 1 else "%, one seed"
-    table = Table("method", *FIGURES, "training, s", title=title)
-    for name, rows in (results | {"parts − pooling": results["parts"] - results["pooling"]}).items():
-        cells = [str(interval(column)) for column in rows.T.tolist()]
-        table.add_row(name, *cells, f"{sum(seconds[name]) / options.seeds:.0f}" if name in seconds else "")
-    console.print(table)
+
+def results_of(runs: Mapping[str, Sequence[Run]]) -> dict[str, list[list[float]]]:
+    """The figures of each method and way of comparing, seed by seed: [seeds figures]."""
+    ways = {name: list(some[0].figures) for name, some in runs.items()}
+    return {
+        f"{name}, {way}" if way else name: [run.figures[way] for run in some]
+        for name, some in runs.items()
+        for way in ways[name]
+    }
+
+
+def table(runs: Mapping[str, Sequence[Run]], seeds: int) -> Table:
+    """Means over seeds, and the differences to the first method in the last figure, seed by seed."""
+    first, *_ = results_of(runs).values()
+    title = f"%, mean of {seeds} seeds ± 95 % interval (Student's t)" if seeds > 1 else "%, one seed"
+    lines = Table("", title=title, box=SIMPLE, padding=0)
+    *_, last = RANKING
+    for heading in (*RANKING, f"Δ {last}", "CPU s"):
+        lines.add_column(heading, justify="right", no_wrap=True)
+    seconds = {name: sum(run.seconds for run in some) / len(some) for name, some in runs.items()}
+    for name, rows in results_of(runs).items():
+        gain = interval(one[-1] - other[-1] for one, other in zip(rows, first, strict=True))
+        difference = "–" if rows is first else gain.text(sign=True)
+        lines.add_row(name, *map(str, by_figure(rows)), difference, f"{seconds[name]:.0f}" if name in seconds else "")
+    return lines
+
+
+def by_figure(rows: Iterable[Sequence[float]]) -> list[Interval]:
+    """The mean of each figure of [seeds figures]."""
+    columns: Any = zip(*rows, strict=True)
+    return [interval(column) for column in columns]

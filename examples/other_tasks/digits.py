@@ -2,36 +2,45 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import torch
+from rich.console import Console
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, max_pool2d
 
 from concordant import CAL, CALLoss, DiscriminativeLoss, per_modality
-from other_tasks.compare import Views, compare
-from other_tasks.figure import draw, paint_picture
+from other_tasks.compare import Plan, Task, compare
+from other_tasks.figure import draw_digits
+from other_tasks.handwriting import handwriting, write
 from other_tasks.networks import Pooling, convolution
-from other_tasks.numbers import handwriting, write
 from other_tasks.options import Options
 
-DIGITS, CHANNELS, PARTS = 10, 32, 3
+DIGITS, CHANNELS, PARTS, BATCH = 10, 32, 3, 32
 VIEWS = {False: 240, True: 40}
 """Pictures of each digit and modality, in training (False) and test (True)."""
 
 
-def views(generator: torch.Generator) -> tuple[Views, Views]:
-    """Views for training and for the test."""
+def task(seed: int) -> Task:
+    """Batches of a digit in ink and one in outline; of the test, outlines as queries for ink."""
+    generator = torch.Generator().manual_seed(seed)
 
-    def both(*, test: bool) -> Views:
+    def both(*, test: bool) -> tuple[Tensor, Tensor]:
+        """[10 v 1 32 32] in ink and in outline."""
         rows, hand = torch.arange(DIGITS).repeat_interleave(VIEWS[test]), handwriting(test=test)
-        ink, other = (write(rows, hand, generator)[0] for _ in range(2))
+        ink, other = (write(rows, hand, generator) for _ in range(2))
         ink, other = (interpolate(x, scale_factor=2, mode="bilinear") for x in (ink, other))
         outline = max_pool2d(other, 3, 1, 1) + max_pool2d(-other, 3, 1, 1)  # dilated less eroded
-        noisy = (x + 0.05 * torch.randn(x.shape, generator=generator) for x in (ink, 1 - outline))
-        return Views(*(x.unflatten(0, (DIGITS, -1)) for x in noisy))
+        noisy = [x + 0.05 * torch.randn(x.shape, generator=generator) for x in (ink, 1 - outline)]
+        return noisy[0].unflatten(0, (DIGITS, -1)), noisy[1].unflatten(0, (DIGITS, -1))
 
-    return both(test=False), both(test=True)
+    train, test = both(test=False), both(test=True)
+
+    def draw(generator: torch.Generator) -> tuple[Tensor, ...]:
+        labels = torch.randint(DIGITS, (BATCH,), generator=generator)
+        first, second = torch.randint(VIEWS[False], (2, BATCH), generator=generator)
+        return train[0][labels, first], train[1][labels, second], labels
+
+    labels = torch.arange(DIGITS).repeat_interleave(VIEWS[True])
+    return Task(draw, test[0].flatten(0, 1), test[1].flatten(0, 1), labels, labels)
 
 
 class Backbone(nn.Module):
@@ -64,8 +73,26 @@ class Parts(CAL):
         self.observe(output, terms, modality)
         return terms.total
 
+    def similarities(self, gallery: Tensor, queries: Tensor) -> dict[str, Tensor]:
+        aware = self.similarity(self.encode(queries, 1), self.encode(gallery, 0))
+        return {"": self.embed(queries, 1) @ self.embed(gallery, 0).T, "target-aware": aware}
+
+
+def pooling(_: Task) -> Pooling:
+    return Pooling(Backbone(), CHANNELS, DIGITS)
+
+
+def parts(_: Task) -> Parts:
+    return Parts()
+
 
 def run(options: Options) -> None:
-    """Train both methods, then plot and print their comparison."""
-    paint = partial(draw, out=options.out / "digits", paint_first=paint_picture, paint_second=paint_picture)
-    compare(options, views, lambda: Pooling(Backbone(), CHANNELS, DIGITS), Parts, paint)
+    """Train both methods, print their comparison, and draw the attention of the last one with parts."""
+    console = Console()
+    plans = {"pooling": Plan(pooling, 2 * options.steps), "parts": Plan(parts, options.steps)}
+    runs = compare(plans, task, seeds=options.seeds, console=console)
+    model, path = runs["parts"][-1].model, options.out / "digits" / "attention.png"
+    assert isinstance(model, CAL)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    found = draw_digits(model, task(options.seeds - 1), runs, path)
+    console.print(f"[bold]{found}[/bold] shows where the parts look", highlight=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from vireid.checks import check_counts
 
@@ -13,9 +14,26 @@ class Options:
     out: Path = Path("runs")
     """Directory for the figure, in a folder with the name of the example."""
     steps: int = 200
-    """Training steps of the model with parts. Plain pooling gets twice as many, as its steps are faster."""
+    """Training steps of the model with parts. Plain pooling gets more, as its steps are faster."""
     seeds: int = 3
-    """Number of repetitions, each with other held-out numbers, pictures and initial weights."""
+    """Number of repetitions, each with other pictures and initial weights."""
+
+    def __post_init__(self) -> None:
+        check_counts(self, "steps", "seeds")
+
+
+@dataclass(frozen=True)
+class IconOptions:
+    out: Path = Path("runs")
+    """Directory for the figure and the results, in the folder icons."""
+    steps: int = 300
+    """Training steps of each method; at equal CPU time, the cheaper ones have more."""
+    seeds: int = 1
+    """Number of repetitions, each with other held-out icons and initial weights."""
+    context: bool = False
+    """Words know of the others in their name, by a transformer layer."""
+    scored: Literal["test", "validation"] = "test"
+    """Icons that are scored. Settings were chosen on those of validation."""
 
     def __post_init__(self) -> None:
         check_counts(self, "steps", "seeds")

@@ -176,10 +176,13 @@ class LossSettings:
     """CAL: weight of the equivariance of attention maps, by which parts follow the content: our addition."""
     coverage: float = 1.0
     """CAL: weight of the coverage, by which the parts together lie where the gate is open: our addition."""
+    contrast: float = 0.0
+    """CAL: weight of the target-aware contrastive loss of the two modalities, beside the loss of `metric`: our
+    addition."""
 
     def __post_init__(self) -> None:
         check_numbers(self, "triplet", "part_triplet", "part_id", "pcl", "kd1", "kd2", "dis", "div", "attention_div")
-        check_numbers(self, "equivariance", "coverage")
+        check_numbers(self, "equivariance", "coverage", "contrast")
         check(self, "label_smoothing", 0 <= self.label_smoothing < 1, "be in [0, 1)")
         check(self, "margin", 0 < self.margin < math.inf, "be a number above 0")
 

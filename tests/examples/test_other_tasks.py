@@ -5,15 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
-from rich.console import Console
+from torch import Tensor
 
-from other_tasks import digits, words
-from other_tasks.compare import Views, fit
-from other_tasks.numbers import LETTERS, handwriting, spell, write
-from other_tasks.options import Options
+from other_tasks import digits, icons
+from other_tasks.compare import Plan, Run, Task, fit, results_of
+from other_tasks.handwriting import handwriting, write
+from other_tasks.icons_data import NONE, UNKNOWN, Icons, hold_out, move, read_icons, split_icons
+from other_tasks.options import IconOptions, Options
+from other_tasks.pointing import measure_pointing, pairs_of
 
 
 def _generator(seed: int = 0) -> torch.Generator:
@@ -30,88 +33,183 @@ def test_handwriting_of_test_and_training_is_disjoint() -> None:
     assert not known & held_out
 
 
-@pytest.mark.parametrize("count", [1, 3])
-def test_digits_are_where_their_corners_say_and_nowhere_twice(count: int) -> None:
+def test_digits_are_anywhere_on_their_pages() -> None:
     hand = [torch.full((2, 8, 8), (digit + 1) / 10) for digit in range(10)]
-    numbers = torch.tensor([7, 5] if count == 1 else [975, 246]).repeat(50)
-    pictures, corners = write(numbers, hand, _generator(), digits=count)
-    assert pictures.shape == (100, 1, 16, 8 + 8 * count)
-    for picture, corner, number in zip(pictures[:, 0], corners.tolist(), numbers.tolist(), strict=True):
-        for (row, column), digit in zip(corner, f"{number:0{count}}", strict=True):
-            # A scrap covers what is fainter than it, but no corner of a digit moves.
-            assert picture[row : row + 8, column : column + 8].min() >= (int(digit) + 1) / 10 - 1e-6
-    assert torch.equal(corners[:, :, 1].sort(dim=1).values, corners[:, :, 1])
-    for axis in (0, 1):
-        assert corners[:, 0, axis].unique().numel() > 4, "misaligned: digits lie in many places"
+    pages = write(torch.full((200,), 9), hand, _generator())
+    assert pages.shape == (200, 1, 16, 16)
+    corners = [tuple((page[0] == 1).nonzero()[0].tolist()) for page in pages]  # no scrap is brighter than a nine
+    assert {(page[0] == 1).sum().item() >= 64 for page in pages} == {True}
+    assert len(set(corners)) > 30
 
 
-def test_the_two_modalities_of_an_identity_are_misaligned() -> None:
-    train, _ = words.views(_generator())
-    starts = (train.second > 0).long().argmax(dim=2)
-    assert (starts.amax(dim=1) > starts.amin(dim=1)).float().mean() > 0.9
+@pytest.fixture(scope="module")
+def some_icons() -> Icons:
+    return read_icons(limit=1500)
 
 
-def test_words_spell_their_numbers() -> None:
-    lines = spell(torch.tensor([0, 42, 377]), _generator())
-    read = ["".join(chr(96 + letter) for letter in line if letter) for line in lines.tolist()]
-    assert read == ["zerozerozero", "zerofourtwo", "threesevenseven"]
+def test_icons_are_drawn_upright_and_in_full(some_icons: Icons) -> None:
+    def ink(name: str) -> Tensor:
+        return some_icons.pictures(torch.tensor([some_icons.names.index(name)]))[0, 0]
+
+    up, down = ink("arrow-up"), ink("arrow-down")
+    assert up[6:14].sum() > 1.5 * up[18:26].sum(), "its head is above"
+    torch.testing.assert_close(up.flip(0), down, atol=0.35, rtol=0)
+    assert ink("bed").sum() > 100  # curves are filled
+    assert some_icons.ink.dtype == torch.uint8
+    assert (some_icons.ink.flatten(1).amax(dim=1) > 0).all()
 
 
-def test_no_number_of_the_test_is_learnt() -> None:
-    def spelt(views: torch.Tensor) -> set[str]:
-        return {"".join(chr(96 + letter) for letter in line if letter) for line in views.flatten(0, 1).tolist()}
+def test_no_variant_of_a_held_out_icon_is_for_training(some_icons: Icons) -> None:
+    split = split_icons(some_icons, 0)
+    assert {name: len(rows) for name, rows in split.rows.items()} == {"train": 1197, "validation": 101, "test": 202}
+    assert sorted(torch.cat([*split.rows.values()]).tolist()) == list(range(1500))
 
-    train, test = words.views(_generator())
-    assert len(spelt(train.second)) == words.TRAINING
-    assert len(spelt(test.second)) == words.TEST
-    assert not spelt(train.second) & spelt(test.second)
+    def kinds(which: str) -> set[frozenset[str]]:
+        return {frozenset({*some_icons.names[row].split("-")} - {"outline"}) for row in split.rows[which].tolist()}
+
+    assert not kinds("train") & (kinds("test") | kinds("validation"))
+    held = torch.cat([split.rows["validation"], split.rows["test"]])
+    assert UNKNOWN not in split.words[held], "each word of a held-out name is in training"
+    by_number = {number: word for word, number in some_icons.vocabulary.items()}
+    for row in held.tolist():
+        assert (
+            "-".join(by_number[number] for number in split.words[row].tolist() if number != NONE)
+            == (some_icons.names[row])
+        )
+    again, other = (split_icons(some_icons, seed) for seed in (0, 1))
+    assert torch.equal(again.rows["test"], split.rows["test"])
+    assert not torch.equal(other.rows["test"], split.rows["test"])
+
+
+def test_a_word_that_is_rare_in_training_is_unknown() -> None:
+    names = ["a-b"] * 7 + ["c-a"]
+    split = split_icons(Icons(names, torch.zeros(8, 1, 2, 2, dtype=torch.uint8)), 0)
+    assert split.words[0].tolist() == [2, 3, NONE, NONE, NONE]
+    assert split.words[7].tolist() == [UNKNOWN, 2, NONE, NONE, NONE]
+    assert hold_out(names, 3, np.random.default_rng(0)) == []  # "a" and "b" would be left in too few
+
+
+def test_pictures_are_moved_by_no_more_than_promised() -> None:
+    dot = torch.zeros(300, 1, 32, 32)
+    dot[:, :, 15:17, 15:17] = 1
+    moved = move(dot, _generator())[:, 0]
+    total = moved.sum(dim=(1, 2))
+    places = torch.arange(32.0)
+    rows, columns = (moved.sum(dim=axis).mul(places).sum(dim=1) / total - 15.5 for axis in (2, 1))
+    for shift in (rows, columns):
+        assert 3 < shift.abs().max() < 4 * 1.15
+        assert shift.abs().min() < 0.2
+    assert torch.equal(move(dot, _generator()), move(dot, _generator()))
+
+
+def test_icons_without_their_package_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("other_tasks.icons_data.find_spec", lambda name: None)
+    with pytest.raises(FileNotFoundError, match=r"icons of the package mkdocs-material must be there; found none"):
+        read_icons()
+
+
+def drawn(*cells: tuple[int, int]) -> Tensor:
+    """An icon of 32 × 32 with ink on some tokens of 4 × 4."""
+    picture = torch.zeros(1, 32, 32, dtype=torch.uint8)
+    for row, column in cells:
+        picture[0, 4 * row : 4 * row + 4, 4 * column : 4 * column + 4] = 255
+    return picture
+
+
+def test_pointing_is_at_what_the_last_word_adds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("other_tasks.pointing.move", lambda pictures, generator: pictures)
+    corner, below = [(1, 1), (1, 2), (2, 1)], [(6, 5), (6, 6), (5, 6)]
+    body = [(4, 4)]
+    icons_ = Icons(
+        ["a", "a-plus", "b", "b-plus", "c-plus", "a-outline", "a-plus-outline"],
+        torch.stack([drawn(*x) for x in (body, body + corner, body, body + below, body, body, [(0, 0)])]),
+    )
+    rows = torch.arange(7)
+    assert pairs_of(icons_, rows) == [(1, 0, 1), (3, 2, 1), (6, 5, 1)]
+    split = split_icons(icons_, 0)._replace(rows={"test": rows})
+
+    def maps(pictures: Tensor, words: Tensor) -> Tensor:
+        """Each map is on the token (1, 1), whatever the icon."""
+        found = torch.zeros(len(pictures), 5, 64)
+        found[:, :, 9] = 1
+        found[:, 0, 9], found[:, 0, 36] = 0, 1  # the first word is on the body
+        return found
+
+    found = measure_pointing(maps, icons_, split, "test", 0)
+    assert found.icons == 2  # the third pair differs in too few tokens
+    assert found.word == found.other_icon == 50  # right for a-plus only; a map of the other icon is as right
+    assert found.other_word == 0
+    assert found.chance == pytest.approx(100 * 3 / 64)
 
 
 @pytest.mark.parametrize("name", ["steps", "seeds"])
-def test_a_run_has_steps_and_seeds(name: str) -> None:
-    with pytest.raises(ValueError, match=rf"Options: `{name}` must be at least 1; got 0"):
-        Options(**{name: 0})  # type: ignore[arg-type]
+@pytest.mark.parametrize("kind", [Options, IconOptions])
+def test_a_run_has_steps_and_seeds(kind: Any, name: str) -> None:
+    with pytest.raises(ValueError, match=rf"{kind.__name__}: `{name}` must be at least 1; got 0"):
+        kind(**{name: 0})
 
 
-@pytest.mark.parametrize("example", [digits, words])
-def test_a_short_run_measures_both_and_draws(example: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    example.run(Options(tmp_path, steps=3, seeds=1))
-    printed = capsys.readouterr().out
-    for name in ("pooling", "target-aware", "rank-1", "mAP", "mINP"):
-        assert name in printed
-    with Image.open(tmp_path / example.__name__.split(".")[-1] / "attention.png") as figure:
-        assert figure.width > 800
-        assert len(figure.convert("RGB").getcolors(figure.width * figure.height) or ()) > 100
+def tiny_task(seed: int) -> Task:
+    generator = _generator(seed)
+    pictures = torch.randn(20, 1, 32, 32, generator=generator)
 
+    def draw(generator: torch.Generator) -> tuple[Tensor, ...]:
+        labels = torch.randint(10, (8,), generator=generator)
+        return pictures[labels], pictures[10 + labels], labels
 
-@pytest.mark.parametrize("example", [digits, words])
-def test_parts_learn_everything_and_attend_on_either_modality(example: Any) -> None:
-    train, _ = example.views(_generator())
-    model, some = example.Parts(), torch.arange(10)
-    model.loss(train.first[:10, 0], train.second[:10, 1], some).backward()
-    assert [name for name, weight in model.named_parameters() if weight.grad is None] == []
-    model.eval()
-    query, gallery = model.encode(train.second[:10, 0], 1), model.encode(train.first[:10, 0], 0)
-    attention = model.attention.attend(gallery.tokens, gallery.keys, query.part_queries).attention
-    assert attention.shape == (10, example.PARTS, gallery.tokens.shape[1])
-    if example is words:
-        assert query.tokens.shape[1] == LETTERS
-    norms = model.embed(train.first[:10, 0], 0).norm(dim=1)
-    torch.testing.assert_close(norms, norms[:1].expand(10))
+    return Task(draw, pictures[:10], pictures[10:], torch.arange(10), torch.arange(10))
 
 
 def test_the_same_seed_trains_the_same_weights() -> None:
-    generator = _generator()
-    views = Views(
-        torch.randn(10, 2, 1, 32, 32, generator=generator), torch.randn(10, 2, 1, 32, 32, generator=generator)
-    )
-
-    def trained(seed: int) -> dict[str, torch.Tensor]:
+    def trained(seed: int) -> dict[str, Tensor]:
         torch.manual_seed(seed)
         model = digits.Parts()
-        fit(model, views, 2, _generator(seed), Console(quiet=True), "")
+        fit(model, Plan(digits.parts, 2), tiny_task(0), _generator(seed))
         return model.state_dict()
 
     once, again, other = trained(0), trained(0), trained(1)
     assert all(torch.equal(once[name], again[name]) for name in once)
     assert not torch.equal(once["classifier.weight"], other["classifier.weight"])
+
+
+def test_results_are_by_method_and_way() -> None:
+    runs = {"a": [Run(None, {"": [1.0, 2.0]}, 3.0)] * 2, "b": [Run(None, {"": [4.0], "x": [5.0]}, 6.0)]}  # type: ignore[arg-type]
+    assert results_of(runs) == {"a": [[1.0, 2.0]] * 2, "b": [[4.0]], "b, x": [[5.0]]}
+
+
+def test_a_short_run_of_digits_prints_every_method_and_draws(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    digits.run(Options(tmp_path, steps=1, seeds=2))
+    printed = capsys.readouterr().out
+    for word in ("pooling", "parts, target-aware", "rank-1", "mAP", "CPU s", "mean of 2 seeds"):
+        assert word in printed
+    with Image.open(tmp_path / "digits" / "attention.png") as figure:
+        assert figure.width > 800
+        assert len(figure.convert("RGB").getcolors(figure.width * figure.height) or ()) > 100
+
+
+@pytest.mark.parametrize("context", [False, True])
+@pytest.mark.parametrize("method", icons.METHODS)
+def test_every_method_of_icons_learns_everything(some_icons: Icons, method: str, context: bool) -> None:
+    one = icons.task(some_icons, "test", 0)
+    torch.manual_seed(0)
+    model = icons.METHODS[method](len(some_icons.vocabulary) + 2, context=context)
+    model.loss(*one.draw(_generator())).backward()
+    assert [name for name, weight in model.named_parameters() if weight.grad is None] == []
+    model.eval()
+    with torch.no_grad():
+        tables = model.similarities(one.gallery, one.queries)
+    assert {table.shape for table in tables.values()} == {(202, 202)}
+
+
+def test_a_short_run_of_icons_draws(
+    tmp_path: Path, some_icons: Icons, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(icons, "read_icons", lambda: some_icons)
+    icons.run(IconOptions(tmp_path, steps=1, seeds=1))
+    printed = capsys.readouterr().out
+    for word in ("pooling", "target-aware", "CAL", "chance"):
+        assert word in printed
+    with Image.open(tmp_path / "icons" / "attention.png") as figure:
+        assert figure.width > 1000

@@ -18,7 +18,7 @@ from concordant.layers.attention import PartAttention
 from vireid.config import LossSettings, ModelConfig, ModelSettings
 from vireid.models.backbones import StemmedBackbone, create_backbone
 from vireid.models.baseline import GlobalBaseline, GlobalOutput
-from vireid.models.objective import BaselineObjective, BaselineTerms, CALObjective
+from vireid.models.objective import BaselineObjective, BaselineTerms, CALObjective, ContrastObjective
 
 Miner = PartMiner | LearnableParts | HorizontalParts
 
@@ -49,9 +49,9 @@ class BuiltCAL(CAL):
                 miner.reset_parameters()
         self.config = config
 
-    def objective(self, settings: LossSettings) -> CALObjective:
+    def objective(self, settings: LossSettings) -> CALObjective | ContrastObjective:
         """The loss that it is trained by."""
-        return CALObjective(settings)
+        return ContrastObjective(settings) if settings.contrast else CALObjective(settings)
 
     def statistics(self, output: CALOutput) -> dict[str, Tensor]:
         """Entropy and overlap of the attention in a step."""

@@ -12,9 +12,11 @@ from concordant import (
     CALOutput,
     DiscriminativeLoss,
     DiversityLoss,
+    Encoded,
     LossTerms,
     MatchDistill,
     PartCenterLoss,
+    TargetAwareContrastiveLoss,
     WeightedTripletLoss,
 )
 from concordant.distributed import gather
@@ -58,6 +60,42 @@ class CALObjective(CALLoss):
         terms = super().forward(output, labels, modality)
         parts = torch.arange(terms.matching.shape[1], device=terms.matching.device)
         return terms._replace(matching=parts.expand_as(terms.matching))
+
+
+class ContrastTerms(NamedTuple):
+    """The terms of `CALLoss` with those of a target-aware contrastive loss; `total` is of all."""
+
+    total: Tensor
+    contrast: Tensor
+    others: LossTerms
+
+    @property
+    def matching(self) -> Tensor:
+        """That of the distillation, for `CAL.observe`."""
+        return self.others.matching
+
+    def named(self) -> dict[str, Tensor]:
+        return self.others.named() | {"contrast": self.contrast, "total": self.total}
+
+
+class ContrastObjective(nn.Module):
+    """`CALObjective`, and the target-aware contrastive loss of the two modalities beside it.
+
+    Rows of a batch are those of modality 0, then as many of modality 1, as `CrossModalSampler` draws them.
+    """
+
+    def __init__(self, settings: LossSettings) -> None:
+        super().__init__()
+        self.objective, self.weight = CALObjective(settings), settings.contrast
+        # Without a parameter: a loss has no place in the checkpoints and the optimiser of a model.
+        self.contrast = TargetAwareContrastiveLoss(learnable=False, global_weight=0.0)
+
+    def forward(self, output: CALOutput, labels: Tensor, modality: Tensor) -> ContrastTerms:
+        terms = self.objective(output, labels, modality)
+        rows, half = Encoded(output.tokens, output.own.keys, output.own.part_queries), len(labels) // 2
+        first, second = gather(labels[:half]), gather(labels[half:])
+        contrast = self.contrast(rows[:half].gather(), rows[half:].gather(), first, second)
+        return ContrastTerms(terms.total + self.weight * contrast, contrast, terms)
 
 
 class BaselineTerms(NamedTuple):

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from vireid.config import SysuSettings
 from vireid.study.benchmark import BASE, settings_of
 
-Study = Literal["comparison", "parts", "sensitivity", "metrics", "budget"]
+Study = Literal["comparison", "parts", "contrast", "sensitivity", "metrics", "budget"]
 
 
 @dataclass(frozen=True)
@@ -128,6 +128,21 @@ PARTS = (
 )
 """What makes parts lie on people and follow them, one change at a time; chosen on validation identities."""
 
+TRAINED_TARGET_AWARE = (
+    FULL,
+    *(
+        Configuration(
+            f"contrast × {weight:g}{where}",
+            "target-aware retrieval pays once it is trained for",
+            {"loss.contrast": weight} | changes,
+            target_aware=True,
+        )
+        for where, changes in ((" beside L_pcl", {}), (" for L_pcl", {"loss.pcl": 0.0}))
+        for weight in (0.3, 1.0, 3.0)
+    ),
+)
+"""The contrastive loss over target-aware similarity, beside L_pcl and in its place; on validation identities."""
+
 CONTRASTS = (
     ("no MatchDistill", "direct"),  # target awareness by itself: nothing is distilled in either
     ("learnable", "IN over parts"),  # both by the statistics of the parts
@@ -164,6 +179,8 @@ def configurations(study: Study) -> tuple[Configuration, ...]:
     if study == "parts":
         return PARTS
     full = Configuration(FULL.name, "the base")
+    if study == "contrast":
+        return TRAINED_TARGET_AWARE
     if study == "sensitivity":
         swept = ((name, value) for name, values in SWEEPS.items() for value in values)
         return (full, *(Configuration(f"{name} = {value:g}", changes={name: value}) for name, value in swept))
