@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
@@ -45,6 +46,15 @@ def test_tsaa(measure: Callable[..., Any]) -> None:
     tsaa = TSAA(C, D)
     attend = step(lambda t, p: tsaa(t, p, t).features)
     measure("`TSAA`", "ours", attend, *inputs(), shape=f"{SHAPE}, d {D}")
+
+
+@pytest.mark.parametrize("masked", [True, False])
+def test_tsaa_with_masks(measure: Callable[..., Any], masked: bool) -> None:
+    """Masks that are wholly real: what it costs to ask."""
+    tsaa, mask, part_mask = TSAA(C, D), torch.ones(B, T, dtype=torch.bool), torch.ones(B, P, dtype=torch.bool)
+    masks = {"mask": mask, "part_mask": part_mask, "norm_mask": mask} if masked else {}
+    attend = step(lambda t, p: tsaa(t, p, t, **masks).features)
+    measure("`TSAA` with masks", "ours" if masked else "without", attend, *inputs(), shape=f"{SHAPE}, d {D}")
 
 
 def test_multihead_attention(measure: Callable[..., Any]) -> None:

@@ -56,7 +56,27 @@ def test_losses_that_also_part_identities(measure: Callable[..., Any], peer: str
 
 
 def test_match_distill(measure: Callable[..., Any]) -> None:
-    own, cross = (torch.rand(64, 6, 72).softmax(2).requires_grad_() for _ in range(2))
-    logits = [torch.randn(64, 6, 395, requires_grad=True) for _ in range(2)]
     shape = "b 64, p 6, t 72, k 395, forward and backward"
-    measure("`MatchDistill`", "ours", step, MatchDistill(), own, cross, *logits, shape=shape, rounds=30)
+    measure("`MatchDistill`", "ours", step, MatchDistill(), *maps_and_logits(), shape=shape, rounds=30)
+
+
+def maps_and_logits() -> list[torch.Tensor]:
+    maps = [torch.rand(64, 6, 72).softmax(2).requires_grad_() for _ in range(2)]
+    return maps + [torch.randn(64, 6, 395, requires_grad=True) for _ in range(2)]
+
+
+@pytest.mark.parametrize("masked", [True, False])
+def test_losses_with_masks(measure: Callable[..., Any], masked: bool) -> None:
+    """Masks that are wholly real: what it costs to ask."""
+    center, distill = PartCenterLoss(margin=0.7, l2_normalize=True), MatchDistill()
+    rows, parts = torch.ones(128, 6, dtype=torch.bool), torch.ones(64, 6, dtype=torch.bool)
+    mask = torch.ones(64, 72, dtype=torch.bool)
+    centered = {"part_mask": rows} if masked else {}
+    distilled = {"mask": mask, "own_mask": parts, "cross_mask": parts} if masked else {}
+
+    def both(own: torch.Tensor, cross: torch.Tensor, *maps: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return (center(own, cross, LABELS, MODALITY, **centered), *distill(*maps, **distilled)[:2])
+
+    inputs = [features(128, 6, 256), features(128, 6, 256), *maps_and_logits()]
+    row, role = "`PartCenterLoss` and `MatchDistill` with masks", "ours" if masked else "without"
+    measure(row, role, step, both, *inputs, shape="as above, forward and backward", rounds=30, threads=1)

@@ -57,13 +57,13 @@ def attention_statistics(
     >>> statistics.entropy.item(), statistics.overlap.item()
     (0.25, 0.0)
     """
-    t = attention.shape[2]
+    b, _, t = attention.shape
     with full_precision(attention):
         maps = keep_maps(upcast(attention.detach()), part_mask, mask)
         tokens = maps.new_full((), t) if mask is None else mask.sum(dim=1).to(maps.dtype)
-        largest = torch.where(tokens > 1, tokens.log(), torch.inf).expand(len(maps))
+        largest = torch.where(tokens > 1, tokens.log(), torch.inf).expand(b)
         real = maps.new_ones(maps.shape[:2]) if part_mask is None else part_mask.to(maps.dtype)
-        real = real * (tokens > 0).expand(len(maps))[:, None]
+        real = real * (tokens > 0).expand(b)[:, None]
         numbers = real.sum(dim=1)
         entropy = (torch.special.entr(maps).sum(dim=(1, 2)) / largest).sum() / numbers.sum().clamp_min(1)
         directions = unit(maps)

@@ -160,6 +160,21 @@ def test_a_wholly_real_mask_is_no_mask(source: nn.Module) -> None:
         torch.testing.assert_close(one, other)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("source", [PartMiner(4, 3), LearnableParts(4, 3), HorizontalParts(3)])
+def test_an_exported_source_takes_batches_of_any_size(source: nn.Module, masked: bool) -> None:
+    def batch(b: int) -> tuple[Tensor, ...]:
+        return torch.randn(b, 4, 3, 2), *([torch.arange(6).expand(b, 6) < 4] if masked else [])
+
+    rows = torch.export.Dim("rows", min=1, max=64)
+    shapes = tuple({0: rows} for _ in batch(2))
+    program = torch.export.export(source, batch(5), dynamic_shapes=shapes)
+    arguments = batch(3)
+    for one, other in zip(program.module()(*arguments), source(*arguments), strict=True):
+        torch.testing.assert_close(one, other)
+
+
 def test_a_batch_without_a_real_token_has_finite_gradients() -> None:
     for source in (PartMiner(4, 3), HorizontalParts(3)):
         maps = torch.randn(2, 4, 3, 2, requires_grad=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -129,6 +129,7 @@ def parted(draw: st.DrawFn) -> tuple[Batch, Tensor]:
     return batch, draw(masks(len(batch.labels), 3))
 
 
+@settings(max_examples=100)
 @given(parted(), SEEDS, st.sampled_from(KINDS), st.sampled_from([0.5, 3.0]))
 def test_part_centers_agree_with_the_loop(drawn: tuple[Batch, Tensor], seed: int, kind: str, margin: float) -> None:
     batch, part_mask = drawn
@@ -142,6 +143,7 @@ def test_part_centers_agree_with_the_loop(drawn: tuple[Batch, Tensor], seed: int
     close(PartCenterLoss(margin=margin)(own, cross, *batch, part_mask=part_mask), means[0] + means[1])
 
 
+@settings(max_examples=100)
 @given(parted(), SEEDS, st.sampled_from(KINDS))
 def test_hetero_centers_agree_with_the_loop(drawn: tuple[Batch, Tensor], seed: int, kind: str) -> None:
     batch, part_mask = drawn
@@ -155,6 +157,15 @@ def test_hetero_centers_agree_with_the_loop(drawn: tuple[Batch, Tensor], seed: i
         sharing = part_mask[batch.labels == batch.labels[i], j].sum()
         close(rows[i, j], tensor(terms.get((int(batch.labels[i]), j), 0.0)) / sharing)
     assert not rows[~part_mask].any()
+
+
+def test_a_row_does_not_stand_for_a_part_that_it_lacks() -> None:
+    """Its identity has the part in both modalities, from other rows."""
+    features, part_mask = torch.tensor([[[0.0]], [[2.0]], [[4.0]]]), torch.tensor([[True], [False], [True]])
+    batch = torch.zeros(3, dtype=torch.int64), torch.tensor([0, 0, 1])
+    rows = functional.hetero_center_loss(features, *batch, part_mask=part_mask, reduction="none")
+    assert rows.tolist() == [[8.0], [0.0], [8.0]]
+    assert functional.hetero_center_loss(features, *batch, part_mask=part_mask).item() == 16.0
 
 
 @pytest.mark.parametrize("name", ["part centers", "hetero-centers"])

@@ -17,8 +17,8 @@ from support.case import floats
 from support.models import close
 
 Lettered = tuple[Tensor, str]
-HUGE = 1e300
-"""Its square is infinite, in float64."""
+HUGE = 1.5e308
+"""Twice as much is infinite, in float64."""
 
 
 class _Run(NamedTuple):

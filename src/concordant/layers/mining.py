@@ -147,7 +147,8 @@ class LearnableParts(Module[MinedParts]):
         features: Float[Tensor, "b c h w"] | Float[Tensor, "b t c"],
         mask: Bool[Tensor, "b t"] | None = None,
     ) -> MinedParts:
-        b, t = len(features), features.shape[1] if features.dim() == 3 else features.shape[2] * features.shape[3]
+        # Not `len`, which would fix the batch of an exported model.
+        b, t = features.shape[0], features.shape[1] if features.dim() == 3 else features.shape[2] * features.shape[3]
         check_mask("LearnableParts", mask, t)
         if mask is None:
             selection = features.new_full((b, self.num_parts, t), 1 / max(t, 1))

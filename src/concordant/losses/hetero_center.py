@@ -57,7 +57,7 @@ def hetero_center_loss(
         x = keep(upcast(features), part_mask)
         x = unit(x) if l2_normalize else x
         labels, modality = labels.long(), modality.long()
-        real = labels.new_ones(len(labels), 1, dtype=torch.bool) if part_mask is None else part_mask
+        real = labels.new_ones(labels.shape[0], 1, dtype=torch.bool) if part_mask is None else part_mask
         same = (labels[:, None] == labels) & real.T[:, None]  # (p, n, n): the rows j of i's identity, part by part
         sides = [(same & (modality == kind)).to(x.dtype) for kind in (0, 1)]
         counts = [side.sum(dim=2) for side in sides]
