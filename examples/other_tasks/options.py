@@ -26,7 +26,7 @@ class Options:
 class IconOptions:
     out: Path = Path("runs")
     """Directory for the figure and the results, in the folder icons."""
-    steps: int = 300
+    steps: int = 250
     """Training steps of each method; at equal CPU time, the cheaper ones have more."""
     seeds: int = 1
     """Number of repetitions, each with other held-out icons and initial weights."""
