@@ -134,7 +134,8 @@ in_chunks = pytest.mark.parametrize("memory", [1, 1 << 28], ids=["chunks", "at o
 def test_second_gradients_are_those_of_the_first(direction: Direction, memory: int, listed: bool) -> None:
     function, inputs = function_of(direction, memory, listed)
     assert torch.autograd.gradcheck(function, inputs, check_undefined_grad=False)
-    assert torch.autograd.gradgradcheck(function, inputs, check_undefined_grad=False)
+    # Every number of a chunk that is computed again would take a minute: along random directions there.
+    assert torch.autograd.gradgradcheck(function, inputs, check_undefined_grad=False, fast_mode=memory == 1)
 
 
 @every_way
