@@ -11,11 +11,11 @@ import pytest
 import torch
 from torch import nn
 
-from concordant import CAL, CALLoss
+from concordant import CAL, CALLoss, PartQueries
 from support.trained import SMALL_MODEL
 from vireid.config import LossSettings, ModelConfig, ModelSettings, RecipeName
 from vireid.models.build import BuiltCAL, build_model
-from vireid.models.objective import BaselineObjective, CALObjective
+from vireid.models.objective import BaselineObjective, CALObjective, ContrastObjective
 from vireid.recipes import RECIPES
 
 LIBRARY: dict[RecipeName, tuple[Callable[..., CAL], Callable[[], CALLoss]]]
@@ -65,3 +65,46 @@ def test_every_weight_of_the_library_is_a_setting() -> None:
     weights = {name for name, one in inspect.signature(CALLoss).parameters.items() if isinstance(one.default, float)}
     assert weights == CALObjective(LossSettings()).weights.keys() - {"id"}
     assert weights <= vars(LossSettings()).keys()
+
+
+def test_the_contrastive_loss_stands_beside_the_others() -> None:
+    torch.manual_seed(0)
+    labels, modality = torch.arange(4).repeat(2), torch.arange(2).repeat_interleave(4)
+    model: Any = build_model(ModelConfig(SMALL_MODEL, 96, 48, 4))
+    output: Any = model(torch.randn(8, 3, 96, 48), labels, modality)
+    settings = LossSettings(contrast=2.0)
+    loss = model.objective(settings)
+    assert isinstance(loss, ContrastObjective)
+    assert not list(loss.parameters())
+    terms, others = loss(output, labels, modality), CALObjective(settings)(output, labels, modality)
+    similarity = torch.stack(
+        [
+            model.attention.attend(output.tokens[row, None], output.own.keys[row, None], PartQueries(*of)).features[0]
+            for of in zip(*(x[:, None] for x in output.own.part_queries), strict=True)
+            for row in range(8)
+        ]
+    ).unflatten(0, (8, 8))  # [whose parts, whose tokens, p, c]
+    cosines = torch.nn.functional.cosine_similarity
+    first, second = range(4), range(4, 8)
+    pairs = (
+        torch.stack(
+            [
+                torch.stack(
+                    [
+                        torch.stack([cosines(similarity[k, i], similarity[k, j], dim=1).mean() for k in (i, j)]).mean()
+                        for j in second
+                    ]
+                )
+                for i in first
+            ]
+        )
+        / 0.07
+    )
+    own = torch.arange(4)
+    expected = (nn.functional.cross_entropy(pairs, own) + nn.functional.cross_entropy(pairs.T, own)) / 2
+    torch.testing.assert_close(terms.contrast, expected)
+    torch.testing.assert_close(terms.total, others.total + 2 * expected)
+    assert terms.named().keys() == others.named().keys() | {"contrast"}
+    assert terms.named()["total"] is terms.total
+    model.observe(output, terms, modality)
+    assert type(model.objective(LossSettings())) is CALObjective
