@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from concordant import RankMetrics, rank_metrics
 from vireid.interval import Interval, interval
 from vireid.memory import keep_memory
+from vireid.workers import ending_workers
 
 
 class Task(NamedTuple):
@@ -116,6 +117,7 @@ def compare(
     with (
         ProcessPoolExecutor(os.cpu_count(), mp_context=context) as pool,
         Progress(*columns, console=console, transient=True) as bar,
+        ending_workers(),
     ):
         shown = bar.add_task("training", total=len(jobs))
         futures: dict[Future[Run], tuple[int, str]] = {

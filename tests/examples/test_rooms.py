@@ -9,7 +9,7 @@ import pytest
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 FLOORS = (
-    {"files", "lock", "memory", "checks", "interval"},
+    {"files", "lock", "memory", "checks", "interval", "workers"},
     {"config"},
     {"runs", "recipes", "pictures"},
     {"command", "figures", "people"},

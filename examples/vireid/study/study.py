@@ -5,9 +5,8 @@ from __future__ import annotations
 import multiprocessing
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
@@ -28,20 +27,10 @@ from vireid.study.configurations import Configuration, Study
 from vireid.study.scores import score
 from vireid.training.directory import alone, check_finished
 from vireid.training.loop import train
+from vireid.workers import ending_workers
 
 SCORES = "scores.json"
 SHARED = ".shared"
-
-
-@contextmanager
-def ending_workers() -> Iterator[None]:
-    """End the processes of a pool with this one: a signal to this one alone would leave it waiting for their runs."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        for process in multiprocessing.active_children():
-            process.terminate()
-        raise
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
@@ -42,7 +40,7 @@ from vireid.study.configurations import (
 )
 from vireid.study.pictures import picture_parts, picture_terms
 from vireid.study.scores import undo_order
-from vireid.study.study import ending_workers, jobs_of, last_losses, perform, run_study
+from vireid.study.study import jobs_of, last_losses, perform, run_study
 from vireid.study.summary import (
     LOSSES,
     MEASURES,
@@ -276,15 +274,6 @@ def test_a_loss_is_drawn_with_its_weight_and_without(tmp_path: Path, monkeypatch
     monkeypatch.undo()
     assert picture_terms(jobs, tmp_path / "terms.png") == tmp_path / "terms.png"
     assert (tmp_path / "terms.png").is_file()
-
-
-def test_an_interrupted_study_ends_its_runs() -> None:
-    run = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(60,))
-    run.start()
-    with pytest.raises(KeyboardInterrupt), ending_workers():
-        raise KeyboardInterrupt
-    run.join(20)
-    assert run.exitcode
 
 
 def test_losses_are_those_of_the_last_tenth(tmp_path: Path) -> None:
