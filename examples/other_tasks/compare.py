@@ -144,14 +144,15 @@ def results_of(runs: Mapping[str, Sequence[Run]]) -> dict[str, list[list[float]]
 
 def table(runs: Mapping[str, Sequence[Run]], seeds: int) -> Table:
     """Means over seeds, and the differences to the first method in the last figure, seed by seed."""
-    first, *_ = results_of(runs).values()
+    results = results_of(runs)
+    first, *_ = results.values()
     title = f"%, mean of {seeds} seeds ± 95 % interval (Student's t)" if seeds > 1 else "%, one seed"
     lines = Table("", title=title, box=SIMPLE, padding=0)
     *_, last = RANKING
     for heading in (*RANKING, f"Δ {last}", "CPU s"):
         lines.add_column(heading, justify="right", no_wrap=True)
     seconds = {name: sum(run.seconds for run in some) / len(some) for name, some in runs.items()}
-    for name, rows in results_of(runs).items():
+    for name, rows in results.items():
         gain = interval(one[-1] - other[-1] for one, other in zip(rows, first, strict=True))
         difference = "–" if rows is first else gain.text(sign=True)
         lines.add_row(name, *map(str, by_figure(rows)), difference, f"{seconds[name]:.0f}" if name in seconds else "")

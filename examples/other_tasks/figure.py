@@ -79,7 +79,7 @@ def draw_icons(names: Sequence[str], pictures: Tensor, maps: Tensor, ranks: Sequ
                 large = interpolate(heat.view(1, 1, side, side), size=picture.shape[1:], mode="bicubic")[0, 0]
                 weight = (large / large.max()).clamp(0, 1)[..., None].numpy()
                 base = 1 - 0.6 * picture[0][..., None].numpy()
-                axis.imshow((1 - 0.85 * weight) * base + 0.85 * weight * np.array(HEAT))
+                axis.imshow(((1 - 0.85 * weight) * base + 0.85 * weight * np.array(HEAT)).clip(0, 1))
                 axis.set_title(name.split("-")[word], fontsize=8)
     figure.subplots_adjust(wspace=0.06, hspace=0.5)
     return save(figure, path)
