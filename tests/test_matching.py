@@ -189,3 +189,10 @@ def test_a_part_that_is_left_over_has_no_match() -> None:
     assert match_parts(weights.transpose(1, 2)).tolist() == [[1, 0]]
     assert match_parts(weights[:, :0]).shape == (1, 0)
     assert match_parts(weights[:, :, :0]).tolist() == [[-1, -1, -1]]
+
+
+def test_the_inverse_of_part_of_a_matching() -> None:
+    matching = torch.tensor([[1, -1, 0], [-1, -1, -1], [-1, 2, 1]])
+    inverse = invert_matching(matching)
+    assert inverse.tolist() == [[2, 0, -1], [-1, -1, -1], [-1, 2, 1]]
+    assert torch.equal(invert_matching(inverse), matching)

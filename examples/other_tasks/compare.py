@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -17,6 +18,7 @@ from rich.table import Table
 from torch import Tensor, nn
 
 from concordant import RankMetrics, rank_metrics
+from vireid.files import write_json
 from vireid.interval import Interval, interval
 from vireid.memory import keep_memory
 from vireid.workers import ending_workers
@@ -108,9 +110,9 @@ def perform(plan: Plan, make_task: Callable[[int], Task], seed: int) -> Run:
 
 
 def compare(
-    plans: Mapping[str, Plan], make_task: Callable[[int], Task], *, seeds: int, console: Console
+    plans: Mapping[str, Plan], make_task: Callable[[int], Task], *, seeds: int, out: Path, console: Console
 ) -> dict[str, list[Run]]:
-    """All methods with all seeds, as many at a time as there are cores; prints their table."""
+    """All methods with all seeds, as many at a time as there are cores; saves their figures, and prints their table."""
     jobs = [(seed, name) for seed in range(seeds) for name in plans]
     columns = (TextColumn("{task.description}"), BarColumn(24), MofNCompleteColumn(), TimeElapsedColumn())
     context = multiprocessing.get_context("spawn")
@@ -123,11 +125,18 @@ def compare(
         futures: dict[Future[Run], tuple[int, str]] = {
             pool.submit(perform, plans[name], make_task, seed): (seed, name) for seed, name in jobs
         }
-        for future in as_completed(futures):
-            future.result()  # an error ends the comparison
-            bar.advance(shown)
+        try:
+            for future in as_completed(futures):
+                future.result()
+                bar.advance(shown)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)  # an error ends the comparison, not the last of its runs
+            raise
     done = {job: future.result() for future, job in futures.items()}
     runs = {name: [done[seed, name] for seed in range(seeds)] for name in plans}
+    out.mkdir(parents=True, exist_ok=True)
+    seconds = {name: [run.seconds for run in some] for name, some in runs.items()}
+    write_json(out / "results.json", {"figures": list(RANKING), "runs": results_of(runs), "seconds": seconds})
     console.print(table(runs, seeds))
     return runs
 

@@ -88,11 +88,10 @@ def parts(_: Task) -> Parts:
 
 def run(options: Options) -> None:
     """Train both methods, print their comparison, and draw the attention of the last one with parts."""
-    console = Console()
+    console, out = Console(), options.out / "digits"
     plans = {"pooling": Plan(pooling, 2 * options.steps), "parts": Plan(parts, options.steps)}
-    runs = compare(plans, task, seeds=options.seeds, console=console)
-    model, path = runs["parts"][-1].model, options.out / "digits" / "attention.png"
+    runs = compare(plans, task, seeds=options.seeds, out=out, console=console)
+    model = runs["parts"][-1].model
     assert isinstance(model, CAL)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    found = draw_digits(model, task(options.seeds - 1), runs, path)
+    found = draw_digits(model, task(options.seeds - 1), runs, out / "attention.png")
     console.print(f"[bold]{found}[/bold] shows where the parts look", highlight=False)

@@ -11,7 +11,7 @@ from rich.console import Console
 from torch import Tensor, nn
 
 from concordant import TSAA, Encoded, TargetAwareContrastiveLoss, target_aware_similarity
-from other_tasks.compare import Plan, Task, compare, results_of
+from other_tasks.compare import Plan, Task, compare
 from other_tasks.figure import draw_icons
 from other_tasks.icons_data import Icons, move, read_icons, split_icons
 from other_tasks.options import IconOptions
@@ -67,7 +67,7 @@ class TargetAware(Pooling):
         picture, name = self.encode(*tokens)
         by_words = target_aware_similarity(name, picture, self.attention, direction="query")
         pooled = self.pool(*tokens)
-        both = by_words / self.criterion.temperature + pooled * self.log_scale.exp()
+        both = by_words / self.criterion.temperature + pooled * self.scale
         return {"": both, "words alone": by_words, "pooled alone": pooled}
 
     def maps(self, pictures: Tensor, words: Tensor) -> Tensor:
@@ -100,17 +100,15 @@ def plans_of(icons: Icons, options: IconOptions) -> dict[str, Plan]:
 
 def run(options: IconOptions) -> None:
     """Train all methods, print their comparison and whether words look at their parts, and draw where they look."""
-    console, out = Console(), options.out / "icons"
-    out.mkdir(parents=True, exist_ok=True)
-    icons = read_icons()
+    console, out, icons = Console(), options.out / "icons", read_icons()
     make_task = partial(task, icons, options.scored)
-    runs = compare(plans_of(icons, options), make_task, seeds=options.seeds, console=console)
+    runs = compare(plans_of(icons, options), make_task, seeds=options.seeds, out=out, console=console)
     models = [trained.model for trained in runs["target-aware"]]
     found = [
         measure_pointing(cast(TargetAware, model).maps, icons, split_icons(icons, seed), options.scored, seed)
         for seed, model in enumerate(models)
     ]
-    write_json(out / "results.json", {"runs": results_of(runs), "pointing": [one._asdict() for one in found]})
+    write_json(out / "pointing.json", [one._asdict() for one in found])
     console.print(say(found), highlight=False)
     names = [icons.names[row] for row in split_icons(icons, 0).rows[options.scored].tolist()]
     path = picture(cast(TargetAware, models[0]), make_task(0), names, out / "attention.png")

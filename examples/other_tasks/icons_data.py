@@ -27,11 +27,11 @@ SIDE, BOX = 32, 24
 WORDS = 5
 """Most words of a name; icons with longer names are left out."""
 NONE, UNKNOWN = 0, 1
-"""Words that are none: padding, and a word that no training icon has twice."""
+"""Words that are none: padding, and a word that fewer than two training icons have."""
 SHARES = {"validation": 0.0675, "test": 0.135}
 """Icons that are held out: of 7,405, 500 and 1,000."""
 LEAST = 5
-"""Training icons that have each word of those."""
+"""Fewest training icons for each word of a name that is held out."""
 
 
 class Icons(NamedTuple):
@@ -118,36 +118,33 @@ def read_icons(*, limit: int | None = None) -> Icons:
 def split_icons(icons: Icons, seed: int) -> Split:
     """Hold icons out by the set of their words without "outline": no variant of a held-out icon is for training, while
     each of its words is."""
-    validation, test = (round(share * len(icons.names)) for share in SHARES.values())
-    held = hold_out(icons.names, validation + test, np.random.default_rng(seed))
-    train = sorted({*range(len(icons.names))} - {*held})
+    held = hold_out(icons.names, [round(share * len(icons.names)) for share in SHARES.values()], seed)
+    train = sorted({*range(len(icons.names))} - {row for rows in held for row in rows})
     counts = Counter(word for row in train for word in icons.names[row].split("-"))
     known = {word: number for word, number in icons.vocabulary.items() if counts[word] > 1}
     words = torch.full((len(icons.names), WORDS), NONE)
     for line, name in zip(words, icons.names, strict=True):
         numbers = [known.get(word, UNKNOWN) for word in name.split("-")]
         line[: len(numbers)] = torch.tensor(numbers)
-    every = {"train": train, "validation": held[:validation], "test": held[validation:]}
+    every = {"train": train} | dict(zip(SHARES, held, strict=True))
     return Split({name: torch.tensor(rows) for name, rows in every.items()}, words)
 
 
-def hold_out(names: list[str], number: int, random: np.random.Generator) -> list[int]:
-    """Rows of icons, group by group in a random order."""
+def hold_out(names: list[str], numbers: list[int], seed: int) -> list[list[int]]:
+    """Rows of so many icons, list by list; whole groups in a random order, of those that fit."""
     groups = defaultdict[frozenset[str], list[int]](list)
     for row, name in enumerate(names):
         groups[frozenset({*name.split("-")} - {"outline"})].append(row)
     left = Counter(word for name in names for word in {*name.split("-")})
-    held: list[int] = []
-    every = list(groups)
-    for at in random.permutation(len(every)):
-        rows = groups[every[at]]
+    held: list[list[int]] = [[] for _ in numbers]
+    every = list(groups.items())
+    for group, rows in (every[at] for at in np.random.default_rng(seed).permutation(len(every))):
+        room = [some for some, number in zip(held, numbers, strict=True) if len(some) + len(rows) <= number]
         used = Counter(word for row in rows for word in {*names[row].split("-")})
-        if len(every[at]) > 1 and all(left[word] - used[word] >= LEAST for word in used):
+        if room and len(group) > 1 and all(left[word] - used[word] >= LEAST for word in used):
             left -= used
-            held += rows
-        if len(held) >= number:
-            break
-    return held[:number]
+            room[0] += rows
+    return held
 
 
 def move(pictures: Tensor, generator: torch.Generator) -> Tensor:

@@ -13,10 +13,8 @@ from concordant import (
     MatchDistill,
     MinedParts,
     PartCenterLoss,
-    PartCorrespondence,
     PartMiner,
     Refined,
-    invert_matching,
 )
 from other_tasks.pooling import CHANNELS, Pooling
 
@@ -33,7 +31,7 @@ class Parts(Pooling):
         self.miners = nn.ModuleList(PartMiner(CHANNELS, PARTS, pool_sizes=(1,)) for _ in range(2))
         self.attention, self.norm = TSAA(CHANNELS), nn.BatchNorm1d(PARTS * CHANNELS)
         self.center, self.distill = PartCenterLoss(margin=0.7, l2_normalize=True), MatchDistill(cosine=True)
-        self.diversity, self.correspondence = DiversityLoss(cosine=True), PartCorrespondence(PARTS)
+        self.diversity = DiversityLoss(cosine=True)
 
     def find(self, tokens: Tensor, side: int, real: Tensor | None) -> tuple[Encoded, MinedParts]:
         values = self.values[side](tokens)
@@ -46,10 +44,9 @@ class Parts(Pooling):
         return self.attention.attend(other.tokens, other.keys, owner.part_queries, mask=other.mask)
 
     def compare(self, picture: Refined, name: Refined) -> Tensor:
-        """The mean cosine of matched parts, names by pictures."""
-        one, other = (normalize(self.norm(x.features.flatten(1)).view_as(x.features), dim=2) for x in (name, picture))
-        if not self.training:
-            one = one[:, self.correspondence.permutation()]
+        """The mean cosine of the parts of one number, names by pictures."""
+        both = torch.cat([name.features, picture.features])  # by one normalisation, as in the test
+        one, other = normalize(self.norm(both.flatten(1)).view_as(both), dim=2).chunk(2)
         return one.flatten(1) @ other.flatten(1).T / PARTS
 
     def loss(self, pictures: Tensor, words: Tensor) -> Tensor:
@@ -60,11 +57,11 @@ class Parts(Pooling):
         loss = self.contrast(self.pool(*tokens)) + self.contrast(self.compare(*own))
         labels, modality = torch.arange(len(words)).repeat(2), torch.arange(2).repeat_interleave(len(words))
         loss += self.center(*(torch.cat([x.features for x in way]) for way in (own, cross)), labels, modality)
-        # On the picture, the words' parts teach; on the words, those of the picture. M̂ needs this direction.
-        for side, real in ((0, None), (1, tokens[2])):
-            found = self.distill(own[side].attention, cross[1 - side].attention, mask=real)
-            loss += 0.1 * found.kd1
-            self.correspondence.update(found.matching if side else invert_matching(found.matching))
+        for side, real in (
+            (0, None),
+            (1, tokens[2]),
+        ):  # on the picture, the words' parts teach; on the words, its parts
+            loss += 0.1 * self.distill(own[side].attention, cross[1 - side].attention, mask=real).kd1
         for mined, refined, real in zip((seen, read), own, (None, tokens[2]), strict=True):
             for maps in (mined.selection, refined.attention):
                 loss += 0.25 * self.diversity(maps, mask=real)

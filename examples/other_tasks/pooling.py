@@ -38,9 +38,14 @@ class Pooling(nn.Module):
         weights = real.to(read.dtype)[..., None]
         return normalize(self.heads[1]((read * weights).sum(dim=1) / weights.sum(dim=1)), dim=1)
 
+    @property
+    def scale(self) -> Tensor:
+        """1 over the temperature."""
+        return self.log_scale.exp().clamp_max(100)
+
     def contrast(self, similarity: Tensor) -> Tensor:
         """InfoNCE, row i and column i belonging together."""
-        logits, own = similarity * self.log_scale.exp().clamp_max(100), torch.arange(len(similarity))
+        logits, own = similarity * self.scale, torch.arange(len(similarity))
         return (cross_entropy(logits, own) + cross_entropy(logits.T, own)) / 2
 
     def loss(self, pictures: Tensor, words: Tensor) -> Tensor:

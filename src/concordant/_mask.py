@@ -1,4 +1,4 @@
-"""Padding: what is not real is put aside before any arithmetic, so that not even an infinite value is met."""
+"""Padding: what is not real is put aside before the arithmetic, or has a weight of zero in it."""
 
 from __future__ import annotations
 

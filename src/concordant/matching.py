@@ -12,9 +12,9 @@ from concordant._checks import as_sizes, checked
 @torch.library.custom_op(
     "concordant::match_parts",
     mutates_args=(),
-    schema="(Tensor weights, Tensor? part_mask=None, Tensor? other_mask=None) -> Tensor",
+    schema="(Tensor weights, Tensor? cross_mask=None, Tensor? own_mask=None) -> Tensor",
 )
-def _match_parts(weights: Tensor, part_mask: Tensor | None = None, other_mask: Tensor | None = None) -> Tensor:
+def _match_parts(weights: Tensor, cross_mask: Tensor | None = None, own_mask: Tensor | None = None) -> Tensor:
     """The only step on the host: as an operator of its own it does not break a compiled graph."""
     from scipy.optimize import linear_sum_assignment  # takes longer to import than the rest of the library
 
@@ -22,7 +22,7 @@ def _match_parts(weights: Tensor, part_mask: Tensor | None = None, other_mask: T
     b, p, q = host.shape
     rows, columns = (
         torch.ones(b, size, dtype=torch.bool) if mask is None else mask.cpu()
-        for mask, size in ((part_mask, p), (other_mask, q))
+        for mask, size in ((cross_mask, p), (own_mask, q))
     )
     masked = not bool(rows.all() and columns.all())
     if bad := int((rows[:, :, None] & columns[:, None] & ~torch.isfinite(host)).sum()):
@@ -41,15 +41,15 @@ def _match_parts(weights: Tensor, part_mask: Tensor | None = None, other_mask: T
 
 
 @_match_parts.register_fake
-def _(weights: Tensor, part_mask: Tensor | None = None, other_mask: Tensor | None = None) -> Tensor:
+def _(weights: Tensor, cross_mask: Tensor | None = None, own_mask: Tensor | None = None) -> Tensor:
     return weights.new_empty(weights.shape[:2], dtype=torch.int64)
 
 
 @checked()
 def match_parts(
     weights: Float[Tensor, "b p q"],
-    part_mask: Bool[Tensor, "b p"] | None = None,
-    other_mask: Bool[Tensor, "b q"] | None = None,
+    cross_mask: Bool[Tensor, "b p"] | None = None,
+    own_mask: Bool[Tensor, "b q"] | None = None,
 ) -> Int[Tensor, "b p"]:
     """The matching of largest total weight, by Kuhn and Munkres' assignment through SciPy.
 
@@ -58,8 +58,8 @@ def match_parts(
 
     Args:
         weights: w, (b, p, q): rows are cross parts u, columns own parts v. No gradient flows.
-        part_mask: (b, p), True for a real part u. Padding is not matched, whatever its weights are.
-        other_mask: (b, q), True for a real part v.
+        cross_mask: (b, p), True for a real part u. Padding is not matched, whatever its weights are.
+        own_mask: (b, q), True for a real part v.
 
     Shape: weights (b, p, q) → matching (b, p): row u matches column `matching[u]`, or nothing where that is −1.
 
@@ -71,10 +71,10 @@ def match_parts(
 
     >>> match_parts(torch.tensor([[[0.1, 0.9], [0.8, 0.7]]])).tolist()
     [[1, 0]]
-    >>> match_parts(torch.tensor([[[0.1, 0.9], [0.8, 0.7]]]), other_mask=torch.tensor([[True, False]])).tolist()
+    >>> match_parts(torch.tensor([[[0.1, 0.9], [0.8, 0.7]]]), own_mask=torch.tensor([[True, False]])).tolist()
     [[-1, 0]]
     """
-    matching: Tensor = torch.ops.concordant.match_parts(weights.detach(), part_mask, other_mask)
+    matching: Tensor = torch.ops.concordant.match_parts(weights.detach(), cross_mask, own_mask)
     return matching
 
 
@@ -85,7 +85,7 @@ def invert_matching(matching: Int[Tensor, "b p"]) -> Int[Tensor, "b p"]:
     Equation: `M⁻¹(M(u)) = u` for each part u.
 
     Args:
-        matching: M, (b, p), a permutation of 0 … p − 1 in each row, so without a part that nothing matches.
+        matching: M, (b, p), a permutation of 0 … p − 1 in each row; or part of one, with −1 at parts without a match.
 
     Shape: matching (b, p) → (b, p).
 
@@ -93,10 +93,12 @@ def invert_matching(matching: Int[Tensor, "b p"]) -> Int[Tensor, "b p"]:
 
     Reference: CAL (ICCV 2023), MatchDistill.
 
-    >>> invert_matching(torch.tensor([[1, 2, 0]])).tolist()
-    [[2, 0, 1]]
+    >>> invert_matching(torch.tensor([[1, 2, 0], [2, -1, -1]])).tolist()
+    [[2, 0, 1], [-1, -1, 0]]
     """
-    return matching.argsort(dim=1)
+    parts = torch.arange(matching.shape[1], device=matching.device, dtype=matching.dtype)
+    there = matching[:, None] == parts[:, None]  # [b v u]: part u matches part v
+    return torch.where(there.any(dim=2), there.int().argmax(dim=2).to(matching.dtype), -1)
 
 
 @torch.library.custom_op("concordant::most_frequent", mutates_args=())
@@ -132,6 +134,8 @@ class PartCorrespondence(nn.Module):
         window: how many matchings are remembered; older ones make room.
 
     Shape: update: matching (b, p); permutation: → (p,).
+
+    Matchings must be whole, permutations of all parts: those of sides with equally many real parts.
 
     Raises: ValueError for bad settings, or a matching of another shape or type; and, from `permutation`, where a
     remembered row is no permutation: a wrong one was counted, or an average of weights has averaged the buffer, too.

@@ -113,3 +113,14 @@ def test_a_wholly_real_mask_is_no_mask(seed: int, side: bool | str) -> None:
         masked = tsaa(tokens, parts, source, mask=real, part_mask=parts_real, norm_mask=norm_mask)
         close(masked.features, plain.features)
         close(masked.attention, plain.attention)
+
+
+@pytest.mark.parametrize("attention", [TSAA(8), TSAA(8, instance_norm="tokens"), DotProductAttention()])
+def test_a_mask_that_does_not_fit_is_named(attention: PartAttention) -> None:
+    parts, real = torch.randn(2, 3, 8), torch.ones(2, 4, dtype=torch.bool)
+    with pytest.raises(ValueError, match=r"encode_parts: `mask` must be of the 3 rows that it speaks of; got 4"):
+        attention.encode_parts(parts, None, real)
+    with pytest.raises(ValueError, match=r"encode_parts: `mask` must be \(b, s\) = \(2, 5\); got \(2, 4\)"):
+        attention.encode_parts(parts, torch.randn(2, 5, 8), real)
+    with pytest.raises(ValueError, match=r"`norm_mask` must come with its `norm_source`; got no `norm_source`"):
+        attention(parts, parts, norm_mask=real)

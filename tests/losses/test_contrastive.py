@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from concordant import Encoded, PartQueries, TargetAwareContrastiveLoss, target_aware_similarity
+from concordant import TSAA, Encoded, PartQueries, TargetAwareContrastiveLoss, target_aware_similarity
 from concordant.functional import target_aware_contrastive_loss
 from support import oracles_retrieval
 from support.models import close, tsaa_of
@@ -183,3 +183,39 @@ def test_a_learned_temperature_starts_where_it_is_set_and_stays_above_its_bound(
     assert loss.log_excess.grad is not None
     assert loss.log_excess.grad.item() != 0
     assert not list(TargetAwareContrastiveLoss(learnable=False).parameters())
+
+
+def test_blocks_share_the_memory() -> None:
+    """What autograd keeps for the backward pass is bounded, however many blocks there are."""
+
+    def kept(n: int) -> int:
+        torch.manual_seed(0)
+        attention = TSAA(8)
+        rows = Encoded(torch.randn(n, 12, 8), torch.randn(n, 12, 8), attention.encode_parts(torch.randn(n, 2, 8)))
+        rows.tokens.requires_grad_()
+        labels, bytes_ = torch.arange(n // 2), 0
+
+        def pack(tensor: Tensor) -> Tensor:
+            nonlocal bytes_
+            bytes_ += tensor.nbytes
+            return tensor
+
+        one, other = rows[: n // 2], rows[n // 2 :]
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+            target_aware_contrastive_loss(one, other, labels, labels, block=4, memory=1 << 16)
+        return bytes_
+
+    inputs = 4 * (12 * 16 + 2 * 16)  # bytes a row
+    few, many = kept(16), kept(64)
+    assert many < few + (1 << 16) + 16 * 64 * inputs
+
+
+@pytest.mark.parametrize("temperature", [torch.ones(1), torch.ones(3)])
+def test_a_temperature_is_one_number(temperature: Tensor) -> None:
+    attention = TSAA(8)
+    rows = Encoded(torch.randn(2, 4, 8), torch.randn(2, 4, 8), attention.encode_parts(torch.randn(2, 2, 8)))
+    labels = torch.arange(2)
+    with pytest.raises(ValueError, match=r"`temperature` must be one number; got \("):
+        target_aware_contrastive_loss(rows, rows, labels, labels, temperature=temperature)
+    with pytest.raises(ValueError, match=r"`query_labels` must be \(q,\) = \(2,\); got \(3,\)"):
+        target_aware_contrastive_loss(rows, rows, torch.arange(3), labels)

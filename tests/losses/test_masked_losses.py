@@ -20,6 +20,7 @@ from concordant import (
     PartCenterLoss,
     functional,
 )
+from concordant._reduce import Reduction
 from support import oracles_masked
 from support.models import close
 from support.oracles import tensor
@@ -214,3 +215,14 @@ def test_a_wholly_real_mask_is_no_mask(reduction: str) -> None:
     for loss, arguments, masked in cases:
         plain, found = loss(*arguments, reduction=reduction), loss(*arguments, **masked, reduction=reduction)
         torch.testing.assert_close(found, plain)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_without_own_parts_there_is_no_edge(reduction: Reduction) -> None:
+    cross = torch.rand(1, 2, 4, requires_grad=True)
+    found = functional.match_distill(torch.rand(1, 0, 4), cross, reduction=reduction)
+    assert found.matching.tolist() == [[-1, -1]]
+    assert found.kd1.sum() == found.kd2.sum() == 0
+    assert found.kd1.shape == ((1, 2) if reduction == "none" else ())
+    found.kd1.sum().backward()
+    assert cross.grad is not None

@@ -178,3 +178,12 @@ def test_sides_that_do_not_fit_are_refused() -> None:
     norm = nn.BatchNorm1d(8).eval()
     with pytest.raises(ValueError, match=r"^target_aware_similarity: `norm` must be one module or a pair; got"):
         target_aware_similarity(images, images, TSAA(4), norm=(norm, norm, norm))  # type: ignore[arg-type]
+
+
+def test_lists_are_of_the_queries_and_may_be_of_nothing() -> None:
+    attention = TSAA(8)
+    rows = Encoded(torch.randn(2, 4, 8), torch.randn(2, 4, 8), attention.encode_parts(torch.randn(2, 2, 8)))
+    with pytest.raises(ValueError, match=r"target_aware_similarity: `pairs` must be \(q, s\) = \(2, s\); got \(3, 1\)"):
+        target_aware_similarity(rows, rows, attention, pairs=torch.zeros(3, 1, dtype=torch.long))
+    none = target_aware_similarity(rows, rows[:0], attention, pairs=torch.full((2, 3), -1))
+    assert torch.equal(none, torch.full((2, 3), -torch.inf))

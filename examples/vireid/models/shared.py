@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
 from pickle import UnpicklingError
@@ -17,8 +18,9 @@ from vireid.models.backbones import FeatureGrid
 def share_frozen(backbone: nn.Module, folder: Path) -> None:
     """Keep what a backbone's frozen stages make of each batch in `folder`, and take from it what another run has kept.
 
-    Their results depend on their weights and their input alone, by whose bytes they are kept: no run can tell. Of
-    EfficientNets only, whose stages are a chain; other backbones are left as they are, and those with nothing frozen.
+    Their results depend on their weights and their input alone, by whose bytes they are kept, and on torch: no run can
+    tell. Of EfficientNets only, whose stages are a chain; other backbones are left as they are, and those with nothing
+    frozen. In single precision.
     """
     if not isinstance(backbone, FeatureGrid) or not isinstance(backbone.model, EfficientNet) or not backbone.frozen:
         return
@@ -26,7 +28,7 @@ def share_frozen(backbone: nn.Module, folder: Path) -> None:
     stages = [backbone.get_submodule(name) for name in backbone.frozen if not name.startswith(inner)]
     forwards = [stage.forward for stage in stages]
     folder.mkdir(parents=True, exist_ok=True)
-    own = blake2b(repr(stages).encode())
+    own = blake2b(f"{torch.__version__} {stages}".encode())
     for tensor in nn.ModuleList(stages).state_dict().values():
         own.update(bytes_of(tensor))
 
@@ -58,7 +60,9 @@ def bytes_of(tensor: Tensor) -> bytes:
 
 
 def keep(tensor: Tensor, path: Path) -> None:
-    """Write a file that other processes may write at the same time, and that can be lost."""
+    """Write a file that other processes may write at the same time, and that can be lost, as on a full disk."""
     own = path.with_name(f".{path.name}.{os.getpid()}")
-    torch.save(tensor, own)
-    os.replace(own, path)
+    with suppress(OSError, RuntimeError):
+        torch.save(tensor, own)
+        os.replace(own, path)
+    own.unlink(missing_ok=True)

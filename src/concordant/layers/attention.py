@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from concordant._checks import check_shapes, checked
+from concordant._checks import check_shapes, checked, require
 from concordant._mask import keep, masked_softmax
 from concordant._module import Module
 from concordant._precision import check_types, full_precision, upcast
@@ -133,7 +133,8 @@ class PartAttention(Module[Refined], ABC):
     Equation: `A(T; P) = softmax(P̂ T̂ᵀ / √d) T ⊗ M(P)`, over tokens; ⊗ channel by channel.
 
     A subclass says how tokens become keys T̂ (`encode_tokens`) and parts become queries P̂ and gates M(P)
-    (`encode_parts`). Both are computed once an image; `attend` then reads any parts on any tokens.
+    (`encode_parts`). Both are computed once an image; `attend` then reads any parts on any tokens. It is the equation,
+    and no subclass may change it: target-aware similarity computes it for all pairs in a way of its own.
 
     Shape: tokens (b, t, c), parts (b, p, c), norm_source (b, s, c), log_gate (b, t) → Refined(features (b, p, c),
     attention (b, p, t), keys (b, t, d), part_queries). With a `log_gate`, of a `TokenGate`, it is added to every part's
@@ -169,6 +170,8 @@ class PartAttention(Module[Refined], ABC):
         part_mask: Bool[Tensor, "b p"] | None = None,
         norm_mask: Bool[Tensor, "b s"] | None = None,
     ) -> Refined:
+        alone = norm_mask is not None and norm_source is None
+        require(not alone, type(self).__name__, "`norm_mask` must come with its `norm_source`", "no `norm_source`")
         keys = self.encode_tokens(tokens, mask)
         source_mask = part_mask if norm_source is None else norm_mask
         part_queries = self.encode_parts(keep(parts, part_mask), norm_source, source_mask)

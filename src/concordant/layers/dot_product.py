@@ -6,6 +6,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from concordant._checks import checked
+from concordant._mask import check_mask
 from concordant.layers.attention import PartAttention, PartQueries
 
 
@@ -45,4 +46,5 @@ class DotProductAttention(PartAttention):
         mask: Bool[Tensor, "b s"] | None = None,
     ) -> PartQueries:
         """The parts are the queries; each gate is 1. `norm_source` and its `mask` are not used."""
+        check_mask("DotProductAttention.encode_parts", mask, (parts if norm_source is None else norm_source).shape[1])
         return PartQueries(parts, parts.new_ones(()).expand_as(parts))

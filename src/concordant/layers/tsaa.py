@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from concordant._checks import as_sizes, check_choice, check_number, checked
-from concordant._mask import keep
+from concordant._mask import check_mask, keep
 from concordant.layers.attention import PartAttention, PartQueries
 from concordant.layers.instance_norm import instance_norm
 
@@ -119,6 +119,7 @@ class TSAA(PartAttention):
 
         `mask` says what is real of the `norm_source`, or of the parts without one.
         """
+        check_mask("TSAA.encode_parts", mask, (parts if norm_source is None else norm_source).shape[1])
         if norm_source is None:
             parts = keep(parts, mask)
         normed = self._norm(parts, norm_source, mask) if self.instance_norm in (True, "parts") else parts

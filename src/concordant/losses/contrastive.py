@@ -90,11 +90,13 @@ def target_aware_contrastive_loss(
     who = "target_aware_contrastive_loss"
     check_reduction(who, reduction)
     check_number(who, global_weight=global_weight, at_least=0)
-    if not isinstance(temperature, Tensor):
+    if isinstance(temperature, Tensor):
+        require(temperature.dim() == 0, who, "`temperature` must be one number", tuple(temperature.shape))
+    else:
         check_number(who, temperature=temperature, above=0)
     how = check_reading(who, query, gallery, PartAttention.attend, direction, None, memory)
-    check_shapes(who, query_labels=(query_labels, "q"), query_tokens=(query.tokens, "q t c"))
-    check_shapes(who, gallery_labels=(gallery_labels, "g"), gallery_tokens=(gallery.tokens, "g t c"))
+    check_shapes(who, query_tokens=(query.tokens, "q t c"), query_labels=(query_labels, "q"))
+    check_shapes(who, gallery_tokens=(gallery.tokens, "g t c"), gallery_labels=(gallery_labels, "g"))
     alike = (query_features is None) == (gallery_features is None)
     require(alike, who, "`query_features` and `gallery_features` must both be given, or neither", "one")
     if block is not None:
@@ -106,6 +108,8 @@ def target_aware_contrastive_loss(
             _blocks(query, query_labels, query_features, block),
             _blocks(gallery, gallery_labels, gallery_features, block),
         )
+        # All blocks wait for the backward pass.
+        how = how._replace(memory=max(how.memory // max(min(map(len, sides)), 1), 1))
         for (rows, y, x), (columns, z, w) in zip(*sides, strict=False):  # what one side has more, has no positive
             similarity = all_pairs(rows, columns, how)
             if x is not None and w is not None:

@@ -102,6 +102,9 @@ def match_distill(
             own_maps, cross_maps = unit(own_maps), unit(cross_maps)
         weights = cross_maps @ own_maps.transpose(1, 2)
         matching = match_parts(weights, cross_mask, own_mask)
+        if weights.shape[2] == 0:  # no own part, no edge
+            nothing = reduce(weights.new_zeros(weights.shape[:2]) + 0 * weights.sum(), reduction, real=matching >= 0)
+            return Distilled(nothing, nothing, matching)
         (_, p, q), chosen, real = weights.shape, matching[:, :, None], None
         if own_mask is not None or cross_mask is not None or p > q:  # else every part has an edge
             chosen, real = chosen.clamp_min(0), matching >= 0

@@ -201,8 +201,8 @@ def _read(
 
 def listed_pairs(query: Encoded, gallery: Encoded, pairs: Tensor, how: Reading) -> Tensor:
     """(q, s): each query with the gallery images that its row lists, as `all_pairs`."""
-    if pairs.numel() == 0:
-        return upcast(query.tokens).new_zeros(pairs.shape)
+    if pairs.numel() == 0 or len(gallery) == 0:  # of an empty gallery, a list can have none
+        return upcast(query.tokens).new_full(pairs.shape, -torch.inf)
     query, gallery = _clean(query), _clean(gallery)
     (_, t, c), d = gallery.tokens.shape, gallery.keys.shape[2]
     p = max(side.part_queries.queries.shape[1] for side in (query, gallery))

@@ -68,6 +68,8 @@ def target_aware_similarity(
     """
     who = "target_aware_similarity"
     how = check_reading(who, query, gallery, attention.attend, direction, norm, memory)
+    if pairs is not None:
+        check_shapes(who, query_tokens=(query.tokens, "q t c"), pairs=(pairs, "q s"))
     return all_pairs(query, gallery, how) if pairs is None else listed_pairs(query, gallery, pairs, how)
 
 
