@@ -15,7 +15,7 @@ from concordant._precision import full_precision, unit, upcast
 from concordant._reduce import Reduction, check_reduction, reduce
 from concordant.layers.attention import PartAttention
 from concordant.retrieval.encoded import Encoded
-from concordant.retrieval.pairs import Direction, all_pairs
+from concordant.retrieval.pairs import Direction, Reading, all_pairs
 from concordant.retrieval.similarity import check_reading
 
 
@@ -108,8 +108,8 @@ def target_aware_contrastive_loss(
             _blocks(query, query_labels, query_features, block),
             _blocks(gallery, gallery_labels, gallery_features, block),
         )
-        # All blocks wait for the backward pass.
-        how = how._replace(memory=max(how.memory // max(min(map(len, sides)), 1), 1))
+        waiting = max(min(len(sides[0]), len(sides[1])), 1)  # all blocks wait for the backward pass
+        how = Reading(how.attend, how.direction, how.norms, max(how.memory // waiting, 1))
         for (rows, y, x), (columns, z, w) in zip(*sides, strict=False):  # what one side has more, has no positive
             similarity = all_pairs(rows, columns, how)
             if x is not None and w is not None:
