@@ -165,7 +165,7 @@ def test_bad_settings_are_rejected() -> None:
         "margin",
         "label_smoothing",
     }
-    assert len(weights) == 11
+    assert len(weights) == 12
     for name in weights:
         for value in (-3.0, float("nan"), float("inf")):
             with pytest.raises(
