@@ -45,7 +45,7 @@ class Method(Protocol):
     def similarities(self, gallery: Tensor, queries: Tensor, /) -> dict[str, Tensor]:
         """Tables [queries gallery] by the way of comparing; the first is the method's own, with the name ""."""
 
-    def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]: ...
+    def parameters(self) -> Iterator[nn.Parameter]: ...
 
     def eval(self) -> object: ...
 
@@ -69,13 +69,15 @@ class Run(NamedTuple):
     """CPU seconds of training."""
 
 
-Figures = Mapping[str, Callable[[RankMetrics], Tensor]]
-RANKING: Figures = {"rank-1": lambda found: found.cmc[0], "mAP": lambda found: found.map}
+RANKING: dict[str, Callable[[RankMetrics], Tensor]] = {
+    "rank-1": lambda found: found.cmc[0],
+    "mAP": lambda found: found.map,
+}
 
 
 def fit(model: Method, plan: Plan, task: Task, generator: torch.Generator) -> float:
     """Train with AdamW on a one-cycle schedule; returns the CPU seconds."""
-    weights = [weight for _, weight in model.named_parameters()]
+    weights = list(model.parameters())
     optimizer = torch.optim.AdamW(weights, weight_decay=plan.decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, plan.lr, total_steps=plan.steps, pct_start=0.15)
     started = time.process_time()
@@ -143,11 +145,10 @@ def compare(
 
 def results_of(runs: Mapping[str, Sequence[Run]]) -> dict[str, list[list[float]]]:
     """The figures of each method and way of comparing, seed by seed: [seeds figures]."""
-    ways = {name: list(some[0].figures) for name, some in runs.items()}
     return {
         f"{name}, {way}" if way else name: [run.figures[way] for run in some]
         for name, some in runs.items()
-        for way in ways[name]
+        for way in some[0].figures
     }
 
 

@@ -57,10 +57,8 @@ class Parts(Pooling):
         loss = self.contrast(self.pool(*tokens)) + self.contrast(self.compare(*own))
         labels, modality = torch.arange(len(words)).repeat(2), torch.arange(2).repeat_interleave(len(words))
         loss += self.center(*(torch.cat([x.features for x in way]) for way in (own, cross)), labels, modality)
-        for side, real in (
-            (0, None),
-            (1, tokens[2]),
-        ):  # on the picture, the words' parts teach; on the words, its parts
+        # On the picture, the words' parts teach; on the words, those of the picture.
+        for side, real in ((0, None), (1, tokens[2])):
             loss += 0.1 * self.distill(own[side].attention, cross[1 - side].attention, mask=real).kd1
         for mined, refined, real in zip((seen, read), own, (None, tokens[2]), strict=True):
             for maps in (mined.selection, refined.attention):

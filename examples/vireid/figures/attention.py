@@ -8,6 +8,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from numpy.typing import NDArray
 from torch import Tensor
@@ -37,9 +38,7 @@ def draw_attention(
         len(pairs), columns, figsize=(cell * columns, cell * height / width * len(pairs)), squeeze=False
     )
     for axis in axes.flat:
-        axis.set_xticks([])
-        axis.set_yticks([])
-        axis.set_frame_on(False)
+        axis.set(xticks=[], yticks=[], frame_on=False)
     for row, (images, attention, title) in enumerate(zip(pairs, maps, titles, strict=True)):
         axes[row, 0].set_ylabel(title, fontsize=8)
         for image, parts_maps, start in zip(images, attention, (0, parts + 3), strict=True):
@@ -47,12 +46,7 @@ def draw_attention(
             axes[row, start].imshow(image)
             axes[row, start + 1].imshow(_composite(image, large))
             for part in range(parts):
-                axis = axes[row, start + 2 + part]
-                axis.imshow(_tint(image, large[part], colour(part)))
-                for spine in axis.spines.values():
-                    spine.set_color(colour(part))
-                    spine.set_linewidth(2)
-                axis.set_frame_on(True)
+                _draw_part(axes[row, start + 2 + part], image, large[part], part)
     for start, name in ((0, "visible"), (parts + 3, "infrared")):
         axes[0, start].set_title(name, fontsize=9)
         axes[0, start + 1].set_title("all parts", fontsize=9)
@@ -88,11 +82,7 @@ def draw_found(
         for column, image, attention in ((0, infrared, own), (1, visible, cross)):
             axes[row, column].imshow(image)
             for part, strength in enumerate(_enlarge(attention, height, width)):
-                axis = axes[row, 3 * (part + 1) + column]
-                axis.imshow(_tint(image, strength, colour(part)))
-                for spine in axis.spines.values():
-                    spine.set(color=colour(part), linewidth=2)
-                axis.set_frame_on(True)
+                _draw_part(axes[row, 3 * (part + 1) + column], image, strength, part)
     for start in range(parts + 1):
         for column, name in ((0, "infrared"), (1, "visible")):
             axes[0, 3 * start + column].set_title(name, fontsize=8)
@@ -125,6 +115,14 @@ def draw_composites(
     figure.subplots_adjust(wspace=0.06, hspace=0.04)
     figure.text(0.125, 0.1, title, fontsize=9, va="top")
     return save(figure, path)
+
+
+def _draw_part(axis: Axes, image: NDArray[np.uint8], strength: NDArray[np.float32], part: int) -> None:
+    """The attention of one part on an image, in a frame of the part's colour."""
+    axis.imshow(_tint(image, strength, colour(part)))
+    for spine in axis.spines.values():
+        spine.set(color=colour(part), linewidth=2)
+    axis.set_frame_on(True)
 
 
 def _enlarge(maps: Tensor, height: int, width: int) -> NDArray[np.float32]:
