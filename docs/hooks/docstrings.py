@@ -24,7 +24,8 @@ class Docstrings(Extension):
 
     def on_object(self, *, obj: Object, **_: Any) -> None:
         if isinstance(obj, Function) and obj.name == "forward" and not obj.docstring:
-            obj.docstring = Docstring("What calling the module does.", parent=obj)  # or its signature is not shown
+            # Without a docstring its signature is not shown. Its shapes are in the docstring of its class.
+            obj.docstring = Docstring(f"`{obj.parent.name}` when called." if obj.parent else "", parent=obj)
         if obj.docstring:
             obj.docstring.value = rewrite(obj.docstring.value, places(obj.package))
 

@@ -28,3 +28,16 @@ def test_what_is_included_has_no_relative_links() -> None:
     """CONTRIBUTING.md and CHANGELOG.md are pages of the site too, where other paths hold."""
     for name in ("CONTRIBUTING.md", "CHANGELOG.md"):
         assert [link for link in links(ROOT / name) if not urlsplit(link).scheme] == []
+
+
+def test_the_summary_for_language_models_has_every_page() -> None:
+    """docs/llms.txt has relative addresses of the built site."""
+    pages = {page.relative_to(ROOT / "docs").with_suffix("").as_posix() for page in (ROOT / "docs").rglob("*.md")}
+    summary = ROOT / "docs" / "llms.txt"
+    assert sorted(link.rstrip("/") for link in links(summary)) == sorted(pages - {"index"})
+
+
+def test_newcomers_find_answers_one_click_away() -> None:
+    lines = [line for line in (ROOT / "docs" / "questions.md").read_text().splitlines() if line.startswith("| ")]
+    assert len(lines) > 21
+    assert [line for line in lines[1:] if "](" not in line and "CITATION.cff" not in line] == []

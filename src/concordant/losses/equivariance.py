@@ -58,10 +58,11 @@ def equivariance_loss(
 class EquivarianceLoss(Module[Tensor]):
     """The map of a crop is the crop of the map: see `functional.equivariance_loss`.
 
-    Equation: `L = Σ_i Σ_p (floor + m_ip)·(1 − cos(A(W_i x_i)_p, W_i A(x_i)_p))`.
+    Equation: `L = Σ_i Σ_p (1 − cos(A(W_i x_i)_p, W_i A(x_i)_p))`, W_i a crop with its resizing.
 
     Args:
-        reduction: "sum" is the equation; "mean" divides by the number of parts; "none" gives each part's term.
+        reduction: "sum" is the equation; "mean" divides by the number of parts of images that take part; "none" gives
+            (b, p).
 
     Shape: seen (b, p, t), maps (b, p, t), crops (b, 2, 2), grid (h, w) → (), or (b, p).
 
