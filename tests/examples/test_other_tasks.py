@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
-from other_tasks import digits, icons
+from other_tasks import compare, digits, icons
 from other_tasks.compare import Plan, Run, Task, fit, results_of
 from other_tasks.handwriting import handwriting, write
 from other_tasks.icons_data import NONE, UNKNOWN, Icons, hold_out, move, read_icons, split_icons
@@ -180,8 +181,9 @@ def test_results_are_by_method_and_way() -> None:
 
 
 def test_a_short_run_of_digits_prints_every_method_and_draws(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.setattr(compare, "ProcessPoolExecutor", lambda _, mp_context: ThreadPoolExecutor(1))  # quicker
     digits.run(Options(tmp_path, steps=1, seeds=2))
     printed = capsys.readouterr().out
     for word in ("pooling", "parts, target-aware", "rank-1", "mAP", "CPU s", "mean of 2 seeds"):
@@ -205,17 +207,59 @@ def test_every_method_of_icons_learns_everything(some_icons: Icons, method: str,
     assert {table.shape for table in tables.values()} == {(202, 202)}
 
 
+def test_methods_of_icons_are_compared_at_equal_time_and_equal_steps(some_icons: Icons) -> None:
+    few, every = (
+        {name: plan.steps for name, plan in icons.plans_of(some_icons, IconOptions(steps=100, everything=one)).items()}
+        for one in (False, True)
+    )
+    assert few.keys() == {*icons.FEW}
+    assert every == few | dict.fromkeys(icons.METHODS, 100) | {
+        f"{name}, equal time": round(100 * ratio) for name, ratio in icons.EQUAL.items()
+    }
+    assert next(iter(every)) == next(iter(few)) == "pooling, equal time", "differences are to the first"
+
+
+def test_each_icon_is_drawn_once_a_round(some_icons: Icons) -> None:
+    one, generator = icons.task(some_icons, "test", 0), _generator()
+    names = torch.cat([one.draw(generator)[1] for _ in range(9)])
+    train = split_icons(some_icons, 0)
+    words = train.words[train.rows["train"]]
+    assert len(names.unique(dim=0)) > 0.95 * 9 * icons.BATCH * len(words.unique(dim=0)) / len(words)
+
+
+def test_vectors_of_words_and_offsets_do_not_decay() -> None:
+    class Still(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.table, self.layer = nn.Embedding(3, 2), nn.Linear(2, 2)
+
+        def loss(self) -> Tensor:
+            return 0 * (self.table.weight.sum() + self.layer.weight.sum() + self.layer.bias.sum())
+
+        def similarities(self, gallery: Tensor, queries: Tensor) -> dict[str, Tensor]:
+            return {}
+
+    model = Still()
+    before = {name: weight.detach().clone() for name, weight in model.named_parameters()}
+    fit(model, Plan(lambda _: model, 2), tiny_task(0)._replace(draw=lambda _: ()), _generator())
+    assert {name: torch.equal(before[name], weight) for name, weight in model.named_parameters()} == {
+        "table.weight": True,
+        "layer.weight": False,
+        "layer.bias": True,
+    }
+
+
 def test_a_short_run_of_icons_draws(
     tmp_path: Path, some_icons: Icons, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(icons, "read_icons", lambda: some_icons)
     icons.run(IconOptions(tmp_path, steps=1, seeds=1))
     printed = capsys.readouterr().out
-    for word in ("pooling", "target-aware", "CAL", "chance"):
+    for word in ("pooling, equal time", "target-aware", "chance"):
         assert word in printed
     with Image.open(tmp_path / "icons" / "attention.png") as figure:
         assert figure.width > 1000
     results = json.loads((tmp_path / "icons" / "results.json").read_text())
     assert results["figures"] == ["rank-1", "mAP"]
-    assert {*icons.METHODS, *(f"{name}, equal time" for name in icons.EQUAL)} <= results["runs"].keys()
+    assert {*icons.FEW} <= results["runs"].keys()
     assert all(0 <= value <= 100 for rows in results["runs"].values() for row in rows for value in row)
