@@ -71,6 +71,14 @@ def test_the_site_builds_and_needs_no_network(tmp_path: Path) -> None:
     assert not list(tmp_path.rglob("*.py"))
 
 
+def test_the_front_page_is_the_readme() -> None:
+    rewrite = hook("frontpage").rewrite
+    found = rewrite("[a](docs/a.md#b), ![c](docs/images/c.jpg), [d](CONTRIBUTING.md), [e](https://e.org/docs/)")
+    assert found == "[a](a.md#b), ![c](images/c.jpg), [d](contributing.md), [e](https://e.org/docs/)"
+    page = type("Page", (), {"file": type("File", (), {"src_path": "index.md"})})
+    assert "## Should I use it?" in hook("frontpage").on_page_markdown("", page)
+
+
 def test_equations_take_the_height_of_their_line() -> None:
     pytest.importorskip("ziamath")
     render = hook("equations").render
