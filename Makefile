@@ -45,8 +45,8 @@ lint: $(VENV)/.examples $(VENV)/.dev $(VENV)/.docs  ## style, and strict types; 
 	$(BIN)/mypy
 	$(BIN)/basedpyright --project tests/typing --pythonpath $(RUN)
 
-docs: $(VENV)/.docs  ## build the documentation site, strictly: site/
-	$(BIN)/mkdocs build --strict
+docs: $(VENV)/.docs $(VENV)/.examples  ## build the documentation site, strictly, with executed notebooks: site/
+	NOTEBOOKS=1 PYTHONPATH=examples $(BIN)/mkdocs build --strict
 
 docs-serve: $(VENV)/.docs  ## serve it while you write
 	$(BIN)/mkdocs serve

@@ -13,7 +13,7 @@ from types import ModuleType
 
 import pytest
 
-from support.pages import ROOT
+from support.pages import ROOT, blocks
 
 pytest.importorskip("mkdocs", reason="the extra `docs` is not installed: no site to look at")
 
@@ -104,3 +104,16 @@ def test_docstrings_get_heads_and_blocks() -> None:
     assert rewrite("A.\n\n>>> 1\n1\n\nB.") == "A.\n\n**Example.**\n\n```pycon\n>>> 1\n1\n```\n\nB."
     assert rewrite("The shape: none.") == "The shape: none."
     assert rewrite("As `A` and `B`.", {"A": "package.A"}) == "As [`A`][package.A] and `B`."
+
+
+def test_a_page_becomes_a_notebook() -> None:
+    pytest.importorskip("nbclient")
+    notebooks = hook("notebooks")
+    for page in notebooks.PAGES:
+        cells = notebooks.notebook_of(page).cells
+        code = [cell.source for cell in cells if cell.cell_type == "code"]
+        wanted = [block.text.rstrip() for block in blocks(ROOT / "docs" / f"{page}.md", "python")]
+        assert code == [text for text in wanted if not text.startswith("# not run: ")]
+        assert not [cell.source for cell in cells if cell.cell_type == "markdown" and ".md" in cell.source], page
+    text = "[a](own-backbone.md#x) [b](../paper.md) [`C`][concordant.C] ![d](../images/d.jpg)\n*e*\n[f](#g)"
+    assert notebooks.prose(text, Path("guides")) == "[a](../guides/own-backbone/#x) [b](../paper/) `C` [f](#g)"
