@@ -280,9 +280,8 @@ def _read(  # type: ignore[no-untyped-def]
     aim = tl.load(target + place, mask=inside, other=0.0)
     if shift is not None:
         summand = tl.load(shift + place, mask=inside, other=0.0)
-    first = tl.program_id(2) * IMAGES
-    for index in range(first, min(first + IMAGES, m)):
-        image = index.to(tl.int64)
+    first = tl.program_id(2).to(tl.int64) * IMAGES
+    for image in range(first, min(first + IMAGES, m)):
         its_weights, its_tokens = weights + image * r * padded, tokens + image * by_image
         pooled = tl.zeros((ROWS, CHANNELS), tl.float32)
         if AT_ONCE:
