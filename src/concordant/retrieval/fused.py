@@ -93,7 +93,7 @@ def _weights(queries: Tensor, tokens: Tensor, keys: Tensor, mask: Tensor | None)
     weights = tokens.new_empty(m, r, _padded(t, _blocks(t, size).tokens))
     block = max(triton.next_power_of_2(weights.shape[2]), 16)
     rows = min(max((1 << 14) // block, 16), 64)
-    _weigh[(triton.cdiv(r, rows), m)](
+    _weigh[(triton.cdiv(r, rows) * m,)](
         queries,
         keys,
         None if mask is None else mask.contiguous(),
@@ -189,8 +189,9 @@ def _weigh(  # type: ignore[no-untyped-def]
     PRECISION: tl.constexpr,
 ):
     """softmax(P̂ T̂ᵀ / √d) of a block of parts on an image."""
-    row, token = tl.program_id(0) * ROWS + tl.arange(0, ROWS), tl.arange(0, TOKENS)
-    image = tl.program_id(1).to(tl.int64)
+    blocks = tl.cdiv(r, ROWS)
+    row, token = tl.program_id(0) % blocks * ROWS + tl.arange(0, ROWS), tl.arange(0, TOKENS)
+    image = (tl.program_id(0) // blocks).to(tl.int64)
     real = token < t
     logits = tl.zeros((ROWS, TOKENS), tl.float32)
     for start in range(0, d, CHANNELS):

@@ -147,9 +147,7 @@ def _columns(gallery: _Gallery, identity: Tensor, slots: int) -> Tensor:
     return gallery.order[columns.clamp_max(len(gallery.order) - 1)]
 
 
-def _rank(
-    similarity: Tensor, own: Tensor, number: Tensor, exclude: Tensor | None, groups: _Gallery | None
-) -> _Ranks:
+def _rank(similarity: Tensor, own: Tensor, number: Tensor, exclude: Tensor | None, groups: _Gallery | None) -> _Ranks:
     """Rank one group; `own` has each query's `number` of images of its identity first."""
     slots = torch.arange(own.shape[1], device=own.device)
     valid = slots < number[:, None]

@@ -172,7 +172,7 @@ def _kernels(tokens: Tensor) -> ModuleType | None:
     """The module of GPU kernels, where it serves images with these tokens."""
     if not tokens.is_cuda or find_spec("triton") is None:
         return None
-    from concordant.retrieval import fused  # only here: it imports Triton, which takes time and may be missing
+    import concordant.retrieval.fused as fused  # only here: it imports Triton, which takes time and may be missing
 
     return fused if fused.serves(tokens) else None
 

@@ -44,10 +44,11 @@ def target_aware_similarity(
             the parts of the queries, the second for those of the gallery; either may be None.
         pairs: (q, s), the rows of s gallery images for each query, such as its short list; −1 stands for none, whose
             similarity is −∞. By default each query is compared with the whole gallery.
-        memory: bytes that intermediate results may take at most; pairs are worked through in chunks that fit. By default
-            1 GiB on a GPU, and 256 MiB elsewhere. If there are several chunks and a gradient is wanted, each is computed
-            again in the backward pass, so that a number a pair is all that stays between the passes. The gradients of
-            both sides come on top. (Transforms of `torch.func` keep the intermediate results of all pairs.)
+        memory: bytes that intermediate results may take at most, by default 1 GiB on a GPU and 256 MiB elsewhere;
+            pairs are worked through in chunks that fit. If there are several and a gradient is wanted, each chunk is
+            computed again in the backward pass, so that a number a pair is all that stays between the passes. The
+            gradients of both sides come on top. (Transforms of `torch.func` keep the intermediate results of all
+            pairs.)
 
     Shape: → (q, g), or (q, s) for `pairs`; in −1 … 1.
 
