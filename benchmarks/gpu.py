@@ -71,7 +71,7 @@ def products(query: Encoded, gallery: Encoded) -> None:
 
 def in_plain_torch() -> Any:
     """A context without the kernels."""
-    return patch.object(pairs, "_kernels", lambda tokens: None)
+    return patch.object(pairs, "_kernels", lambda tokens, keys: None)
 
 
 @contextmanager

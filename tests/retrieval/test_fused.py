@@ -36,7 +36,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:invalid value encountered:Runtim
 
 @pytest.fixture(autouse=True)
 def _by_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pairs, "_kernels", lambda tokens: fused)
+    monkeypatch.setattr(pairs, "_kernels", lambda tokens, keys: fused)
 
 
 def encoded(attention: TSAA, tokens: Tensor, parts: Tensor) -> Encoded:
@@ -105,7 +105,7 @@ def test_padding_is_not_read(
             *(side.to(DEVICE, torch.float32) for side in sides), TSAA(3), direction=direction, memory=memory
         )
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(pairs, "_kernels", lambda tokens: None)
+            patch.setattr(pairs, "_kernels", lambda tokens, keys: None)
             expected = target_aware_similarity(sides[0], sides[1], TSAA(3), direction=direction)
     close(found.cpu().double(), expected, rtol=0, atol=2e-5)
 
@@ -187,8 +187,8 @@ def test_only_where_they_serve(monkeypatch: pytest.MonkeyPatch) -> None:
     parts = PartQueries(torch.randn(2, 1, 2), torch.randn(2, 1, 3))
     images = Encoded(torch.randn(2, 4, 3, requires_grad=True), torch.randn(2, 4, 2), parts)
     target_aware_similarity(images, images, TSAA(3)).sum().backward()
-    assert CHOICE(images.tokens.cpu()) is None
-    assert not fused.serves(images.tokens.cpu())
+    assert CHOICE(images.tokens.cpu(), images.keys.cpu()) is None
+    assert not fused.serves(images.tokens.cpu(), images.keys.cpu())
 
 
 @pytest.mark.gpu
@@ -210,9 +210,9 @@ def test_on_the_gpu(t: int, c: int, dtype: torch.dtype, monkeypatch: pytest.Monk
             monkeypatch.setattr(torch.backends.cuda.matmul, "allow_tf32", precision)
             found = target_aware_similarity(*sides, TSAA(3), norm=norm)
             wide = [side.to(torch.float64) for side in sides]
-            monkeypatch.setattr(pairs, "_kernels", lambda tokens: None)
+            monkeypatch.setattr(pairs, "_kernels", lambda tokens, keys: None)
             expected = target_aware_similarity(*wide, TSAA(3), norm=norm.double())
             norm.float()
-            monkeypatch.setattr(pairs, "_kernels", lambda tokens: fused)
+            monkeypatch.setattr(pairs, "_kernels", lambda tokens, keys: fused)
             tolerance = 1e-5 if dtype == torch.float32 and not precision else 1e-2
             close(found.double(), expected, rtol=0, atol=tolerance)

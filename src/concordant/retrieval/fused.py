@@ -21,7 +21,7 @@ from torch import Tensor
 
 from concordant._precision import SMALLEST_NORM
 
-_TYPES = (torch.float16, torch.bfloat16, torch.float32)
+_TYPES = {torch.float16, torch.bfloat16, torch.float32}
 _LONGEST = 4096
 """Tokens of an image that a block can hold."""
 
@@ -38,9 +38,10 @@ class _Blocks(NamedTuple):
     warps: int
 
 
-def serves(tokens: Tensor) -> bool:
-    """Whether the kernels compute images with these tokens (n, t, c)."""
-    return tokens.is_cuda and tokens.dtype in _TYPES and 0 < tokens.shape[1] <= _LONGEST and _compiles(tokens.device)
+def serves(tokens: Tensor, keys: Tensor) -> bool:
+    """Whether the kernels compute images with these tokens (n, t, c) and keys (n, t, d)."""
+    fits = {tokens.dtype, keys.dtype} <= _TYPES and 0 < tokens.shape[1] <= _LONGEST
+    return tokens.is_cuda and fits and _compiles(tokens.device)
 
 
 @cache
@@ -81,7 +82,8 @@ def cosines(
     if sums.numel():
         gates, target = gates.to(tokens.dtype).contiguous(), target.to(tokens.dtype).contiguous()
         shift = None if shift is None else shift.to(tokens.dtype).contiguous()
-        _compare(_weights(queries, tokens, keys, mask), tokens, gates, target, shift, sums)
+        with torch.cuda.device_of(tokens):
+            _compare(_weights(queries, tokens, keys, mask), tokens, gates, target, shift, sums)
     dot, square = sums.sum(dim=1)
     return dot.div_(square.sqrt_().clamp_min_(SMALLEST_NORM))
 
@@ -89,7 +91,9 @@ def cosines(
 def _weights(queries: Tensor, tokens: Tensor, keys: Tensor, mask: Tensor | None) -> Tensor:
     """(m, r, t): attention, of the tokens' type, with zeros behind it up to a number of blocks."""
     (m, t, d), r, size = keys.shape, len(queries), tokens.element_size()
-    queries, keys = (F.pad(x, (0, -d % 16)).contiguous() for x in (queries, keys))  # rows that are read 16 bytes a time
+    queries, keys = (
+        F.pad(x.to(keys), (0, -d % 16)).contiguous() for x in (queries, keys)
+    )  # rows that are read 16 bytes a time
     weights = tokens.new_empty(m, r, _padded(t, _blocks(t, size).tokens))
     block = max(triton.next_power_of_2(weights.shape[2]), 16)
     rows = min(max((1 << 14) // block, 16), 64)
@@ -118,9 +122,11 @@ def _compare(
 ) -> None:
     """Fill `sums` (2, pieces of channels, m, r): the product with the target, and the square."""
     (m, r, padded), (_, t, c) = weights.shape, tokens.shape
-    blocks = _blocks(t, tokens.element_size())
-    # All pieces of an image at once if two images fit, so that the next is read while this one is computed.
-    at_once = 2 * padded * (blocks.rows + blocks.channels) * tokens.element_size() <= _shared(tokens.device)
+    blocks, size, precision = _blocks(t, tokens.element_size()), tokens.element_size(), _precision()
+    # All tokens of an image at once if two images fit, so that the next is read while this one is computed. Exact
+    # products of float32 would run out of registers.
+    at_once = 2 * padded * (blocks.rows + blocks.channels) * size <= _shared(tokens.device)
+    at_once = at_once and not (size == 4 and precision == "ieee")
     grid = (triton.cdiv(c, blocks.channels), triton.cdiv(r, blocks.rows), triton.cdiv(m, blocks.images))
     _read[grid](
         weights,
@@ -140,7 +146,7 @@ def _compare(
         STEPS=padded // blocks.tokens,
         IMAGES=blocks.images,
         AT_ONCE=at_once,
-        PRECISION=_precision(),
+        PRECISION=precision,
         num_warps=blocks.warps,
         num_stages=2 if at_once else 3,
     )

@@ -148,7 +148,7 @@ def _without_gradient(owner: Encoded, other: Encoded, attend: Attend, norm: Batc
     wide = upcast(owner.tokens[:0])
     similarity = wide.new_empty(len(owner), len(other))
     cosines: Callable[..., Tensor]
-    if (kernels := _kernels(other.tokens)) is not None:
+    if (kernels := _kernels(other.tokens, other.keys)) is not None:
         # Beside a chunk's pairs: its owners' parts, refined, of norm 1, and in the tokens' type; and longer keys.
         image = wide.element_size() * max(p * (6 * c + 3 * owner.tokens.shape[1] + d + 16), t * (d + 16))
         rows, columns = _chunks(owner, other, memory, kernels.pair_bytes(t, c, other.tokens.element_size()), image)
@@ -168,13 +168,13 @@ def _without_gradient(owner: Encoded, other: Encoded, attend: Attend, norm: Batc
     return similarity
 
 
-def _kernels(tokens: Tensor) -> ModuleType | None:
-    """The module of GPU kernels, where it serves images with these tokens."""
+def _kernels(tokens: Tensor, keys: Tensor) -> ModuleType | None:
+    """The module of GPU kernels, where it serves images with these tokens and keys."""
     if not tokens.is_cuda or find_spec("triton") is None:
         return None
     import concordant.retrieval.fused as fused  # only here: it imports Triton, which takes time and may be missing
 
-    return fused if fused.serves(tokens) else None
+    return fused if fused.serves(tokens, keys) else None
 
 
 def _with_gradient(owner: Encoded, other: Encoded, attend: Attend, norm: BatchNorm | None, memory: int) -> Tensor:
