@@ -51,9 +51,9 @@ docs: $(VENV)/.docs $(VENV)/.examples  ## build the documentation site, strictly
 docs-serve: $(VENV)/.docs  ## serve it while you write
 	$(BIN)/mkdocs serve
 
-bench: $(VENV)/.examples $(VENV)/.dev  ## the benchmarks: docs/benchmarks.md
+bench: $(VENV)/.examples $(VENV)/.dev  ## the benchmarks: docs/benchmarks.md, and docs/benchmarks-gpu.md with a GPU
 	$(RUN) -m pytest benchmarks --benchmark-only --benchmark-json=runs/bench.json -p no:cacheprovider
-	$(RUN) docs/tools/benchmark_table.py runs/bench.json docs/benchmarks.md
+	$(RUN) docs/tools/benchmark_table.py runs/bench.json docs
 
 clean:  ## delete what was rendered, trained and built (not the environment)
 	rm -rf data runs site dist

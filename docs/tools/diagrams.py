@@ -29,7 +29,8 @@ GROUPS = {
     ),
     "retrieval": (
         "retrieval",
-        ("retrieval.similarity", "retrieval.pairs", "retrieval.encoded", "retrieval.rerank", "retrieval.metrics"),
+        ("retrieval.similarity", "retrieval.pairs", "retrieval.fused", "retrieval.encoded", "retrieval.rerank")
+        + ("retrieval.metrics",),
     ),
     "attention": (
         "model",

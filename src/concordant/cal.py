@@ -282,7 +282,7 @@ class CAL(Module[CALOutput]):
         *,
         direction: Direction = "both",
         pairs: Int[Tensor, "q s"] | None = None,
-        memory: int = 1 << 28,
+        memory: int | None = None,
     ) -> Float[Tensor, "q n"]:
         """`target_aware_similarity` of encoded images, by this model's attention and the norm of its parts."""
         return target_aware_similarity(

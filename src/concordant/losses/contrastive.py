@@ -32,7 +32,7 @@ def target_aware_contrastive_loss(
     direction: Direction = "both",
     global_weight: float = 1.0,
     block: int | None = None,
-    memory: int = 1 << 28,
+    memory: int | None = None,
     reduction: Reduction = "mean",
 ) -> Tensor:
     """Tell each row's positives on the other side from all of the other side's rows, by target-aware similarity.
@@ -194,7 +194,7 @@ class TargetAwareContrastiveLoss(Module[Tensor]):
         direction: Direction = "both",
         global_weight: float = 1.0,
         block: int | None = None,
-        memory: int = 1 << 28,
+        memory: int | None = None,
         reduction: Reduction = "mean",
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
@@ -208,7 +208,7 @@ class TargetAwareContrastiveLoss(Module[Tensor]):
         rule = f"`temperature` must be above `min_temperature`, {min_temperature:g}, to be learnable"
         require(not learnable or temperature > min_temperature, who, rule, temperature)
         self.block = None if block is None else as_sizes(who, block=block)[0]
-        (self.memory,) = as_sizes(who, memory=memory)
+        self.memory = None if memory is None else as_sizes(who, memory=memory)[0]
         self.start, self.min_temperature, self.global_weight = temperature, min_temperature, global_weight
         self.direction: Direction = direction
         self.reduction: Reduction = reduction

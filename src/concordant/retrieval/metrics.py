@@ -12,8 +12,8 @@ from torch import Tensor
 from concordant._checks import as_sizes, check_choice, checked, require
 from concordant._precision import upcast
 
-_CELLS = 1 << 22
-"""Queries are taken in groups of at most so many query-gallery pairs, to bound memory."""
+_CELLS, _GPU_CELLS = 1 << 22, 1 << 26
+"""Queries are taken in groups of at most so many query-gallery pairs, to bound memory: on a GPU 3 GiB."""
 
 
 class RankMetrics(NamedTuple):
@@ -74,19 +74,26 @@ def rank_metrics(
     if bool(similarity.amax().isnan()):  # many times as fast as looking at each of them
         require(False, who, "`similarity` must not hold NaN", f"{int(similarity.isnan().sum())} values")
     similarity, query_ids, gallery_ids = similarity.detach(), query_ids.long(), gallery_ids.long()
-    step = max(_CELLS // images, 1)
+    step = max((_GPU_CELLS if similarity.is_cuda else _CELLS) // images, 1)
     gallery = _by_identity(gallery_ids)
-    groups = [
-        _rank(
-            upcast(similarity[start : start + step]).contiguous(),
-            query_ids[start : start + step],
-            gallery,
-            None if exclude is None else exclude[start : start + step],
-            cmc_over == "identities",
-        )
-        for start in range(0, queries, step)
-    ]
-    first, precision, penalty = (torch.cat(column) for column in zip(*groups, strict=True))
+    asked, number = _matches(gallery, query_ids)
+    longest = torch.stack([some.max() for some in number.split(step)]).clamp_min(1).tolist()
+
+    def rank(values: Tensor, rows: slice | Tensor, slots: int) -> _Ranks:
+        """Of a group of queries, whose similarities in the gallery's order are `values`."""
+        own = _columns(gallery, asked[rows], slots)
+        hidden = None if exclude is None else exclude[rows]
+        return _rank(values, own, number[rows], hidden, gallery if cmc_over == "identities" else None)
+
+    groups = [slice(start, start + step) for start in range(0, queries, step)]
+    found = [rank(upcast(similarity[x]).contiguous(), x, most) for x, most in zip(groups, longest, strict=True)]
+    every = _Ranks(*(torch.cat(column) for column in zip(*found, strict=True)))
+    if len(tied := every.tied.nonzero().squeeze(1)):
+        for rows in tied.split(max(step // 2, 1)):  # integers take twice the memory
+            exact = rank(_distinct(upcast(similarity[rows])), rows, max(longest))
+            for column, values in zip(every, exact, strict=True):
+                column[rows] = values
+    first, precision, penalty = every.first[every.some], every.precision[every.some], every.penalty[every.some]
     require(len(first) > 0, who, "at least one query must have a true match left in the gallery", "none")
     cmc = (first[:, None] < torch.arange(1, ranks + 1, device=first.device)).double().mean(dim=0)
     return RankMetrics(cmc, precision.mean(), penalty.mean())
@@ -107,44 +114,52 @@ class _Gallery(NamedTuple):
     """(k,) how many it has."""
 
 
+class _Ranks(NamedTuple):
+    """Of q queries."""
+
+    some: Tensor
+    """Whether there is a true match."""
+    first: Tensor
+    """The place of the first one, from 0."""
+    precision: Tensor
+    """AP."""
+    penalty: Tensor
+    """INP."""
+    tied: Tensor
+    """Whether a tie leaves these open."""
+
+
 def _by_identity(gallery_ids: Tensor) -> _Gallery:
     names, identity = torch.unique(gallery_ids, return_inverse=True)
     counts = torch.bincount(identity, minlength=len(names))
     return _Gallery(names, identity, identity.argsort(stable=True), counts.cumsum(0) - counts, counts)
 
 
-def _rank(
-    similarity: Tensor, query_ids: Tensor, gallery: _Gallery, exclude: Tensor | None, identities: bool
-) -> tuple[Tensor, Tensor, Tensor]:
-    """The place (from 0) of the first true match, AP and INP, of each query that has one."""
-    own, valid = _true_matches(gallery, query_ids)
+def _matches(gallery: _Gallery, query_ids: Tensor) -> tuple[Tensor, Tensor]:
+    """(q,) each query's identity in the gallery, any if it is not there, and (q,) the number of its images."""
+    found = torch.searchsorted(gallery.names, query_ids).clamp_max(len(gallery.names) - 1)
+    return found, gallery.counts[found] * (gallery.names[found] == query_ids)
+
+
+def _columns(gallery: _Gallery, identity: Tensor, slots: int) -> Tensor:
+    """(q, slots): the gallery's images of each query's identity, and any others behind them."""
+    columns = gallery.starts[identity][:, None] + torch.arange(slots, device=identity.device)
+    return gallery.order[columns.clamp_max(len(gallery.order) - 1)]
+
+
+def _rank(similarity: Tensor, own: Tensor, number: Tensor, exclude: Tensor | None, groups: _Gallery | None) -> _Ranks:
+    """Rank one group; `own` has each query's `number` of images of its identity first."""
+    slots = torch.arange(own.shape[1], device=own.device)
+    valid = slots < number[:, None]
     if exclude is not None:
         valid &= ~exclude.gather(1, own)
-    some = valid.any(dim=1)
-    if not bool(some.all()):
-        similarity, own, valid = similarity[some], own[some], valid[some]
-        exclude = None if exclude is None else exclude[some]
-    groups = gallery if identities else None
     first, places, tied = _place(similarity, own, valid, exclude, groups)
-    if bool(tied.any()):
-        hidden = None if exclude is None else exclude[tied]
-        first[tied], places[tied], _ = _place(_distinct(similarity[tied]), own[tied], valid[tied], hidden, groups)
     total = valid.sum(dim=1)
     ordered = places.sort(dim=1).values
-    hits = torch.arange(1, ordered.shape[1] + 1, device=ordered.device)
+    hits = slots + 1
     precision = torch.where(hits <= total[:, None], hits / (ordered + 1).double(), 0.0).sum(dim=1) / total
-    last = ordered.gather(1, total[:, None] - 1).squeeze(1) + 1
-    return first, precision, total / last.double()
-
-
-def _true_matches(gallery: _Gallery, query_ids: Tensor) -> tuple[Tensor, Tensor]:
-    """(q, m): the gallery's images of each query's identity, and which of these columns there are."""
-    names, _, order, starts, counts = gallery
-    found = torch.searchsorted(names, query_ids).clamp_max(len(names) - 1)
-    number = counts[found] * (names[found] == query_ids)
-    slots = torch.arange(max(int(number.max()), 1), device=names.device)
-    columns = starts[found][:, None] + slots
-    return order[columns.clamp_max(len(order) - 1)], slots < number[:, None]
+    last = ordered.gather(1, (total[:, None] - 1).clamp_min(0)).squeeze(1) + 1
+    return _Ranks(total > 0, first, precision, total / last.double(), tied)
 
 
 def _place(
@@ -157,7 +172,10 @@ def _place(
     would cost ten times as much.
     """
     worst = float("-inf") if values.is_floating_point() else torch.iinfo(values.dtype).min
-    values = values.clone() if exclude is None else values.masked_fill(exclude, worst)
+    if exclude is not None:
+        values = values.masked_fill(exclude, worst)
+    elif values.device.type == "cpu":  # it is sorted in place
+        values = values.clone()
     mine = values.gather(1, own)
     first = None
     if groups is not None:

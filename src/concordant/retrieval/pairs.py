@@ -7,6 +7,9 @@ one, all chunks share a buffer.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from importlib.util import find_spec
+from types import ModuleType
 from typing import Any, Literal, NamedTuple, TypeAlias, cast
 
 import torch
@@ -126,51 +129,60 @@ def _mean(cosine: Tensor, share: Tensor | None) -> Tensor:
     return cosine.mean(dim=-1) if share is None else (cosine * share).sum(dim=-1)
 
 
-def _chunks(owner: Encoded, other: Encoded, memory: int, number: Callable[[int, int, int], int]) -> tuple[int, int]:
+def _chunks(owner: Encoded, other: Encoded, memory: int, pair: int, image: int = 0) -> tuple[int, int]:
     """Images of either side that make a chunk: as many as can be, as each serves all of the other side's.
 
-    `number` gives the numbers that a pair has for each of its parts, from t, c and d.
+    `pair` is the bytes of each of the owner's parts on each image, `image` those of each image of either side.
     """
-    (n, p, d), (m, t, c) = owner.part_queries.queries.shape, other.tokens.shape
-    pairs = max(memory // (upcast(owner.tokens[:0]).element_size() * p * number(t, c, d)), 1)
-    if n * m <= pairs:
+    n, m, pair = len(owner), len(other), pair * owner.part_queries.queries.shape[1]
+    if n * m * pair + (n + m) * image <= memory:
         return max(n, 1), max(m, 1)
-    rows = max(min(n, round(pairs**0.5)), 1)
-    return rows, max(min(m, pairs // rows), 1)
+    share = image / pair
+    rows = max(min(n, round((memory / pair + share**2) ** 0.5 - share)), 1)
+    return rows, max(min(m, (memory - rows * image) // (rows * pair + image)), 1)
 
 
 def _without_gradient(owner: Encoded, other: Encoded, attend: Attend, norm: BatchNorm | None, memory: int) -> Tensor:
     """(owner, other): the mean cosine over the owner's parts, read on both images."""
-    (n, m), c = (len(owner), len(other)), other.tokens.shape[2]
-    similarity: Tensor = torch.empty(n, m, dtype=upcast(owner.tokens[:0]).dtype, device=owner.tokens.device)
-    if owner.tokens.device.type == "cpu":
-        memory = min(memory, _CACHE)
-    rows, columns = _chunks(owner, other, memory, lambda t, c, d: 2 * t + c + d)
-    p = owner.part_queries.queries.shape[1]
-    with torch.no_grad():
+    p, (t, c), d = owner.part_queries.queries.shape[1], other.tokens.shape[1:], other.keys.shape[2]
+    wide = upcast(owner.tokens[:0])
+    similarity = wide.new_empty(len(owner), len(other))
+    cosines: Callable[..., Tensor]
+    if (kernels := _kernels(other.tokens, other.keys)) is not None:
+        # Beside a chunk's pairs: its owners' parts, refined, of norm 1, and in the tokens' type; and longer keys.
+        image = wide.element_size() * max(p * (6 * c + 3 * owner.tokens.shape[1] + d + 16), t * (d + 16))
+        rows, columns = _chunks(owner, other, memory, kernels.pair_bytes(t, c, other.tokens.element_size()), image)
+        cosines = kernels.cosines
+    else:
+        memory = min(memory, _CACHE) if wide.device.type == "cpu" else memory
+        rows, columns = _chunks(owner, other, memory, wide.element_size() * (2 * t + c + d))
         # One buffer for every chunk: to allocate it anew takes as long as to fill it.
-        pooled = other.tokens.new_empty(columns, rows * p, c)
-        for i in range(0, n, rows):
-            queries, gates, shift, target, share = _own(owner[i : i + rows], attend, norm)
-            for j in range(0, m, columns):
-                some = other[j : j + columns]
-                k = len(some)
-                weights = spatial_similarity(queries.expand(k, -1, -1), some.keys, some.mask).to(pooled.dtype)
-                features = torch.bmm(weights, some.tokens, out=pooled[:k, : len(queries)])
-                features = (
-                    features.mul_(gates) if shift is None else torch.addcmul(shift, features, gates, out=features)
-                )
-                length = torch.linalg.vector_norm(features, dim=2, dtype=similarity.dtype)
-                dot = features.mul_(target.flatten(0, 1)).sum(dim=2, dtype=similarity.dtype)
-                cosine = dot / length.clamp_min(SMALLEST_NORM)
-                similarity[i : i + rows, j : j + columns] = _mean(cosine.view(k, -1, p), share).T
+        cosines = partial(_cosines, buffer=other.tokens.new_empty(columns, rows * p, c))
+    with torch.no_grad():
+        for i in range(0, len(owner), rows):
+            owned = _own(owner[i : i + rows], attend, norm)
+            for j in range(0, len(other), columns):
+                x = other[j : j + columns]
+                found = _read(*owned, x.tokens, x.keys, x.mask, cosines=cosines)
+                similarity[i : i + rows, j : j + columns] = found.T
     return similarity
+
+
+def _kernels(tokens: Tensor, keys: Tensor) -> ModuleType | None:
+    """The module of GPU kernels, where it serves images with these tokens and keys."""
+    if not tokens.is_cuda or find_spec("triton") is None:
+        return None
+    import concordant.retrieval.fused as fused  # only here: it imports Triton, which takes time and may be missing
+
+    return fused if fused.serves(tokens, keys) else None
 
 
 def _with_gradient(owner: Encoded, other: Encoded, attend: Attend, norm: BatchNorm | None, memory: int) -> Tensor:
     """The same, of operations that a gradient can follow."""
+    (t, c), d = other.tokens.shape[1:], other.keys.shape[2]
     # At the peak of a backward pass: maps and their gradients; what was averaged, gated, and multiplied, with theirs.
-    rows, columns = _chunks(owner, other, memory, lambda t, c, d: 3 * t + 6 * c + 2 * d)
+    pair = upcast(owner.tokens[:0]).element_size() * (3 * t + 6 * c + 2 * d)
+    rows, columns = _chunks(owner, other, memory, pair)
     several = rows < len(owner) or columns < len(other)
     owners, others = (owner.split(rows), other.split(columns)) if several else ([owner], [other])
     table = []
@@ -178,6 +190,34 @@ def _with_gradient(owner: Encoded, other: Encoded, attend: Attend, norm: BatchNo
         owned = _own(own, attend, norm)
         table.append(torch.cat([_run(_read, several, *owned, x.tokens, x.keys, x.mask) for x in others]))
     return torch.cat(table, dim=1).T if several else table[0].T
+
+
+def _cosines(
+    queries: Tensor,
+    gates: Tensor,
+    shift: Tensor | None,
+    target: Tensor,
+    tokens: Tensor,
+    keys: Tensor,
+    mask: Tensor | None,
+    buffer: Tensor | None = None,
+) -> Tensor:
+    """(m, r): the cosine of each of r parts, refined on m images, with its target; no gradient follows a buffer."""
+    if buffer is not None:
+        buffer = buffer[: len(tokens), : len(queries)]
+    weights = spatial_similarity(queries.expand(len(keys), -1, -1), keys, mask).to(tokens.dtype)
+    features = torch.bmm(weights, tokens, out=buffer)
+    if shift is None:
+        features = torch.mul(features, gates, out=buffer)
+    else:
+        features = torch.addcmul(shift, features, gates, out=buffer)
+    if buffer is None:
+        features = upcast(features)
+        length = lengths(features)
+    else:
+        length = torch.linalg.vector_norm(features, dim=2, dtype=target.dtype)
+    dot = torch.mul(features, target, out=buffer).sum(dim=2, dtype=target.dtype)
+    return dot / length.clamp_min(SMALLEST_NORM)
 
 
 def _read(
@@ -189,13 +229,10 @@ def _read(
     tokens: Tensor,
     keys: Tensor,
     mask: Tensor | None,
+    cosines: Callable[..., Tensor] = _cosines,
 ) -> Tensor:
     """(m, r): r owners of parts against m other images."""
-    weights = spatial_similarity(queries.expand(len(keys), -1, -1), keys, mask).to(tokens.dtype)
-    features = weights @ tokens
-    features = upcast(features * gates if shift is None else torch.addcmul(shift, features, gates))
-    dot = (features * target.flatten(0, 1)).sum(dim=2)
-    cosine = dot / lengths(features).clamp_min(SMALLEST_NORM)
+    cosine = cosines(queries, gates, shift, target.flatten(0, 1), tokens, keys, mask)
     return _mean(cosine.view(len(tokens), *target.shape[:2]), share)
 
 
