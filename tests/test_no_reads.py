@@ -41,3 +41,12 @@ def test_a_split_changes_no_number(views: bool) -> None:
     )
     leaves = torch.utils._pytree.tree_leaves
     assert all(torch.equal(x, y) for x, y in zip(leaves(one), leaves(other), strict=True))
+
+
+@pytest.mark.slow
+def test_a_compiled_graph_takes_a_split() -> None:
+    """Each miner sees its own rows there, too: batch norms in a first stage are right."""
+    model, (images, labels, modality) = small_cal(), paired_batch()
+    compiled = torch.compile(model, fullgraph=True, backend="aot_eager")
+    found, expected = compiled(images, labels, split_modality(modality)), model(images, labels, modality)
+    torch.testing.assert_close(found.mined, expected.mined)

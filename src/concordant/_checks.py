@@ -34,9 +34,9 @@ def checked(**letters: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Check the tensors of each call against the annotations of the function's parameters.
 
     A shape is stated once, where the parameter is annotated: `Float[Tensor, "b t c"]`. A letter has one size across
-    all arguments; the first tensor that has it sets it. None passes where the annotation allows it, and a value of
-    another kind where it allows an integer, or a record that it names. Of several shapes that an annotation allows, the one of the tensor's rank
-    counts.
+    all arguments; the first tensor that has it sets it. None passes where the annotation allows it, as do a record that
+    it names, and a value of another kind where it allows an integer. Of several shapes that an annotation allows, the
+    one of the tensor's rank counts.
 
     Args:
         letters: sizes that the method's object fixes, by the name of its attribute: `c="channels"`.
@@ -63,7 +63,7 @@ def checked(**letters: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
                 if index >= len(args) and name not in kwargs:
                     continue
                 value: Any = args[index] if index < len(args) else kwargs[name]
-                if (value is None and type(None) in others) or isinstance(value, records):
+                if (value is None and type(None) in others) or (records and isinstance(value, records)):
                     continue
                 if int in others and not isinstance(value, Tensor):
                     continue
