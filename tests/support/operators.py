@@ -17,9 +17,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 READS = frozenset(
     {"_local_scalar_dense", "item", "nonzero", "equal", "is_nonzero", "masked_select"}
-    | {"unique_dim", "_unique2", "unique_consecutive", "unique_dim_consecutive", "match_parts", "most_frequent"}
+    | {"unique_dim", "_unique2", "unique_consecutive", "unique_dim_consecutive", "most_frequent"}
 )
-"""Operators that wait for the device, by name; two of the library's own are among them."""
+"""Operators that wait for the device, by name; one of the library's own is among them."""
 VIEWS = frozenset(
     {"view", "_unsafe_view", "expand", "permute", "transpose", "t", "slice", "select", "unsqueeze", "squeeze"}
     | {"detach", "alias", "as_strided", "unbind", "split", "split_with_sizes", "unfold", "diagonal", "empty"}
@@ -39,7 +39,7 @@ class Operators(TorchDispatchMode):
     """
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.names: Counter[str] = Counter()
         self.lines: Counter[str] = Counter()
         """Launches, by the nearest line of the library, the examples or their trainers' packages."""
@@ -85,6 +85,7 @@ def _line() -> str:
 
 def count(do: Callable[[], object]) -> Operators:
     """The operators of a call."""
-    with Operators() as counted:
+    counted = Operators()
+    with counted:
         do()
     return counted
