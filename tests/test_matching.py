@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from concordant import CAL, PartCorrespondence, match_parts
-from concordant.matching import invert_matching
+from concordant.matching import _match_by_table, invert_matching
 from support import oracles, oracles_masked
 from support.models import close, small_cal
 from support.padding import masks
@@ -196,3 +196,26 @@ def test_the_inverse_of_part_of_a_matching() -> None:
     inverse = invert_matching(matching)
     assert inverse.tolist() == [[2, 0, -1], [-1, -1, -1], [-1, 2, 1]]
     assert torch.equal(invert_matching(inverse), matching)
+
+
+@given(st.integers(0, 3), st.integers(0, 5), st.integers(1, 5), st.booleans(), SEEDS)
+def test_the_table_of_permutations_gives_what_scipy_gives(b: int, p: int, q: int, masked: bool, seed: int) -> None:
+    """The table is for other devices than a CPU. The weights have no ties."""
+    weights, generator = values((b, p, q), seed), torch.Generator().manual_seed(seed)
+    rows, columns = (torch.rand(b, size, generator=generator) < 0.7 if masked else None for size in (p, q))
+    found = _match_by_table(weights, rows, columns)
+    assert torch.equal(found, match_parts(weights, rows, columns))
+
+
+def test_the_table_of_seven_parts() -> None:
+    weights = values((3, 7, 7), 0)
+    assert torch.equal(_match_by_table(weights, None, None), match_parts(weights))
+
+
+@given(st.lists(st.lists(st.none() | st.permutations(range(3)), max_size=5), max_size=5))
+def test_rows_of_minus_one_are_left_out_of_the_history(batches: list[list[list[int] | None]]) -> None:
+    with_gaps, without = (PartCorrespondence(3, window=4) for _ in range(2))
+    for batch in batches:
+        with_gaps.update(as_tensor([[-1, -1, -1] if one is None else list(one) for one in batch]))
+        without.update(as_tensor([list(one) for one in batch if one is not None]))
+        assert torch.equal(with_gaps.history, without.history)

@@ -36,6 +36,7 @@ PUBLIC = [
     "LossTerms",
     "MatchDistill",
     "MinedParts",
+    "ModalitySplit",
     "PartAttention",
     "PartCenterLoss",
     "PartClassifier",
@@ -65,6 +66,7 @@ PUBLIC = [
     "per_modality",
     "rank_metrics",
     "resized_crop",
+    "split_modality",
     "target_aware_similarity",
     "to_tokens",
 ]
@@ -97,6 +99,7 @@ FUNCTIONAL = [
     "resized_crop",
     "select_top_k",
     "spatial_similarity",
+    "split_modality",
     "target_aware_contrastive_loss",
     "target_aware_similarity",
     "to_tokens",

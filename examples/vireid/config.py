@@ -276,8 +276,9 @@ class Settings(Source):
     """Steps between checkpoints; an interrupted run loses at most this many."""
     precision: Literal["auto", "no", "bf16", "fp16"] = "auto"
     """Mixed precision (bf16, fp16) saves memory and time; "auto": bf16 on a GPU that supports it, otherwise none."""
-    compile: bool = False
-    """Compile the backbone's shared stages (needs a C++ compiler); we measured no gain on two CPU cores."""
+    compile: Literal["none", "default", "graph"] = "none"
+    """"default": compile the model and the losses (needs a C++ compiler). "graph": on a GPU, capture the complete step,
+    from the forward pass to the optimiser, and replay it; elsewhere, or where that fails, steps run one by one."""
     seed: int = 0
     """Seed of the initial weights, the batches and the augmentation."""
     data: DataSettings = field(default_factory=DataSettings)

@@ -52,6 +52,8 @@ def read_settings(path: Path | str, kind: type[AnySettings]) -> AnySettings:
     if not path.is_file():
         raise FileNotFoundError(f"read_settings: no record of a run at {path} (its name is {RECORD})")
     content = read_record(path, {"settings": dict})["settings"]
+    if isinstance(content.get("compile"), bool):  # as older records have it
+        content["compile"] = "default" if content["compile"] else "none"
     try:
         settings: AnySettings = revive(kind, content)
     except ValueError as error:

@@ -20,7 +20,7 @@ from concordant.layers.classifier import PartClassifier
 from concordant.layers.dot_product import DotProductAttention
 from concordant.layers.gate import TokenGate
 from concordant.layers.mining import HorizontalParts, LearnableParts, PartMiner, to_tokens
-from concordant.layers.modality import draw_partners, per_modality
+from concordant.layers.modality import ModalitySplit, draw_partners, per_modality, split_modality
 from concordant.layers.scoring import PartScorer
 from concordant.layers.tsaa import TSAA
 from concordant.losses.cal import CALLoss, LossTerms
@@ -62,6 +62,7 @@ __all__ = [
     "LossTerms",
     "MatchDistill",
     "MinedParts",
+    "ModalitySplit",
     "PartAttention",
     "PartCenterLoss",
     "PartClassifier",
@@ -90,6 +91,7 @@ __all__ = [
     "per_modality",
     "rank_metrics",
     "resized_crop",
+    "split_modality",
     "target_aware_similarity",
     "to_tokens",
 ]

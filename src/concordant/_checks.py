@@ -34,9 +34,9 @@ def checked(**letters: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Check the tensors of each call against the annotations of the function's parameters.
 
     A shape is stated once, where the parameter is annotated: `Float[Tensor, "b t c"]`. A letter has one size across
-    all arguments; the first tensor that has it sets it. None passes where the annotation allows it, and a value of
-    another kind where it allows an integer. Of several shapes that an annotation allows, the one of the tensor's rank
-    counts.
+    all arguments; the first tensor that has it sets it. None passes where the annotation allows it, as do a record that
+    it names, and a value of another kind where it allows an integer. Of several shapes that an annotation allows, the
+    one of the tensor's rank counts.
 
     Args:
         letters: sizes that the method's object fixes, by the name of its attribute: `c="channels"`.
@@ -51,18 +51,21 @@ def checked(**letters: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
             arrays = [hint for hint in options if isinstance(hint, type) and issubclass(hint, AbstractArray)]
             if arrays:
                 others = tuple(option for option in options if option not in arrays)
+                records = tuple(option for option in others if isinstance(option, type) and issubclass(option, tuple))
                 kind, holds = next(what for dtype, what in _KINDS.items() if dtype in arrays[0].dtypes)
-                shapes.append((index, name, tuple(hint.dim_str for hint in arrays), kind, holds, others))
+                shapes.append((index, name, tuple(hint.dim_str for hint in arrays), kind, holds, others, records))
 
         @wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
             who = _who(args[0], name_of) if bound else name_of
             sizes = {letter: int(getattr(args[0], attribute)) for letter, attribute in letters.items()}
-            for index, name, patterns, kind, holds, others in shapes:
+            for index, name, patterns, kind, holds, others, records in shapes:
                 if index >= len(args) and name not in kwargs:
                     continue
                 value: Any = args[index] if index < len(args) else kwargs[name]
-                if (value is None and type(None) in others) or (int in others and not isinstance(value, Tensor)):
+                if (value is None and type(None) in others) or (records and isinstance(value, records)):
+                    continue
+                if int in others and not isinstance(value, Tensor):
                     continue
                 sizes = _fit(who, name, value, patterns, sizes)
                 require(holds(value), who, f"`{name}` must be {kind}", value.dtype)

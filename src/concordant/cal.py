@@ -13,14 +13,14 @@ from torch.utils._pytree import tree_map
 from concordant._checks import as_integer, as_sizes, check_choice, check_shapes, checked, require
 from concordant._module import Module
 from concordant._precision import full_precision, unit
-from concordant.crops import Views, resized_crop
+from concordant.crops import Views, all_of_it, resized_crop
 from concordant.distributed import gather
 from concordant.layers.aggregation import MinedParts
 from concordant.layers.attention import PartAttention, Refined, refine
 from concordant.layers.classifier import PartClassifier
 from concordant.layers.gate import TokenGate, pool_tokens
 from concordant.layers.mining import PartMiner, to_tokens
-from concordant.layers.modality import draw_partners, per_modality
+from concordant.layers.modality import ModalitySplit, draw_partners, per_modality
 from concordant.layers.tsaa import TSAA
 from concordant.matching import PartCorrespondence, invert_matching
 from concordant.output import CALOutput
@@ -75,7 +75,9 @@ class CAL(Module[CALOutput]):
             `per_modality`.
 
     Shape: images (n, …), labels (n,), modality (n,) in {0, 1} → `CALOutput`. Keywords: `views`, of `draw_views`, which
-    images (n, c, h, w) are seen a second time, for `EquivarianceLoss`; `generator`, where partners are drawn from.
+    images (n, c, h, w) are seen a second time, for `EquivarianceLoss`; `generator`, where partners are drawn from. With
+    the `split_modality` of all rows that the backbone sees, those of the views last, in place of the modality, no value
+    is read off a GPU.
 
     Raises: ValueError for bad settings, shapes or types that do not fit, or one row in training mode. A modality beyond
     1 is seen on a CPU, and where each modality has its own miner; in compiled graphs it is not.
@@ -178,7 +180,7 @@ class CAL(Module[CALOutput]):
         self,
         images: Tensor,
         labels: Int[Tensor, "n"],
-        modality: Int[Tensor, "n"],
+        modality: Int[Tensor, "n"] | ModalitySplit,
         *,
         views: Views | None = None,
         generator: torch.Generator | None = None,
@@ -186,19 +188,22 @@ class CAL(Module[CALOutput]):
         n = len(labels)
         enough = not self.training or n > 1
         require(enough, "CAL", "a batch must have two rows or more in training mode, for its batch norms", n)
+        own_modality = modality.modality[:n] if isinstance(modality, ModalitySplit) else modality
         if views is None:
             found = self._find(images, modality)
-            seen, crops = found.own.attention, images.new_tensor([0.0, 1.0]).expand(n, 2, 2)
+            seen, crops = found.own.attention, all_of_it(images).expand(n, 2, 2)
         else:  # behind the batch, so that the backbone runs once
             check_shapes("CAL", rows=(views.rows, "m"), crops=(views.crops, "m 2 2"))
             again = resized_crop(images[views.rows], views.crops).to(images.dtype)
-            every = self._find(torch.cat([images, again]), torch.cat([modality, modality[views.rows]]))
+            if isinstance(modality, Tensor):
+                modality = torch.cat([modality, modality[views.rows]])
+            every = self._find(torch.cat([images, again]), modality)
             found = tree_map(lambda x: x[:n], every)
             seen = found.own.attention.index_copy(0, views.rows, every.own.attention[n:])
-            crops = views.crops.new_tensor([0.0, 1.0]).repeat(n, 2, 1).index_copy(0, views.rows, views.crops)
+            crops = all_of_it(views.crops).repeat(n, 2, 1).index_copy(0, views.rows, views.crops)
         tokens, own, mined = found.tokens, found.own, found.mined
         check_shapes("CAL", tokens=(tokens, "n t c"), labels=(labels, "n"))
-        partner, paired = draw_partners(labels, modality, generator=generator)
+        partner, paired = draw_partners(labels, own_modality, generator=generator)
         partner_tokens = tokens[partner]
         cross = self.attention.attend(partner_tokens, own.keys[partner], own.part_queries)
         features = self._pool(found)
@@ -237,7 +242,7 @@ class CAL(Module[CALOutput]):
         require(kind == torch.bool, "CAL.observe", "`output.paired` must be boolean", kind)
         matching, own_modality, paired = gather(terms.matching, modality, output.paired)
         forward = torch.where((own_modality == 0)[:, None], matching, invert_matching(matching))
-        self.correspondence.update(forward[paired])
+        self.correspondence.update(torch.where(paired[:, None], forward, -1))
 
     def embed(self, images: Tensor, modality: int | Int[Tensor, "n"]) -> Float[Tensor, "n e"]:
         """Embeddings for distilled retrieval: no other image is needed. Compare them by dot products.
@@ -289,7 +294,7 @@ class CAL(Module[CALOutput]):
             query, gallery, self.attention, direction=direction, norm=self.part_norm, pairs=pairs, memory=memory
         )
 
-    def feature_map(self, images: Tensor, modality: int | Int[Tensor, "n"]) -> Float[Tensor, "n c h w"]:
+    def feature_map(self, images: Tensor, modality: int | Tensor | ModalitySplit) -> Float[Tensor, "n c h w"]:
         """X: the backbone's feature map of the images; the tokens are its rows, one after another."""
         feature_map: Tensor
         feature_map = self.backbone(images, modality) if self.backbone_takes_modality else self.backbone(images)
@@ -298,11 +303,11 @@ class CAL(Module[CALOutput]):
         require(right, "CAL", f"`backbone` must return {self.channels} channels", tuple(feature_map.shape))
         return feature_map
 
-    def _find(self, images: Tensor, modality: int | Tensor) -> _Found:
+    def _find(self, images: Tensor, modality: int | Tensor | ModalitySplit) -> _Found:
         """Tokens and parts, each row's mined by the DRM of its modality and refined on the row's own tokens."""
         require(isinstance(images, Tensor), "CAL", "`images` must be a tensor", type(images).__name__)
         if not isinstance(modality, Tensor):
-            modality = int(modality) if as_integer(modality) is not None else modality
+            modality = modality if as_integer(modality) is None else int(cast(int, modality))
         elif len(self.miners) == 1 and modality.device.type == "cpu" and not torch.compiler.is_compiling():
             # One miner reads rows of any modality, and M̂ would be counted wrongly. (On a GPU a look would wait for it.)
             kinds = set(modality.tolist())

@@ -101,7 +101,12 @@ def _interpolation(ends: Float[Tensor, "n 2"], size: int, wanted: int) -> Float[
 
 def is_cropped(crops: Float[Tensor, "n 2 2"]) -> Bool[Tensor, "n"]:
     """Which crops are not all of the image as it is."""
-    return (crops != crops.new_tensor([0.0, 1.0])).flatten(1).any(dim=1)
+    return (crops != all_of_it(crops)).flatten(1).any(dim=1)
+
+
+def all_of_it(like: Tensor) -> Float[Tensor, "2"]:
+    """The crop of an axis that is all of it, 0 to 1: made on the device, to which numbers would have to be copied."""
+    return torch.arange(2, dtype=like.dtype, device=like.device)
 
 
 class Views(NamedTuple):

@@ -8,7 +8,7 @@ from concordant.layers.classifier import classify_parts
 from concordant.layers.gate import pool_tokens
 from concordant.layers.instance_norm import instance_norm
 from concordant.layers.mining import to_tokens
-from concordant.layers.modality import draw_partners, per_modality
+from concordant.layers.modality import draw_partners, per_modality, split_modality
 from concordant.layers.scoring import part_scores
 from concordant.losses.contrastive import target_aware_contrastive_loss
 from concordant.losses.coverage import coverage_loss
@@ -53,6 +53,7 @@ __all__ = [
     "resized_crop",
     "select_top_k",
     "spatial_similarity",
+    "split_modality",
     "target_aware_contrastive_loss",
     "target_aware_similarity",
     "to_tokens",

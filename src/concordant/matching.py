@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import cache
+from itertools import permutations
+
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
@@ -15,7 +18,9 @@ from concordant._checks import as_sizes, checked
     schema="(Tensor weights, Tensor? cross_mask=None, Tensor? own_mask=None) -> Tensor",
 )
 def _match_parts(weights: Tensor, cross_mask: Tensor | None = None, own_mask: Tensor | None = None) -> Tensor:
-    """The only step on the host: as an operator of its own it does not break a compiled graph."""
+    """As an operator of its own it does not break a compiled graph, though SciPy's assignment needs the host."""
+    if weights.device.type != "cpu" and 0 < max(weights.shape[1:]) <= _MOST_BY_TABLE:
+        return _match_by_table(weights, cross_mask, own_mask)
     from scipy.optimize import linear_sum_assignment  # takes longer to import than the rest of the library
 
     host = weights.detach().to("cpu", torch.float64)
@@ -40,6 +45,39 @@ def _match_parts(weights: Tensor, cross_mask: Tensor | None = None, own_mask: Te
     return matching.to(weights.device)
 
 
+_MOST_BY_TABLE = 7
+"""As many parts have 5,040 permutations; eight have 40,320."""
+
+
+@cache
+def _permutations(parts: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """All permutations (n, p), and their edges (p·p, n) as ones among zeros; copied to a device once."""
+    table = torch.tensor(list(permutations(range(parts))))
+    edges = torch.nn.functional.one_hot(table, parts)
+    return table.to(device), edges.flatten(1).double().T.contiguous().to(device)
+
+
+def _match_by_table(weights: Tensor, cross_mask: Tensor | None, own_mask: Tensor | None) -> Tensor:
+    """The best of all permutations, which waits for no host. Of parts without a counterpart none is real."""
+    b, p, q = weights.shape
+    size = max(p, q)
+    table, edges = _permutations(size, weights.device)
+    real = torch.zeros(b, size, size, dtype=torch.bool, device=weights.device)
+    real[:, :p, :q] = True
+    for mask, axis in ((cross_mask, 2), (own_mask, 1)):
+        if mask is not None:
+            padded = torch.nn.functional.pad(mask, (0, size - mask.shape[1]))
+            real = real & padded.unsqueeze(axis)
+    square = torch.nn.functional.pad(weights.detach().double(), (0, size - q, 0, size - p))
+    totals = square.where(real, 0.0).flatten(1) @ edges
+    # First as many edges as there can be, then the heaviest.
+    number = real.flatten(1).double() @ edges
+    best = totals.where(number == number.amax(dim=1, keepdim=True), float("-inf")).argmax(dim=1)
+    matching = table[best]
+    found = real.gather(2, matching[:, :, None]).squeeze(2)
+    return matching.where(found, -1)[:, :p].contiguous()
+
+
 @_match_parts.register_fake
 def _(weights: Tensor, cross_mask: Tensor | None = None, own_mask: Tensor | None = None) -> Tensor:
     return weights.new_empty(weights.shape[:2], dtype=torch.int64)
@@ -51,7 +89,9 @@ def match_parts(
     cross_mask: Bool[Tensor, "b p"] | None = None,
     own_mask: Bool[Tensor, "b q"] | None = None,
 ) -> Int[Tensor, "b p"]:
-    """The matching of largest total weight, by Kuhn and Munkres' assignment through SciPy.
+    """The matching of largest total weight: on a CPU by Kuhn and Munkres' assignment, through SciPy.
+
+    On other devices it is the best of a table of all permutations, for at most seven parts: no host is waited for.
 
     Equation: `argmax_M Σ_u w(u, M(u))` over the permutations M of the parts; where one side has fewer parts, over the
     matchings of all its parts with different parts of the other side.
@@ -63,7 +103,7 @@ def match_parts(
 
     Shape: weights (b, p, q) → matching (b, p): row u matches column `matching[u]`, or nothing where that is −1.
 
-    Raises: ValueError for another shape, integer types, or values that are not finite.
+    Raises: ValueError for another shape, integer types, or values that are not finite; the table does not look at them.
 
     Edge cases: −1 stands at padding, and at the parts that are left over where more parts u than v are real.
 
@@ -165,8 +205,14 @@ class PartCorrespondence(nn.Module):
     @checked(p="num_parts")
     @torch.no_grad()
     def update(self, matching: Int[Tensor, "b p"]) -> None:
-        """Remember a batch of matchings, the oldest making room for the newest."""
-        self.history.copy_(torch.cat([matching.flip(0).to(self.history.dtype), self.history])[: self.window])
+        """Remember a batch of matchings, the oldest making room for the newest; rows of −1 are left out."""
+        newest = matching.flip(0).to(self.history.dtype)
+        left_out = (newest == -1).all(dim=1)
+        newest = newest[left_out.byte().argsort(stable=True)]
+        # How many there are is a value: rows are looked up, and none is waited for.
+        places, number = torch.arange(self.window, device=newest.device), (~left_out).sum()
+        found = torch.where(places < number, places, places + len(newest) - number)
+        self.history.copy_(torch.cat([newest, self.history])[found])
 
     @property
     def seen(self) -> Int[Tensor, ""]:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from concordant import PartMiner, draw_partners, functional, per_modality
+from concordant import PartMiner, draw_partners, functional, per_modality, split_modality
 from support import oracles
 from support.models import close
 from support.strategies import SEEDS, Batch, batches, values
@@ -62,6 +62,29 @@ def test_named_tuples_keep_their_names(batch: Batch, seed: int) -> None:
         alone = miners[kind](maps[i : i + 1])
         close(mined.features[i], alone.features[0])
         close(mined.selection[i], alone.selection[0])
+
+
+@given(batches(min_rows=0), SEEDS)
+def test_a_split_gives_what_the_modality_gives(batch: Batch, seed: int) -> None:
+    modules = [nn.Linear(3, 2, dtype=torch.float64) for _ in range(2)]
+    inputs = values((len(batch.labels), 3), seed)
+    split = split_modality(batch.modality).to("cpu")
+    assert torch.equal(per_modality(modules, inputs, split), per_modality(modules, inputs, batch.modality))
+    assert torch.equal(per_modality(modules[:1], inputs, split), modules[0](inputs))
+    assert [set(rows.tolist()) for rows in split.rows] == [
+        {i for i, kind in enumerate(batch.modality.tolist()) if kind == m} for m in (0, 1)
+    ]
+    assert torch.equal(torch.cat(split.rows)[split.order], torch.arange(len(inputs)))
+
+
+def test_a_split_that_does_not_fit_is_rejected() -> None:
+    modules = [nn.Identity(), nn.Identity()]
+    with pytest.raises(ValueError, match="split_modality: every row's `modality` must be in 0 … 1; got 1 rows of 2"):
+        split_modality(torch.tensor([0, 2]))
+    with pytest.raises(ValueError, match="per_modality: the split of `modality` must be of 3 rows; got 2"):
+        per_modality(modules, torch.zeros(3, 1), split_modality(torch.tensor([0, 1])))
+    with pytest.raises(ValueError, match="per_modality: the split of `modality` must be into 2; got 3"):
+        per_modality(modules, torch.zeros(2, 1), split_modality(torch.tensor([0, 1]), 3))
 
 
 def test_an_integer_speaks_for_all_rows_and_one_module_for_all_modalities() -> None:

@@ -4,14 +4,15 @@ Each image has one row of uniform numbers; all rows are sampled together from a 
 function of the pixels and these numbers. A batch can therefore be split over processes, or moved to another device,
 and is still augmented in the same way. (kornia's augmentations sample from the global generator.)
 
-Crops, mirror images and rectangles are slices, image by image; computations are done for the complete batch. Pixels
-keep the layout of the cache, channels last, which is also the fastest for convolutions: they are never transposed, and
-only the last step converts them to floats.
+On a CPU, crops, mirror images and rectangles are slices, image by image, which is fastest there. On a GPU each of them
+would be a launch: all images are looked up together, to the same pictures. Pixels keep the layout of the cache,
+channels last, which is also the fastest for convolutions: they are never transposed.
 """
 
 from __future__ import annotations
 
 import math
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -52,9 +53,12 @@ class Augment:
             draws = self.draw(n, generator)
         if draws.shape != (n, DRAWS):
             raise ValueError(f"Augment: `draws` must be (n, {DRAWS}) = ({n}, {DRAWS}); got {tuple(draws.shape)}")
-        draws, modality = draws.cpu(), modality.cpu()  # slices need numbers
+        draws, modality = draws.to(pixels.device), modality.to(pixels.device)
+        exchanged = (draws[:, 3] < settings.exchange) & (modality == VISIBLE)
+        if pixels.device.type != "cpu":
+            return augment_together(pixels, draws, exchanged, settings)
         moved = crop_and_flip(pixels, draws[:, 0:3], pad=settings.pad, flip=settings.flip)
-        exchange_channels_(moved, draws[:, 4], (draws[:, 3] < settings.exchange) & (modality == VISIBLE))
+        exchange_channels_(moved, draws[:, 4], exchanged)
         x = _standardise(moved)
         boxes = erasing_boxes(draws[:, 6:10], height, width, area=settings.erase_area, ratio=settings.erase_ratio)
         erased = (draws[:, 5] < settings.erase).nonzero().squeeze(1)
@@ -70,6 +74,31 @@ class Augment:
 def normalise(images: Tensor) -> Tensor:
     """The input of a test: uint8 [n 3 h w] or [n h w 3] -> float32 [n 3 h w], by ImageNet's mean and deviation."""
     return _standardise(_channels_last(images, "normalise"))
+
+
+def augment_together(pixels: Tensor, draws: Tensor, exchanged: Tensor, settings: AugmentSettings) -> Tensor:
+    """Augment images [n h w 3] by a few operations for all of them, by draws [n 10]; `exchanged` [n] get one channel.
+
+    No value is read off the device.
+    """
+    (n, height, width, _), pad = pixels.shape, settings.pad
+    rows, columns, image = (torch.arange(size, device=pixels.device) for size in (height, width, n))
+    corners = (draws[:, 0:2] * (2 * pad + 1)).long().clamp_(max=2 * pad) - pad
+    mirrored = torch.where(draws[:, 2, None] < settings.flip, width - 1 - columns, columns)
+    down, right = rows + corners[:, :1], mirrored + corners[:, 1:]
+    inside = ((down >= 0) & (down < height))[:, :, None] & ((right >= 0) & (right < width))[:, None]
+    x = pixels[image[:, None, None], down.clamp(0, height - 1)[:, :, None], right.clamp(0, width - 1)[:, None]].float()
+    mixes = (draws[:, 4] * 4).long().clamp_(max=3)[:, None, None, None]
+    grey = (LUMA[0] * x[..., :1] + LUMA[1] * x[..., 1:2] + LUMA[2] * x[..., 2:]).round_()
+    one = torch.where(mixes == 3, grey, x.gather(3, mixes.clamp(max=2).expand(n, height, width, 1)))
+    x = torch.where(exchanged[:, None, None, None], one, x) * inside[..., None]
+    mean, std = _statistics(pixels.device)
+    x = x.sub_(mean).div_(std)
+    boxes = erasing_boxes(draws[:, 6:10], height, width, area=settings.erase_area, ratio=settings.erase_ratio)
+    top, left, bottom, last = boxes[:, :, None].unbind(1)
+    erased = ((rows >= top) & (rows < bottom))[:, :, None] & ((columns >= left) & (columns < last))[:, None]
+    erased = erased & (draws[:, 5] < settings.erase)[:, None, None]
+    return x.masked_fill_(erased[..., None], 0.0).permute(0, 3, 1, 2)
 
 
 def crop_and_flip(pixels: Tensor, draws: Tensor, *, pad: int, flip: float) -> Tensor:
@@ -134,7 +163,7 @@ def _channels_last(images: Tensor, who: str) -> Tensor:
 def _standardise(pixels: Tensor) -> Tensor:
     """Bytes [n h w 3] -> floats [n 3 h w] of zero mean and unit deviation over ImageNet, in channels-last memory."""
     n, height, width, _ = pixels.shape
-    mean, std = ((255 * torch.tensor(values, device=pixels.device)).repeat(width) for values in (MEAN, STD))
+    mean, std = (values.repeat(width) for values in _statistics(pixels.device))
     x = torch.empty(n, height, width * 3, device=pixels.device)
     rows = pixels.reshape(n, height, width * 3)
     # A few images at a time stay in the processor's cache between operations.
@@ -142,3 +171,10 @@ def _standardise(pixels: Tensor) -> Tensor:
     for part in (slice(start, start + step) for start in range(0, n, max(step, 1))):
         x[part].copy_(rows[part]).sub_(mean).div_(std)
     return x.view(n, height, width, 3).permute(0, 3, 1, 2)
+
+
+@cache
+def _statistics(device: torch.device) -> tuple[Tensor, Tensor]:
+    """ImageNet's mean and deviation in bytes, copied to a device once: a copy waits for it."""
+    mean, std = (255 * torch.tensor(values, device=device) for values in (MEAN, STD))
+    return mean, std

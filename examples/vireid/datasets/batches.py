@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from accelerate import Accelerator
-from numpy.typing import NDArray
 from torch import Tensor
+from torch.utils._pytree import tree_map
 
-from concordant import Views, draw_views
+from concordant import ModalitySplit, Views, draw_views, split_modality
 from vireid.config import Settings
 from vireid.datasets.augment import Augment
 from vireid.datasets.cache import Images
@@ -25,9 +24,9 @@ class Batch(NamedTuple):
     """[n 3 h w], augmented."""
     labels: Tensor
     modality: Tensor
-    rows: NDArray[np.int64]
-    """[n]: rows of the training images."""
-    views: Views | None
+    split: ModalitySplit
+    """That of the images, and of the views behind them."""
+    views: Views | None = None
     """Some of the images, seen through crops; for CAL with a loss of equivariance."""
 
 
@@ -54,25 +53,37 @@ class Batches:
         self.augment = Augment(settings.data.augment)
         self.views = settings.data.views if settings.method == "cal" and settings.loss.equivariance else 0.0
         self.generator = torch.Generator(self.device)
-        self.share = torch.from_numpy(self.sampler.share).to(self.device)
+        """Draws what a step needs, on the device."""
+        self.host = torch.Generator() if self.device.type == "cuda" else self.generator
+        """Draws what decides about a batch: reading that off a GPU would wait for it."""
+        self.share = torch.from_numpy(self.sampler.share)
         self.size = 2 * settings.data.identities * settings.data.images
         """Rows of a batch, over all processes."""
 
     def draw(self, index: int) -> Batch:
         """This process' share of batch `index`, from 0; also seeds the generators for that batch."""
         seed, rows = self.settings.seed + 1_000_003 * (index + 1), self.sampler.batch(index)
-        labels, modality = (x[rows].to(self.device) for x in (self.labels, self.modality))
-        pixels = torch.from_numpy(self.images[rows]).to(self.device)
-        draws = self.augment.draw(self.size, self.generator.manual_seed(seed))[self.share]
-        images = self.augment(pixels, modality, draws=draws)
+        labels, modality, pixels = self.labels[rows], self.modality[rows], torch.from_numpy(self.images[rows])
+        draws = self.augment.draw(self.size, self.host.manual_seed(seed))[self.share]
         views = self.draw_views() if self.views else None
-        if self.rank:
+        if self.rank or self.generator is not self.host:
             self.generator.manual_seed(seed + self.rank)
         torch.manual_seed(seed + self.rank)
-        return Batch(images, labels, modality, rows, views)
+        every = modality if views is None else torch.cat([modality, modality[views.rows]])
+        split = split_modality(every)
+        labels, pixels, draws, split = self.to_device((labels, pixels, draws, split))
+        views = None if views is None else self.to_device(views)
+        modality = split.modality[: len(rows)]
+        return Batch(self.augment(pixels, modality, draws=draws), labels, modality, split, views)
+
+    def to_device(self, tensors: Any) -> Any:
+        """Tensors on the device. A GPU copies them while it works, from memory that stays where it is."""
+        if self.device.type != "cuda":
+            return tree_map(lambda x: x.to(self.device), tensors)
+        return tree_map(lambda x: x.pin_memory().to(self.device, non_blocking=True), tensors)
 
     def draw_views(self) -> Views:
         """Those of the complete batch that lie in this process' share."""
-        rows, crops = draw_views(self.size, share=self.views, generator=self.generator)
+        rows, crops = draw_views(self.size, share=self.views, generator=self.host)
         drawn, own = (rows[:, None] == self.share).nonzero(as_tuple=True)
         return Views(own, crops[drawn])

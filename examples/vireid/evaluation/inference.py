@@ -15,7 +15,9 @@ from vireid.datasets.items import INFRARED, VISIBLE
 from vireid.models.baseline import GlobalBaseline
 
 
-def batches(rows: NDArray[np.int64], size: int = 128) -> list[NDArray[np.int64]]:
+def batches(rows: NDArray[np.int64], device: torch.device) -> list[NDArray[np.int64]]:
+    """Rows in batches that keep a device busy: a GPU works on all images of a batch at once."""
+    size = 512 if device.type == "cuda" else 128
     return [rows[start : start + size] for start in range(0, len(rows), size)]
 
 
@@ -37,7 +39,7 @@ def extract(
     """Embeddings [n e] of all images [n h w 3], or of their mirror images; each is computed once. On the CPU."""
     model.eval()
     embeddings: Tensor | None = None
-    work = [(m, rows) for m in (VISIBLE, INFRARED) for rows in batches(np.flatnonzero(modality == m))]
+    work = [(m, rows) for m in (VISIBLE, INFRARED) for rows in batches(np.flatnonzero(modality == m), device)]
     for m, rows in track(work, description="embedding images", disable=not progress):
         pixels = read(images, rows, device)
         part = model.embed(pixels.flip(-1) if mirror else pixels, m).float().cpu()
@@ -64,7 +66,7 @@ def encode(
     """
     model.eval()
     whole: list[Tensor] = []
-    work = [(m, rows) for m in (VISIBLE, INFRARED) for rows in batches(np.flatnonzero(modality == m))]
+    work = [(m, rows) for m in (VISIBLE, INFRARED) for rows in batches(np.flatnonzero(modality == m), device)]
     for m, rows in track(work, description="encoding images", disable=not progress):
         some = model.encode(read(images, rows, device), m)
         parts = [tensor.float() for tensor in (some.tokens, some.keys, *some.part_queries)]
@@ -94,7 +96,7 @@ def attend(
     """
     model.eval()
     maps = []
-    for rows in batches(np.arange(len(images))):
+    for rows in batches(np.arange(len(images)), device):
         pixels = read(images, rows, device)
         if crops is not None:
             pixels = resized_crop(pixels, crops[rows].to(device))
@@ -111,7 +113,7 @@ def select(model: CAL, images: Images, modality: int, *, device: torch.device) -
     """The tokens that each part selects, [n p gh gw] booleans, in images [n h w 3] of one modality."""
     model.eval()
     masks = []
-    for rows in batches(np.arange(len(images))):
+    for rows in batches(np.arange(len(images)), device):
         feature_map = model.feature_map(read(images, rows, device), modality)
         selection = per_modality(model.miners, feature_map, modality).selection
         masks.append((selection > 0).unflatten(2, feature_map.shape[-2:]).cpu())

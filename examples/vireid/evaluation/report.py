@@ -69,7 +69,7 @@ def compare(
 ) -> dict[str, Similarity]:
     """The plain similarity, with the key "", and the similarity with the chosen options, with their names as key."""
     embeddings = extract(model, images, data.test.modality, device=device)
-    similarities = {"": cosine(embeddings, data.test)}
+    similarities = {"": cosine(embeddings.to(device), data.test)}
     if options.flip:
         embeddings = (embeddings + extract(model, images, data.test.modality, device=device, mirror=True)) / 2
     if names := [name for name in ("flip", "rerank") if getattr(options, name)]:
@@ -114,7 +114,7 @@ def picture_rankings(data: DataSet, images: Images, similarity: Similarity, path
         data.test.identity[rows],
         images[gallery],
         data.test.identity[gallery],
-        similarity(rows, gallery),
+        similarity(rows, gallery).cpu(),
         path,
         exclude=None if exclude is None else exclude[some],
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -85,12 +85,3 @@ def together(do: Callable[[], object]) -> None:
     broadcast_object_list(failed)
     if failed[0] is not None:
         raise failed[0]
-
-
-def mean(accelerator: Accelerator, figures: Sequence[Mapping[str, torch.Tensor | float]]) -> dict[str, float]:
-    """The mean of each value over batches and processes: equal on all processes; not finite if any value is not."""
-    device = accelerator.device
-    values = [[torch.as_tensor(value, device=device).detach().float() for value in one.values()] for one in figures]
-    batches = torch.stack([torch.stack(one) for one in values])
-    total: torch.Tensor = accelerator.reduce(batches.mean(dim=0), reduction="mean")
-    return dict(zip(figures[0], total.tolist(), strict=True))

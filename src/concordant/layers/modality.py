@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Bool, Int
@@ -13,8 +13,56 @@ from torch.utils._pytree import tree_map
 from concordant._checks import as_integer, checked, require
 
 
+class ModalitySplit(NamedTuple):
+    """The modality of each row, with the rows of each modality: who has them asks no device for them."""
+
+    modality: Int[Tensor, "n"]
+    rows: tuple[Tensor, ...]
+    """The rows of each modality, (r,)."""
+    order: Int[Tensor, "n"]
+    """Where each row stands among those of modality 0, then those of modality 1, …"""
+
+    def to(self, device: torch.device | str, *, non_blocking: bool = False) -> ModalitySplit:
+        """On another device."""
+        moved: ModalitySplit = tree_map(lambda x: x.to(device, non_blocking=non_blocking), self)
+        return moved
+
+
 @checked()
-def per_modality(modules: Sequence[nn.Module] | nn.ModuleList, inputs: Tensor, modality: int | Int[Tensor, "n"]) -> Any:
+def split_modality(modality: Int[Tensor, "n"], modalities: int = 2) -> ModalitySplit:
+    """The rows of each modality, read from where they are known: on the host, before they go to a device.
+
+    Equation: `rows[m] = {i : m_i = m}`, in the rows' order.
+
+    Args:
+        modality: m, (n,). On a GPU it is waited for.
+        modalities: how many there are.
+
+    Shape: (n,) → ModalitySplit(modality (n,), rows, order (n,)).
+
+    Raises: ValueError for a modality that is none of them, or another shape or type.
+
+    Reference: none; `per_modality` needs the rows, and reading them off a GPU holds up each step.
+
+    >>> split = split_modality(torch.tensor([1, 0, 1]))
+    >>> [rows.tolist() for rows in split.rows], split.order.tolist()
+    ([[1], [0, 2]], [1, 0, 2])
+    """
+    return _split("split_modality", modality, modalities)
+
+
+def _split(who: str, modality: Tensor, modalities: int) -> ModalitySplit:
+    rows = tuple((modality == index).nonzero().squeeze(1) for index in range(modalities))
+    wrong = len(modality) - sum(len(chosen) for chosen in rows)
+    rule = f"every row's `modality` must be in 0 … {modalities - 1}"
+    require(wrong == 0, who, rule, f"{wrong} rows of {len(modality)} that are not")
+    return ModalitySplit(modality, rows, torch.cat(rows).argsort())
+
+
+@checked()
+def per_modality(
+    modules: Sequence[nn.Module] | nn.ModuleList, inputs: Tensor, modality: int | Int[Tensor, "n"] | ModalitySplit
+) -> Any:
     """Send each row through the module of its modality; outputs come back in the rows' order.
 
     Equation: `out[i] = modules[modality[i]](inputs[i])`.
@@ -22,14 +70,15 @@ def per_modality(modules: Sequence[nn.Module] | nn.ModuleList, inputs: Tensor, m
     Args:
         modules: one for each modality; a single one serves all. Each may return a tensor or a (named) tuple of tensors.
         inputs: (n, …).
-        modality: (n,) integers, or one integer for all rows.
+        modality: (n,) integers, or one integer for all rows; or their `split_modality`, which is read off no device.
 
     Shape: inputs (n, …), modality (n,) → what the modules return, (n, …).
 
     Raises: ValueError for no modules, a modality that is no module's (an integer), or a tensor of another shape
     or type.
 
-    Compiled graphs and the meta device have fixed shapes: every module sees all rows, each row keeps its own output.
+    Without a split, compiled graphs and the meta device have fixed shapes: every module sees all rows there, and each
+    row keeps its own output.
 
     Reference: CAL (ICCV 2023): "modality-specific DRM".
 
@@ -40,6 +89,11 @@ def per_modality(modules: Sequence[nn.Module] | nn.ModuleList, inputs: Tensor, m
     """
     modules = list(modules)
     require(len(modules) > 0, "per_modality", "`modules` must hold at least one", "none")
+    split = modality if isinstance(modality, ModalitySplit) else None
+    if split is not None:
+        rule = f"the split of `modality` must be of {len(inputs)} rows"
+        require(len(split.order) == len(inputs), "per_modality", rule, len(split.order))
+        modality = split.modality
     if not isinstance(modality, Tensor):
         index, last = as_integer(modality), max(len(modules) - 1, 1)
         fits = index is not None and 0 <= index <= last
@@ -50,7 +104,7 @@ def per_modality(modules: Sequence[nn.Module] | nn.ModuleList, inputs: Tensor, m
         raise ValueError(f"per_modality: {rule}; got {tuple(modality.shape)}")
     if len(modules) == 1:
         return modules[0](inputs)
-    if torch.compiler.is_compiling() or inputs.is_meta:
+    if split is None and (torch.compiler.is_compiling() or inputs.is_meta):
         merged = modules[0](inputs)
         for index, module in enumerate(modules[1:], start=1):
             chosen = modality == index
@@ -60,13 +114,11 @@ def per_modality(modules: Sequence[nn.Module] | nn.ModuleList, inputs: Tensor, m
 
             merged = tree_map(keep, module(inputs), merged)
         return merged
-    rows = [(modality == index).nonzero().squeeze(1) for index in range(len(modules))]
-    routed = sum(len(chosen) for chosen in rows)
-    rule = f"every row's `modality` must be in 0 … {len(modules) - 1}"
-    require(routed == len(inputs), "per_modality", rule, f"{len(inputs) - routed} rows of {len(inputs)} that are not")
+    _, rows, order = _split("per_modality", modality, len(modules)) if split is None else split
+    fits = len(rows) == len(modules)
+    require(fits, "per_modality", f"the split of `modality` must be into {len(modules)}", len(rows))
     present = [index for index in range(len(modules)) if len(rows[index])] or [0]
     outputs = [modules[index](inputs[rows[index]]) for index in present]
-    order = torch.cat([rows[index] for index in present]).argsort()
     return tree_map(lambda *parts: torch.cat(parts)[order], *outputs)
 
 
@@ -119,7 +171,8 @@ def _replayed(generator: torch.Generator | None, *inputs: Tensor) -> torch.Gener
 
     `torch.utils.checkpoint` brings back the states of torch's own generators only, and its inputs as they were.
     """
-    if generator is None or torch.compiler.is_compiling():
+    captured = generator is not None and generator.device.type == "cuda" and torch.cuda.is_current_stream_capturing()
+    if generator is None or captured or torch.compiler.is_compiling():  # a graph keeps no Python for a second pass
         return generator
     key: tuple[torch.Generator | int, ...] = (generator, *(x.data_ptr() for x in inputs))
     if torch._C._current_graph_task_id() == -1:  # no backward pass

@@ -7,8 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import Tensor
 
+from support.strategies import SEEDS
 from vireid.config import AugmentSettings, DataSettings
 from vireid.datasets.augment import (
     DRAWS,
@@ -16,6 +19,7 @@ from vireid.datasets.augment import (
     MEAN,
     STD,
     Augment,
+    augment_together,
     crop_and_flip,
     erasing_boxes,
     exchange_channels_,
@@ -196,3 +200,21 @@ def test_bad_settings_and_shapes() -> None:
         normalise(_images().float())
     with pytest.raises(ValueError, match=r"got \(6, 12, 8, 1\)"):
         normalise(_images()[..., :1])
+
+
+@given(
+    st.integers(0, 5), st.integers(1, 9), st.integers(1, 7), st.integers(0, 6), SEEDS, st.sampled_from([0.0, 0.5, 1.0])
+)
+def test_all_together_gives_the_pictures_that_one_by_one_gives(
+    n: int, height: int, width: int, pad: int, seed: int, often: float
+) -> None:
+    """On a GPU images are augmented together, on a CPU one by one: by the same draws, to the same floats."""
+    generator = torch.Generator().manual_seed(seed)
+    images = torch.randint(0, 256, (n, height, width, 3), generator=generator, dtype=torch.uint8)
+    draws, modality = torch.rand(n, DRAWS, generator=generator), torch.arange(n) % 2
+    draws[: n // 3] = 1 - 2**-24  # the largest that is drawn
+    settings = AugmentSettings(pad=pad, flip=often, exchange=often, erase=often)
+    exchanged = (draws[:, 3] < settings.exchange) & (modality == 0)
+    found = augment_together(images, draws, exchanged, settings)
+    torch.testing.assert_close(found, Augment(settings)(images, modality, draws=draws), rtol=0, atol=1e-6)
+    assert found.is_contiguous(memory_format=torch.channels_last)

@@ -54,7 +54,7 @@ OTHER = SysuSettings(
     fast_dev_run=True,
     save_every=3,
     precision="bf16",
-    compile=True,
+    compile="graph",
     seed=4,
     data=DataSettings(64, 32, 2, 3, 0.75, Path("e"), AugmentSettings(1, 0.1, 0.2, 0.4, (0.1, 0.2), (0.5, 2.0))),
     model=ModelSettings(
@@ -305,3 +305,9 @@ def test_every_data_set_has_its_fast_dev_run(
     for run in ("one", "two"):
         assert (tmp_path / f"{run}-fast-dev-run" / "metrics.json").exists()
         assert not (tmp_path / run).exists()
+
+
+@pytest.mark.parametrize(("former", "now"), [(False, "none"), (True, "default")])
+def test_older_records_say_whether_a_run_was_compiled(former: bool, now: str, tmp_path: Path) -> None:
+    write_json(tmp_path / "run.json", {"settings": plain(SysuSettings()) | {"compile": former}})
+    assert read_settings(tmp_path / "run.json", SysuSettings).compile == now

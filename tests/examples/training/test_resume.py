@@ -139,7 +139,7 @@ class Stop(Exception):
 
 
 def stop_at(last: int) -> Callable[..., None]:
-    def check(figures: object, step: int, *_: object) -> None:
+    def check(_: object, figures: object, step: int) -> None:
         if step == last:
             raise Stop
 
@@ -149,7 +149,7 @@ def stop_at(last: int) -> Callable[..., None]:
 def test_a_run_that_had_no_checkpoint_yet_starts_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     killed_worker.run(tmp_path / "whole")
     monkeypatch.setattr("vireid.training.loop.save_checkpoint", lambda *_, **__: pytest.fail("it was to end before"))
-    monkeypatch.setattr("vireid.training.loop.check_finite", stop_at(1))
+    monkeypatch.setattr("vireid.training.watch.Watch._check_finite", stop_at(1))
     with pytest.raises(Stop):
         killed_worker.run(tmp_path / "ended")
     monkeypatch.undo()
@@ -263,7 +263,7 @@ def test_a_full_disk_names_the_file_of_the_log(tmp_path: Path) -> None:
 
 
 def test_tensorboard_has_every_step_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vireid.training.loop.check_finite", stop_at(2))
+    monkeypatch.setattr("vireid.training.watch.Watch._check_finite", stop_at(2))
     with pytest.raises(Stop):
         killed_worker.run(tmp_path)
     monkeypatch.undo()

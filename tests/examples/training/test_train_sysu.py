@@ -20,8 +20,10 @@ from vireid.config import DataSettings, ModelSettings, OptimSettings, Settings, 
 from vireid.datasets.items import Items
 from vireid.datasets.sysu import read_sysu
 from vireid.runs import read_log
-from vireid.training.loop import check_finite, train
+from vireid.training.loop import train
 from vireid.training.schedule import learning_rate
+from vireid.training.step import Figures
+from vireid.training.watch import Watch
 
 QUIET = Console(quiet=True)
 
@@ -96,9 +98,13 @@ def test_overwrite_keeps_the_former_run_until_the_model_is_built(root: Path, tmp
 def test_a_loss_that_is_not_finite_names_the_batch(root: Path) -> None:
     items = read_sysu(root).train
     figures = {"total": math.nan, "id": 1.0, "pcl": math.nan, "output": 1.0, "gradient": 1.0}
-    state: Any = SimpleNamespace(items=items, accelerator=SimpleNamespace(scaler=None))
+    drawn = SimpleNamespace(sampler=SimpleNamespace(batch=lambda index: np.array([0, 1]) if index == 6 else None))
+    alone = SimpleNamespace(scaler=None, reduce=lambda rows, reduction: rows)
+    state: Any = SimpleNamespace(items=items, accelerator=alone, batches=drawn, settings=Settings())
+    watch = Watch(state)
+    watch.add(Figures(tuple(figures), torch.tensor(list(figures.values()))), 0.1)
     with pytest.raises(FloatingPointError, match=r"the loss of step 7 is not finite: .*pcl = nan") as caught:
-        check_finite(figures, 7, state, np.array([0, 1]))
+        watch.look(7)
     assert str(items[1].path) in str(caught.value)
 
 

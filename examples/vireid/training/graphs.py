@@ -1,0 +1,140 @@
+"""A step captured as one CUDA graph: all its kernels are launched together.
+
+A graph reads and writes the same memory each time. Batches are therefore copied to buffers, and there is a graph for
+each shape of a batch: the views of a batch are drawn, and how many of them have which modality.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from types import FrameType
+from typing import Any
+
+import torch
+from torch.utils._pytree import tree_flatten, tree_unflatten
+
+from vireid.datasets.batches import Batch
+from vireid.files import reason_of
+from vireid.training.step import Figures, State, compute
+
+Run = Callable[[Iterable[Batch]], Figures]
+Record = Callable[[Callable[[], Figures]], Callable[[], Figures]]
+"""Captures a call; what it returns runs it again, on what is then in the same memory."""
+
+PATIENCE = 180
+"""Seconds after which a capture has hung."""
+
+
+@contextmanager
+def captured(state: State, note: Callable[[str], object]) -> Iterator[Run]:
+    """`compute` of a state, captured where the settings ask for it and the device can."""
+    run, device = partial(compute, state), state.accelerator.device
+    if state.settings.compile != "graph":
+        yield run
+    elif device.type != "cuda" or state.accelerator.num_processes > 1 or state.settings.optim.accumulate > 1:
+        note("the step is not captured as a graph: that needs a GPU, one process, and `accumulate` 1")
+        yield run
+    else:
+        # Graphs cannot be captured on the default stream; what runs before them shares theirs.
+        stream = torch.cuda.Stream()
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
+            yield Static(run, record_on_gpu(state.batches.generator), partial(remember, state), note)
+
+
+class Static:
+    """A step on buffers: at a shape's first batch it runs as it is, at the second it is recorded.
+
+    Args:
+        run: the step.
+        record: captures a call of it.
+        remember: called before a capture; what it returns undoes what a failed one has left behind.
+        note: prints a line that says why a capture failed; from then on steps run as they are.
+    """
+
+    def __init__(
+        self, run: Run, record: Record, remember: Callable[[], Callable[[], object]], note: Callable[[str], object]
+    ) -> None:
+        self.run, self.record, self.remember, self.note = run, record, remember, note
+        self.works = True
+        self.buffers: dict[Any, list[torch.Tensor]] = {}
+        self.replays: dict[Any, Callable[[], Figures]] = {}
+
+    def __call__(self, batches: Iterable[Batch]) -> Figures:
+        if not self.works:
+            return self.run(batches)
+        (batch,) = batches
+        leaves, spec = tree_flatten([part for part in batch if part is not None])
+        shapes = (spec, tuple(leaf.shape for leaf in leaves))
+        if shapes not in self.buffers:
+            self.buffers[shapes] = []
+            return self.run([batch])
+        if shapes not in self.replays:
+            self.buffers[shapes] = [leaf.clone() for leaf in leaves]
+            again, undo = Batch(*tree_unflatten(self.buffers[shapes], spec)), self.remember()
+            try:
+                with patience(PATIENCE):
+                    self.replays[shapes] = self.record(lambda: self.run([again]))
+            except (RuntimeError, TimeoutError, ValueError, TypeError) as error:
+                self.works = False
+                self.buffers, self.replays = {}, {}
+                self.note(f"steps run one by one: the step could not be captured as a graph; {reason_of(error)}")
+                undo()
+                return self.run([batch])
+        for buffer, leaf in zip(self.buffers[shapes], leaves, strict=True):
+            buffer.copy_(leaf)
+        return self.replays[shapes]()
+
+
+def record_on_gpu(generator: torch.Generator) -> Record:
+    """Captures calls on the current stream, whose random numbers are torch's and those of a generator."""
+    pool = torch.cuda.graph_pool_handle()
+
+    def record(call: Callable[[], Figures]) -> Callable[[], Figures]:
+        graph = torch.cuda.CUDAGraph()
+        graph.register_generator_state(generator)
+        with torch.cuda.graph(graph, pool=pool, stream=torch.cuda.current_stream()):
+            figures = call()
+
+        def replay() -> Figures:
+            graph.replay()
+            return figures
+
+        return replay
+
+    return record
+
+
+def remember(state: State) -> Callable[[], None]:
+    """How to undo what a failed capture leaves behind in Python; on the device nothing has run."""
+    place = state.batches.generator.get_state()
+
+    def undo() -> None:
+        state.optimizer.zero_grad()
+        state.accelerator.step = 0
+        if state.accelerator.scaler is not None:
+            state.accelerator.scaler._per_optimizer_states.clear()
+        if state.accelerator.device.type == "cuda":  # the generator may still believe that it is captured
+            state.batches.generator = torch.Generator(state.accelerator.device)
+        state.batches.generator.set_state(place)
+
+    return undo
+
+
+@contextmanager
+def patience(seconds: float) -> Iterator[None]:
+    """Raise a TimeoutError if the block takes longer."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise TimeoutError(f"it took longer than {seconds:g} seconds")
+
+    former = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, former)
