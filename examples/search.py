@@ -56,12 +56,12 @@ def main(options: Options) -> None:
     import torch
     from rich.console import Console
 
-    from vireid.evaluation.index import CODES
     from vireid.evaluation.inference import encode, extract
-    from vireid.evaluation.scale import measured, processor, scale
-    from vireid.evaluation.ways import compare
     from vireid.models.hub import HubCAL
     from vireid.run import decode, read
+    from vireid.search.index import CODES
+    from vireid.search.scale import measured, processor, scale
+    from vireid.search.ways import compare
 
     for name, numbers in {
         "lists": options.lists,

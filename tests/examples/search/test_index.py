@@ -19,7 +19,7 @@ pytest.importorskip("faiss", reason="faiss-cpu is not installed: it comes with t
 
 import faiss
 
-from vireid.evaluation.index import EmbeddingIndex, Kind, _approximate
+from vireid.search.index import EmbeddingIndex, Kind, _approximate
 
 
 def test_exact_search_is_a_matrix_product_sorted() -> None:
@@ -39,7 +39,7 @@ def test_an_index_over_strided_and_half_precision_embeddings() -> None:
 
 def test_embeddings_added_in_parts_keep_their_rows_and_ids(monkeypatch: pytest.MonkeyPatch) -> None:
     gallery, ids = clusters(300), torch.arange(300) * 7 - 100
-    monkeypatch.setattr("vireid.evaluation.index.ADDED", 70)
+    monkeypatch.setattr("vireid.search.index.ADDED", 70)
     for kind in ("exact", "ivfpq"):
         index = EmbeddingIndex.build(gallery, ids, kind=kind)
         assert torch.equal(index.ids, ids)
@@ -166,7 +166,7 @@ def test_an_index_of_another_metric_is_rejected(tmp_path: Path, factory: str, me
 def test_an_index_that_was_not_saved_to_the_end_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     EmbeddingIndex.build(clusters(20)).save(tmp_path)
     monkeypatch.setattr(
-        "vireid.evaluation.index.replace_file", lambda path, _: (_ for _ in ()).throw(OSError(f"no room for {path}"))
+        "vireid.search.index.replace_file", lambda path, _: (_ for _ in ()).throw(OSError(f"no room for {path}"))
     )
     with pytest.raises(OSError, match="no room"):
         EmbeddingIndex.build(clusters(20, seed=1)).save(tmp_path)

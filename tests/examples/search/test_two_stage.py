@@ -27,10 +27,10 @@ from vireid.models.weights import as_json, save_weights
 pytest.importorskip("faiss", reason="faiss-cpu is not installed: it comes with the extra `examples`")
 
 import search as example
-from vireid.evaluation import search
-from vireid.evaluation.index import EmbeddingIndex, Found
-from vireid.evaluation.scale import made_up
-from vireid.evaluation.search import Compare, short_list_first, target_aware, two_stage, two_staged
+from vireid.search import two_stage as two_stage_module
+from vireid.search.index import EmbeddingIndex, Found
+from vireid.search.scale import made_up
+from vireid.search.two_stage import Compare, short_list_first, target_aware, two_stage, two_staged
 
 
 def _encoded(n: int, attention: TSAA, seed: int) -> Encoded:
@@ -121,7 +121,7 @@ def test_similarities_for_the_protocol(case: tuple[Any, ...], monkeypatch: pytes
     test = Items(Item(Path(f"{i}.bmp"), i % 5, 1, int(i % 3 == 0)) for i in range(40))
     query, gallery = np.array([33, 3, 12]), np.array([38, 1, 2, 20, 7, 13, 5])
     expected = target_aware_similarity(encoded[torch.tensor(query)], encoded[torch.tensor(gallery)], attention)
-    monkeypatch.setattr(search, "QUERIES", 4)
+    monkeypatch.setattr(two_stage_module, "QUERIES", 4)
     exhaustive = target_aware(encoded, test, compare_by(attention), progress=False)
     torch.testing.assert_close(exhaustive(query, gallery), expected)
     torch.testing.assert_close(exhaustive(gallery, query), expected.T)
