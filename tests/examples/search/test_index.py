@@ -73,6 +73,26 @@ def test_an_index_in_a_process_that_gives_tensors_to_faiss() -> None:
     assert torch.equal(EmbeddingIndex.build(gallery, kind="ivfpq").search(gallery[:5], 10).rows, before[1])
 
 
+@pytest.mark.parametrize("kind", ["exact", "ivfpq"])
+def test_later_embeddings_and_rows_that_are_left_out(kind: Kind) -> None:
+    gallery, queries = clusters(500), clusters(9, seed=1)
+    index = EmbeddingIndex.build(gallery[:400], kind=kind)
+    index.add(gallery[400:], torch.arange(400, 500))
+    assert index.settings.size == len(index.ids) == 500
+    keep = np.arange(500) % 3 == 1
+    probes = None if kind == "exact" else 10
+    found = index.search(queries, 200, keep=keep, nprobe=probes)
+    rows = found.rows[found.rows >= 0]
+    assert keep[rows.numpy()].all()
+    if kind == "exact":
+        allowed = torch.from_numpy(keep).nonzero()[:, 0]
+        expected = allowed[(queries @ gallery[allowed].T).argsort(dim=1, descending=True)]
+        assert torch.equal(found.rows[:, : len(allowed)], expected)
+        assert (found.rows[:, len(allowed) :] == -1).all()
+    else:
+        assert (rows >= 400).any()
+
+
 def test_lists_that_hold_too_few_leave_the_end_empty() -> None:
     found = EmbeddingIndex.build(clusters(300), kind="ivfpq", nprobe=1).search(clusters(4, seed=1), 300)
     empty = found.rows < 0
@@ -184,6 +204,8 @@ def test_bad_settings() -> None:
     gallery = clusters(300)
     exact, approximate = EmbeddingIndex.build(gallery), EmbeddingIndex.build(gallery, kind="ivfpq")
     rules: list[tuple[str, Callable[[], object]]] = [
+        (r"`keep` must be \(g,\) = \(300,\); got \(2,\)", lambda: exact.search(gallery, 1, keep=np.ones(2, bool))),
+        (r"`embeddings` must be \(n, e\) = \(2, 32\); got", lambda: exact.add(gallery[:3], torch.arange(2))),
         ("`embeddings` must be finite; got 1 rows", lambda: EmbeddingIndex.build(_spoilt(gallery))),
         ("`queries` must be finite; got 1 rows", lambda: exact.search(_spoilt(gallery), 3)),
         (r"`embeddings` must be \(g, e\) floats.*got \(0, 32\)", lambda: EmbeddingIndex.build(gallery[:0])),
