@@ -29,7 +29,7 @@ baseline: $(VENV)/.examples  ## the global baseline for as many seconds as the d
 untrained: $(VENV)/.examples  ## the ImageNet backbone before it has seen an identity: runs/untrained
 	$(RUN) examples/train_sysu.py --out runs/untrained --overwrite --method global --optim.steps 0
 
-test: $(VENV)/.examples $(VENV)/.dev $(VENV)/.docs  ## the tests
+test: $(VENV)/.examples $(VENV)/.milvus $(VENV)/.dev $(VENV)/.docs  ## the tests
 	OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2
 
 test-fast: $(VENV)/.dev  ## the library's own tests in under a minute: without compilers and processes
