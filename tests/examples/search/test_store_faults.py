@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,6 +16,9 @@ import torch
 from support.models import clusters
 
 pytest.importorskip("faiss", reason="faiss-cpu is not installed: it comes with the extra `examples`")
+pytest.importorskip("fcntl")  # Windows has neither it nor the next one
+
+import resource
 
 from vireid.search.segments import Segment, append, pack, read, unpack
 from vireid.search.store import Identity, Records, Store, open_store
