@@ -12,7 +12,7 @@ OLDEST_PYTHON ?= $(shell for python in python3.10 $(HOME)/.pyenv/versions/3.10.*
 # Tests of the library and not of the trainers or the site, which need more than the library.
 LIBRARY := --ignore=tests/examples --ignore=tests/docs --ignore=tests/support
 # Tests of the examples that run on the oldest versions, too: a training among them.
-EXAMPLES := datasets evaluation models/test_backbones.py models/test_export.py models/test_hub.py training/test_train_sysu.py
+EXAMPLES := datasets evaluation search models/test_backbones.py models/test_export.py models/test_hub.py training/test_train_sysu.py
 
 .DEFAULT_GOAL := help
 .PHONY: help demo baseline untrained test test-fast test-oldest lint docs docs-serve bench clean
@@ -29,7 +29,7 @@ baseline: $(VENV)/.examples  ## the global baseline for as many seconds as the d
 untrained: $(VENV)/.examples  ## the ImageNet backbone before it has seen an identity: runs/untrained
 	$(RUN) examples/train_sysu.py --out runs/untrained --overwrite --method global --optim.steps 0
 
-test: $(VENV)/.examples $(VENV)/.dev $(VENV)/.docs  ## the tests
+test: $(VENV)/.examples $(VENV)/.milvus $(VENV)/.dev $(VENV)/.docs  ## the tests
 	OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2
 
 test-fast: $(VENV)/.dev  ## the library's own tests in under a minute: without compilers and processes

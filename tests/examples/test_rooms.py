@@ -17,6 +17,7 @@ FLOORS = (
     {"models"},
     {"evaluation", "training"},
     {"run"},
+    {"search"},
     {"trials", "study"},
 )
 """A module or folder of `vireid` imports only from its own folder and from the floors below it."""

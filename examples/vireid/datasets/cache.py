@@ -129,7 +129,7 @@ def _build(file: Path, paths: list[Path], shape: tuple[int, ...], workers: int, 
             np.lib.format.write_array_header_1_0(out, header)
             task = bar.add_task(f"decoding {len(paths):,} images", total=len(paths))
             for start in range(0, len(paths), CHUNK):
-                decoded = pool.map(lambda path: _decode(path, shape[1:3], narrow), paths[start : start + CHUNK])
+                decoded = pool.map(lambda path: decode_image(path, shape[1:3], narrow), paths[start : start + CHUNK])
                 for result in decoded:
                     if isinstance(result, str):
                         broken.append(result)
@@ -153,7 +153,7 @@ def _build(file: Path, paths: list[Path], shape: tuple[int, ...], workers: int, 
         temporary.unlink(missing_ok=True)
 
 
-def _decode(path: Path, size: tuple[int, ...], narrow: list[str]) -> Images | str:
+def decode_image(path: Path, size: tuple[int, ...], narrow: list[str]) -> Images | str:
     """The pixels [h w 3], or the file's error; a note is added to `narrow` if few greys are left in 8 bits."""
     height, width = size
     try:

@@ -4,7 +4,7 @@ from vireid.figures.attention import draw_attention, draw_composites, draw_found
 from vireid.figures.contrasts import draw_contrasts
 from vireid.figures.curves import draw_curves
 from vireid.figures.intervals import draw_intervals
-from vireid.figures.ranking import draw_rankings
+from vireid.figures.ranking import draw_hits, draw_rankings
 from vireid.figures.sweeps import draw_sweeps
 from vireid.figures.tradeoff import draw_tradeoff
 
@@ -14,6 +14,7 @@ __all__ = [
     "draw_contrasts",
     "draw_curves",
     "draw_found",
+    "draw_hits",
     "draw_intervals",
     "draw_rankings",
     "draw_sweeps",

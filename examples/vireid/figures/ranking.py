@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from vireid.figures.style import save
 
-RIGHT, WRONG, QUERY = "#1a9850", "#d73027", "#444444"
+RIGHT, WRONG, QUERY, FOUND = "#1a9850", "#d73027", "#444444", "#0072B2"
 
 
 def draw_rankings(
@@ -53,6 +54,34 @@ def draw_rankings(
         for axis in line[2 + len(order[row]) :]:
             axis.axis("off")
     figure.subplots_adjust(wspace=0.08, hspace=0.16)
+    return save(figure, path)
+
+
+def draw_hits(
+    queries: Sequence[NDArray[np.uint8]],
+    titles: Sequence[str],
+    hits: Sequence[Sequence[tuple[NDArray[np.uint8] | None, str]]],
+    path: Path | str,
+) -> Path:
+    """Plot one row per query: its image, then what was found, nearest first, where nothing is known of identities.
+
+    Args:
+        queries: images [h w 3] with titles. hits: of each query, images [h w 3] with labels; None for a lost file.
+    """
+    columns, (height, width) = max(map(len, hits)), queries[0].shape[:2]
+    cell = 1.15
+    shape = (cell * (columns + 1.4), (cell * height / width + 0.3) * len(queries))
+    ratios = [1, 0.4] + [1] * columns
+    figure, axes = plt.subplots(len(queries), columns + 2, figsize=shape, squeeze=False, width_ratios=ratios)
+    for line, query, title, found in zip(axes, queries, titles, hits, strict=True):
+        for axis in line[1:]:
+            axis.axis("off")
+        _show(line[0], query, QUERY, title)
+        for axis, (image, label) in zip(line[2:], found, strict=False):
+            if image is not None:
+                axis.axis("on")
+                _show(axis, image, FOUND, label)
+    figure.subplots_adjust(wspace=0.08, hspace=0.2)
     return save(figure, path)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -34,6 +35,11 @@ def read_metadata(path: Path | str) -> dict[str, str]:
     """The metadata that `save_weights` wrote with the weights; empty if there is none."""
     with safe_open(path, "pt") as file:
         return file.metadata() or {}
+
+
+def weights_digest(path: Path | str) -> str:
+    """A digest of a file of weights, which does not depend on its path."""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:32]
 
 
 def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:

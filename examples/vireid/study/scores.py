@@ -19,9 +19,9 @@ from vireid.evaluation.attention import watch
 from vireid.evaluation.conditions import score_conditions
 from vireid.evaluation.inference import encode, extract, select
 from vireid.evaluation.protocol import evaluate
-from vireid.evaluation.search import target_aware
 from vireid.evaluation.similarity import Similarity, cosine
 from vireid.models.build import Built
+from vireid.search.two_stage import target_aware
 
 TASK = "all_single"
 

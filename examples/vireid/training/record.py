@@ -18,7 +18,7 @@ from accelerate import Accelerator
 import concordant
 from vireid.config import ModelConfig, Settings
 from vireid.files import is_litter, plain, to_disk, write_text
-from vireid.models.weights import as_json
+from vireid.models.weights import as_json, weights_digest
 from vireid.runs import LOG, read_log, read_record
 from vireid.training.board import Board
 
@@ -101,7 +101,7 @@ def digest_of(weights: Path | None) -> dict[str, str]:
     """A digest of the initial weights, which does not depend on their path."""
     if weights is None or not weights.is_file():
         return {}
-    return {"initial weights": hashlib.sha256(weights.read_bytes()).hexdigest()[:32]}
+    return {"initial weights": weights_digest(weights)}
 
 
 def fingerprint(root: Path, images: Iterable[Path]) -> str:

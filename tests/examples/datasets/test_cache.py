@@ -60,7 +60,7 @@ def test_it_is_made_once_and_anew_when_something_changed(make_tree: MakeTree, mo
     names = _files(root / ".cache")
     assert len(names) == 1
     with monkeypatch.context() as patch:
-        patch.setattr(cache, "_decode", lambda *_: pytest.fail("decoded again"))
+        patch.setattr(cache, "decode_image", lambda *_: pytest.fail("decoded again"))
         moved = root.rename(root.parent / "moved").absolute()
         paths = [moved / path.relative_to(root) for path in paths]
         cache_images(paths, (4, 2), root=moved, progress=False)
@@ -201,13 +201,13 @@ from pathlib import Path
 sys.path.append(sys.argv[2])
 from vireid.datasets import cache
 assert "torch" not in sys.modules  # or the two would not start together
-root, decode = Path(sys.argv[1]), cache._decode
+root, decode = Path(sys.argv[1]), cache.decode_image
 decoded = []
 def slow(*arguments):
     decoded.append(arguments)
     time.sleep(0.05)
     return decode(*arguments)
-cache._decode = slow
+cache.decode_image = slow
 paths = sorted(root.glob("cam*/*/*.jpg"))
 array = cache.cache_images(paths, (6, 4), root=root, workers=2, progress=False)
 print(len(decoded), int(array.sum()))

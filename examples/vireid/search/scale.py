@@ -19,10 +19,10 @@ from rich.table import Table
 from torch import Tensor
 
 from vireid.datasets.dataset import DataSet
-from vireid.evaluation.index import EmbeddingIndex, Found
 from vireid.evaluation.similarity import by_modality
 from vireid.figures import draw_tradeoff
 from vireid.files import write_json
+from vireid.search.index import EmbeddingIndex, Found
 
 SPREAD = 0.5
 """Distance of a generated embedding from its real one, as a share of the difference of two other real ones."""

@@ -19,7 +19,7 @@ pytest.importorskip("faiss", reason="faiss-cpu is not installed: it comes with t
 
 import faiss
 
-from vireid.evaluation.index import EmbeddingIndex, Kind, _approximate
+from vireid.search.index import EmbeddingIndex, Kind, _approximate
 
 
 def test_exact_search_is_a_matrix_product_sorted() -> None:
@@ -39,7 +39,7 @@ def test_an_index_over_strided_and_half_precision_embeddings() -> None:
 
 def test_embeddings_added_in_parts_keep_their_rows_and_ids(monkeypatch: pytest.MonkeyPatch) -> None:
     gallery, ids = clusters(300), torch.arange(300) * 7 - 100
-    monkeypatch.setattr("vireid.evaluation.index.ADDED", 70)
+    monkeypatch.setattr("vireid.search.index.ADDED", 70)
     for kind in ("exact", "ivfpq"):
         index = EmbeddingIndex.build(gallery, ids, kind=kind)
         assert torch.equal(index.ids, ids)
@@ -71,6 +71,26 @@ def test_an_index_in_a_process_that_gives_tensors_to_faiss() -> None:
     for index, rows in zip(indices, before, strict=True):
         assert torch.equal(index.search(gallery[:5], 10).rows, rows)
     assert torch.equal(EmbeddingIndex.build(gallery, kind="ivfpq").search(gallery[:5], 10).rows, before[1])
+
+
+@pytest.mark.parametrize("kind", ["exact", "ivfpq"])
+def test_later_embeddings_and_rows_that_are_left_out(kind: Kind) -> None:
+    gallery, queries = clusters(500), clusters(9, seed=1)
+    index = EmbeddingIndex.build(gallery[:400], kind=kind)
+    index.add(gallery[400:], torch.arange(400, 500))
+    assert index.settings.size == len(index.ids) == 500
+    keep = np.arange(500) % 3 == 1
+    probes = None if kind == "exact" else 10
+    found = index.search(queries, 200, keep=keep, nprobe=probes)
+    rows = found.rows[found.rows >= 0]
+    assert keep[rows.numpy()].all()
+    if kind == "exact":
+        allowed = torch.from_numpy(keep).nonzero()[:, 0]
+        expected = allowed[(queries @ gallery[allowed].T).argsort(dim=1, descending=True)]
+        assert torch.equal(found.rows[:, : len(allowed)], expected)
+        assert (found.rows[:, len(allowed) :] == -1).all()
+    else:
+        assert (rows >= 400).any()
 
 
 def test_lists_that_hold_too_few_leave_the_end_empty() -> None:
@@ -166,7 +186,7 @@ def test_an_index_of_another_metric_is_rejected(tmp_path: Path, factory: str, me
 def test_an_index_that_was_not_saved_to_the_end_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     EmbeddingIndex.build(clusters(20)).save(tmp_path)
     monkeypatch.setattr(
-        "vireid.evaluation.index.replace_file", lambda path, _: (_ for _ in ()).throw(OSError(f"no room for {path}"))
+        "vireid.search.index.replace_file", lambda path, _: (_ for _ in ()).throw(OSError(f"no room for {path}"))
     )
     with pytest.raises(OSError, match="no room"):
         EmbeddingIndex.build(clusters(20, seed=1)).save(tmp_path)
@@ -184,6 +204,8 @@ def test_bad_settings() -> None:
     gallery = clusters(300)
     exact, approximate = EmbeddingIndex.build(gallery), EmbeddingIndex.build(gallery, kind="ivfpq")
     rules: list[tuple[str, Callable[[], object]]] = [
+        (r"`keep` must be \(g,\) = \(300,\); got \(2,\)", lambda: exact.search(gallery, 1, keep=np.ones(2, bool))),
+        (r"`embeddings` must be \(n, e\) = \(2, 32\); got", lambda: exact.add(gallery[:3], torch.arange(2))),
         ("`embeddings` must be finite; got 1 rows", lambda: EmbeddingIndex.build(_spoilt(gallery))),
         ("`queries` must be finite; got 1 rows", lambda: exact.search(_spoilt(gallery), 3)),
         (r"`embeddings` must be \(g, e\) floats.*got \(0, 32\)", lambda: EmbeddingIndex.build(gallery[:0])),

@@ -12,8 +12,8 @@ from torch import Tensor
 from concordant import Encoded
 from vireid.datasets.dataset import Rows
 from vireid.datasets.items import Items
-from vireid.evaluation.index import EmbeddingIndex, Found
 from vireid.evaluation.similarity import Similarity, by_modality, cosine, looked_up
+from vireid.search.index import EmbeddingIndex, Found
 
 Score = Literal["target-aware", "mean"]
 Compare = Callable[..., Tensor]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -173,13 +173,29 @@ class EmbeddingIndex:
         replace_file(folder / INDEX, lambda temporary: faiss.write_index(self._index, str(temporary)))
         write_json(folder / SETTINGS, asdict(self.settings) | {"crc32": _checksum(folder / INDEX)})
 
-    def search(self, queries: Tensor, k: int, *, nprobe: int | None = None) -> Found:
+    def add(self, embeddings: Tensor, ids: Tensor) -> None:
+        """Add embeddings [n e] after the others; those of "ivfpq" get the codes that were learnt when it was built."""
+        who = "EmbeddingIndex.add"
+        _check_tensors(who, embeddings=embeddings, ids=ids)
+        if embeddings.shape != (len(ids), self.settings.dimension):
+            raise ValueError(
+                f"{who}: `embeddings` must be (n, e) = ({len(ids)}, {self.settings.dimension}); "
+                f"got {tuple(embeddings.shape)}"
+            )
+        _check_finite(who, "embeddings", embeddings)
+        self._index.add_with_ids(_floats(embeddings), ids.to("cpu", torch.int64).numpy())
+        self.settings = replace(self.settings, size=self._index.ntotal)
+
+    def search(
+        self, queries: Tensor, k: int, *, nprobe: int | None = None, keep: NDArray[np.bool_] | None = None
+    ) -> Found:
         """The k nearest embeddings of each query.
 
         Args:
             queries: [q e], finite.
             k: at most g.
             nprobe: "ivfpq": number of lists that each query reads; by default that of the index.
+            keep: [g], the rows that may be found; by default all.
 
         Raises:
             ValueError: for shapes or settings that do not fit.
@@ -196,9 +212,18 @@ class EmbeddingIndex:
             raise ValueError(f"{who}: `k` must be 1 .. g = {settings.size}; got {k}")
         if nprobe is not None and not 1 <= nprobe <= (settings.lists or 0):
             raise ValueError(f"{who}: `nprobe` must be 1 .. `lists` = {settings.lists}; got {nprobe}")
-        if settings.kind == "ivfpq":  # not by `params`, which `search` lacks once faiss.contrib.torch_utils is imported
-            self._bare.nprobe = nprobe or settings.nprobe
-        similarity, rows = map(torch.from_numpy, self._bare.search(_floats(queries), int(k)))
+        if keep is not None and keep.shape != (settings.size,):
+            raise ValueError(f"{who}: `keep` must be (g,) = ({settings.size},); got {keep.shape}")
+        some: dict[str, Any] = {}
+        if keep is not None:
+            bits: Any = np.packbits(keep, bitorder="little")
+            some["sel"] = faiss.IDSelectorBitmap(bits)  # type: ignore[call-arg]  # its stubs know the C++ one
+        params = faiss.SearchParameters(**some)
+        if settings.kind == "ivfpq":
+            params = faiss.SearchParametersIVF(nprobe=nprobe or settings.nprobe, **some)  # type: ignore[call-arg]
+        # Once faiss.contrib.torch_utils is imported, `search` has no `params`, and this is its former name.
+        search = getattr(self._bare, "search_numpy", self._bare.search)
+        similarity, rows = map(torch.from_numpy, search(_floats(queries), int(k), params=params))
         return Found(similarity.masked_fill_(rows < 0, -torch.inf), rows)
 
     @property

@@ -17,10 +17,10 @@ from torch import Tensor
 from concordant import CAL, Encoded
 from vireid.datasets.dataset import DataSet, Rows
 from vireid.evaluation.protocol import evaluate
-from vireid.evaluation.search import target_aware, two_staged
 from vireid.evaluation.similarity import Similarity, cosine
 from vireid.figures import draw_tradeoff
 from vireid.files import write_json
+from vireid.search.two_stage import target_aware, two_staged
 
 TASK = "all_single"
 

@@ -1,0 +1,170 @@
+"""The options of `examples/search.py`, one class for each of its commands."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+from tyro.conf import Positional
+
+from vireid.checks import check, check_counts
+
+Modality = Literal["visible", "infrared"]
+Kind = Literal["exact", "approximate"]
+
+
+@dataclass(frozen=True)
+class OfStore:
+    store: str = "gallery"
+    """The store: a directory (FAISS), a file `….db` (Milvus Lite), or the address of a Milvus server."""
+
+
+@dataclass(frozen=True)
+class OfRun:
+    run: Path = Path("runs/demo")
+    """Directory of a finished run of train_*.py with --method cal."""
+
+
+@dataclass(frozen=True)
+class Add(OfRun, OfStore):
+    """Embed the images below a directory that the store lacks, and add them. The store is created if there is none."""
+
+    images: Positional[Path] = Path()
+    """Directory of the images, at any depth."""
+    modality: Modality = "visible"
+    """Modality of these images."""
+    camera: str = r"cam(\d+)"
+    """Regular expression with one group: the number of the camera in the path of an image."""
+
+    def __post_init__(self) -> None:
+        check(self, "camera", _has_a_group(self.camera), "be a regular expression with one group, the number")
+
+
+@dataclass(frozen=True)
+class Find(OfRun, OfStore):
+    """Find the images that are nearest to each query."""
+
+    queries: Positional[tuple[Path, ...]] = ()
+    """Image files."""
+    modality: Modality = "infrared"
+    """Modality of the queries."""
+    k: int = 10
+    """Images to find."""
+    not_camera: int | None = None
+    """Leave out the images of this camera, as that of the query."""
+    since: str | None = None
+    """Leave out earlier images: a date, as 2026-11-27, or with a time, as 2026-11-27T08:30."""
+    until: str | None = None
+    """Leave out later images."""
+    out: Path = Path("runs/found")
+    """Directory for found.json and found.png."""
+
+    def __post_init__(self) -> None:
+        check_counts(self, "k")
+        for name in ("since", "until"):
+            check(self, name, _is_time(getattr(self, name)), "be a date, as 2026-11-27 or 2026-11-27T08:30")
+
+
+@dataclass(frozen=True)
+class Delete(OfStore):
+    """Delete images from the store; the files stay. Their room is freed by the next `build`."""
+
+    names: Positional[tuple[Path, ...]] = ()
+    """Image files, or directories with all that is below them; they may be gone."""
+
+
+@dataclass(frozen=True)
+class Build(OfStore):
+    """Build the index of the store anew, and free the room of deleted images."""
+
+    kind: Kind = "exact"
+    """exact: compare a query with all embeddings. approximate: with codes, in the lists that are nearest."""
+
+
+@dataclass(frozen=True)
+class Measured(OfRun):
+    root: Path | None = None
+    """Directory of the data set; by default that of the run."""
+    cache: Path | None = None
+    """Directory for decoded images; by default that of the run."""
+    out: Path = Path("runs/search")
+    """Directory for the table and the figure."""
+
+
+@dataclass(frozen=True)
+class Ways(Measured):
+    """Score the ways to rank a gallery: distilled, in two stages, target-aware.
+
+    A distilled embedding needs no other image, so an index can search a gallery of any size. Target-aware similarity
+    reads both images of each pair by their parts; its time grows with queries times gallery. Two-stage search lies
+    between: the index gives a short list, and only the pairs of that list are compared target-aware. The list comes
+    first in the ranking, in its new order. The other gallery images follow in the order of the index.
+
+    Each way is scored on all-search, single-shot, over ten gallery draws: rank-1, mAP, mINP, and the time of the
+    comparisons. "+ mean" orders the longest list by the mean of both similarities. The best way depends on the model:
+    measure before you choose. `make demo`'s run takes four minutes on two cores.
+    """
+
+    lists: tuple[int, ...] = (20, 50, 100)
+    """Lengths of the short list, in gallery images; each length is scored."""
+
+    def __post_init__(self) -> None:
+        check(self, "lists", min(self.lists, default=0) >= 1, "be numbers of at least 1")
+
+
+@dataclass(frozen=True)
+class Scale(Measured):
+    """Measure FAISS over a gallery of any size, which is generated from the embeddings of the test images.
+
+    The time, the size of the index, and the share of the exact results that approximate search finds are measured. The
+    approximate index is saved in --out, and loaded again before it is searched.
+    """
+
+    size: int = 1_000_000
+    """Number of embeddings; a million of 640 dimensions take 6 GB of memory."""
+    queries: int = 300
+    """Number of queries, which are embeddings of infrared test images."""
+    probes: tuple[int, ...] = (1, 4, 16, 32, 64, 128)
+    """Numbers of lists of the approximate index that a query reads; more are slower and more exact."""
+
+    def __post_init__(self) -> None:
+        check_counts(self, "queries")
+        check(self, "size", self.size >= 256, "be at least 256, to learn codes from")
+        check(self, "probes", min(self.probes, default=0) >= 1, "be numbers of at least 1")
+
+
+@dataclass(frozen=True)
+class Engines(Measured):
+    """Measure FAISS and Milvus Lite, exact and approximate, over generated galleries: time and recall in one table."""
+
+    sizes: tuple[int, ...] = (10_000, 100_000)
+    """Numbers of embeddings. Milvus Lite takes minutes to take in 100,000."""
+    queries: int = 300
+    """Number of queries, which are embeddings of infrared test images."""
+
+    def __post_init__(self) -> None:
+        check_counts(self, "queries")
+        check(self, "sizes", min(self.sizes, default=0) >= 256, "be numbers of at least 256, to learn codes from")
+
+
+def seconds_of(time: str | None) -> float | None:
+    """Seconds since 1970 of a date in this computer's time zone."""
+    return None if time is None else datetime.fromisoformat(time).timestamp()
+
+
+def _has_a_group(pattern: str) -> bool:
+    try:
+        return re.compile(pattern).groups == 1
+    except re.error:
+        return False
+
+
+def _is_time(time: str | None) -> bool:
+    try:
+        seconds_of(time)
+    except ValueError:
+        return False
+    return True
