@@ -58,7 +58,7 @@ def _clusters(features: Tensor, mass: Tensor, number: int) -> Tensor:
     k-means starts from the heaviest token. Each further start is the token with the largest product of mass and squared
     distance to the former ones. Nothing is drawn at random: an image has the same clusters in any batch.
     """
-    n, t, c = features.shape
+    t, c = features.shape[1:]
     number = min(number, t)
     nearest, place = torch.full_like(mass, torch.inf), mass.argmax(dim=1, keepdim=True)
     starts = []

@@ -104,7 +104,8 @@ def test_a_store_is_a_dictionary(tmp_path_factory: pytest.TempPathFactory, steps
             store.delete(torch.tensor(ids, dtype=torch.long))
             held = {one: image for one, image in held.items() if one not in ids}
     for reader in (store, PartStore.open(folder, "m")):
-        assert reader.ids.tolist() == sorted(held) and len(reader) == len(held)
+        assert reader.ids.tolist() == sorted(held)
+        assert len(reader) == len(held)
         if held:
             wanted = [*held, *held][::-1]
             same(reader.read(torch.tensor(wanted)), Encoded.cat([held[one] for one in wanted]))
@@ -147,7 +148,8 @@ def test_a_killed_writer_leaves_what_was_added(tmp_path: Path, monkeypatch: pyte
             os.waitpid(child, 0)
             total += len(acknowledged.read())
         store = PartStore.open(folder, "m")
-        assert len(store) in (4 * total, 4 * total + 4) and total >= 2
+        assert len(store) in (4 * total, 4 * total + 4)
+        assert total >= 2
         same(store.read(store.ids), Encoded.cat([images] * (len(store) // 4)))
         store.add(images, torch.arange(4))  # over what the killed writer left
         assert not list(folder.glob(".*.tmp"))
@@ -166,7 +168,8 @@ def test_two_writers_keep_what_both_add(tmp_path: Path) -> None:
         thread = threading.Thread(target=one.add, args=(images, torch.tensor([4, 5])))
         thread.start()
         thread.join(0.1)
-        assert thread.is_alive() and len(PartStore.open(tmp_path, "m")) == 3
+        assert thread.is_alive()
+        assert len(PartStore.open(tmp_path, "m")) == 3
     thread.join()
     assert one.ids.tolist() == [0, 1, 3, 4, 5]
 
@@ -197,7 +200,9 @@ def test_a_truncated_shard_is_named(tmp_path: Path, length: int) -> None:
         store.add(single(3), torch.arange(3 * number, 3 * number + 3))
     path = tmp_path / "000002.safetensors"
     path.write_bytes(path.read_bytes()[:length])
-    with pytest.raises(ValueError, match=r"^PartStore\.open: .*000002\.safetensors must be complete; to go on") as error:
+    with pytest.raises(
+        ValueError, match=r"^PartStore\.open: .*000002\.safetensors must be complete; to go on"
+    ) as error:
         PartStore.open(tmp_path, "m")
     assert "\n" not in str(error.value)
     path.unlink()
@@ -219,7 +224,7 @@ def test_damaged_images_are_named(tmp_path: Path) -> None:
 
 def test_a_store_of_another_model_or_version_is_rejected(tmp_path: Path) -> None:
     PartStore.create(tmp_path / "a", "one")
-    with pytest.raises(ValueError, match="must be a store of model two; got one of one$"):
+    with pytest.raises(ValueError, match=r"must be a store of model two; got one of one$"):
         PartStore.open(tmp_path / "a", "two")
     with pytest.raises(ValueError, match="must have no store yet"):
         PartStore.create(tmp_path / "a", "one")

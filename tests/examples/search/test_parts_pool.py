@@ -7,7 +7,6 @@ import math
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor
 
 from concordant import TSAA, Encoded, target_aware_similarity
 from support.encoded import gated
@@ -23,9 +22,7 @@ def squared(a: Vec, b: Vec) -> float:
 
 
 def mean(rows: list[Vec], weights: Vec) -> Vec:
-    return [
-        sum(w * row[i] for row, w in zip(rows, weights, strict=True)) / sum(weights) for i in range(len(rows[0]))
-    ]
+    return [sum(w * row[i] for row, w in zip(rows, weights, strict=True)) / sum(weights) for i in range(len(rows[0]))]
 
 
 def scaled(rows: list[Vec], mass: Vec) -> list[Vec]:
@@ -98,7 +95,8 @@ def test_padding_and_the_other_images_change_nothing() -> None:
     alone = pool(Encoded(images.tokens[:1, :5], images.keys[:1, :5], images.part_queries[:1]), 3)  # type: ignore[index]
     close(pooled.tokens[:1], alone.tokens)
     close(pooled.keys[:1], alone.keys)
-    assert pooled.mask is not None and not pooled.mask[2].any()
+    assert pooled.mask is not None
+    assert not pooled.mask[2].any()
     assert all(x.isfinite().all() for x in pooled.tensors())
 
 
@@ -116,9 +114,7 @@ def test_fewer_clusters_are_nearer_to_one_mean() -> None:
     """The error grows as clusters become fewer, and one cluster reads the same whatever the part."""
     images, attention = gated(8, 2, t=12), TSAA(6)
     exact = target_aware_similarity(images, images, attention)
-    errors = [
-        (target_aware_similarity(images, pool(images, k), attention) - exact).abs().mean() for k in (12, 6, 3, 1)
-    ]
+    errors = [(target_aware_similarity(images, pool(images, k), attention) - exact).abs().mean() for k in (12, 6, 3, 1)]
     assert errors[0] < 1e-9 < errors[1] < errors[2] < errors[3]
     pooled = pool(images, 1)
     features = TSAA.attend(pooled.tokens, pooled.keys, pooled.part_queries, pooled.mask)
