@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zlib
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,6 +25,7 @@ MANIFEST, LOCK = "parts.json", ".lock"
 VERSION = 1
 """Increase it whenever a store of the former version would be read wrongly."""
 Ids = NDArray[np.int64]
+Compare = Callable[[Encoded, Encoded], Tensor]
 GONE = -1
 """The shard of an id that was deleted."""
 
@@ -170,6 +172,29 @@ class PartStore:
         if len(pieces) == 1:
             return pieces[0]
         return Encoded.cat(pieces)[torch.from_numpy(np.argsort(order))]
+
+    def compare(self, query: Encoded, ids: Tensor, similarity: Compare) -> Tensor:
+        """[q k]: the similarity of each query with the images of its list.
+
+        A list is read, and compared as a gallery: nothing else of the store is in memory.
+
+        Args:
+            query: q images, encoded by the store's model.
+            ids: [q k], as an index finds them; −1 stands for none, whose similarity is −∞.
+            similarity: of the model: (query, gallery) -> [q g].
+
+        Raises:
+            ValueError: ids of another shape, or that are not there, or a damaged image.
+        """
+        if not isinstance(ids, Tensor) or ids.ndim != 2 or len(ids) != len(query):
+            got = tuple(ids.shape) if isinstance(ids, Tensor) else type(ids).__name__
+            raise ValueError(f"PartStore.compare: `ids` must be (q, k) = ({len(query)}, k); got {got}")
+        found = torch.full(ids.shape, -torch.inf)
+        for i, listed in enumerate(ids.cpu()):
+            if (real := listed >= 0).any():
+                images = self.read(listed[real]).to(query.tokens.device, query.tokens.dtype)
+                found[i, real] = similarity(query[i], images)[0].to(found)
+        return found
 
     def _records(self, number: int, rows: Ids, ids: Ids) -> Records:
         shard = self._shards[number]

@@ -30,8 +30,8 @@ from vireid.run import decode, read
 from vireid.runs import RECORD, read_settings
 from vireid.search.index import Found
 from vireid.search.parts import PartStore
-from vireid.search.parts_code import sizes_of
-from vireid.search.parts_ways import Way, ways
+from vireid.search.parts_code import PartSettings, sizes_of
+from vireid.search.parts_ways import ways
 from vireid.search.scale import processor
 from vireid.search.two_stage import short_list_first
 
@@ -56,7 +56,7 @@ class PartsOptions:
     """Directory for the table and the figure: parts.json and parts.png."""
     length: int = 100
     """Length of the short list."""
-    clusters: tuple[int, ...] = (36, 24, 16, 12, 8, 4)
+    clusters: tuple[int, ...] = (24, 16, 8)
     """Numbers of clusters that an image's tokens are pooled into."""
 
 
@@ -110,9 +110,12 @@ def measure(
     with torch.inference_mode():
         every = list(ways(model, clusters))
         for way in track(every, description=f"{name}: keeping images"):
-            table = model.similarity(way.approximate(gallery), queries)
+            if isinstance(way.keep, PartSettings):
+                kept, ms, read_ms = _stored(model, queries, gallery, way.keep, length)
+            else:
+                kept, ms, read_ms = way.keep(gallery), None, None
+            table = model.similarity(kept, queries)
             results = evaluate(data, _staged(distilled, looked_up(table, data.test), length), tasks=[TASK])
-            ms, read_ms = _time(model, queries, gallery, way, length)
             wide = sizes._replace(**WIDE)
             figures = {"bytes": way.size(sizes), "wide_bytes": way.size(wide), "mAP": results[TASK]["mAP"]}
             rows.append({"family": way.family, "label": way.label, **figures, "ms": ms, "read_ms": read_ms})
@@ -130,25 +133,26 @@ def _staged(first: Similarity, second: Similarity, length: int) -> Similarity:
     return similarity
 
 
-def _time(model: CAL, queries: Encoded, gallery: Encoded, way: Way, length: int) -> tuple[float | None, float | None]:
-    """The median ms to read a short list from a store and to compare it with a query, and those to read it alone.
+def _stored(
+    model: CAL, queries: Encoded, gallery: Encoded, settings: PartSettings, length: int
+) -> tuple[Encoded, float, float]:
+    """What a store gives back of a gallery; the median ms to read and compare a short list, and those to read it alone.
 
-    Of the processor, over all threads: other processes do not count.
+    The ms are of the processor, over all threads: other processes do not count.
     """
-    if way.settings is None:
-        return None, None
     generator, times, reads = torch.Generator().manual_seed(0), [], []
     with TemporaryDirectory() as folder:
-        store = PartStore.create(Path(folder) / "store", "model", way.settings)
+        store = PartStore.create(Path(folder) / "store", "model", settings)
         store.add(gallery, torch.arange(len(gallery)))
         for i in torch.randint(len(queries), (TIMED,), generator=generator).tolist():
             listed = torch.randperm(len(gallery), generator=generator)[:length]
             start = time.process_time()
-            images = store.read(listed)
+            store.read(listed)
             reads.append(time.process_time() - start)
-            model.similarity(queries[i], images)
+            start = time.process_time()
+            store.compare(queries[i], listed[None], model.similarity)
             times.append(time.process_time() - start)
-    return 1e3 * median(times), 1e3 * median(reads)
+        return store.read(torch.arange(len(gallery))), 1e3 * median(times), 1e3 * median(reads)
 
 
 def _table(rows: Sequence[dict[str, Any]], title: str) -> Table:

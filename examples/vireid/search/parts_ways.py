@@ -15,9 +15,9 @@ from vireid.search.parts_code import STEPS, PartSettings, Sizes, layout, pack, u
 
 SAMPLE = 1 << 13
 """Tokens that codebooks and principal components are learnt from."""
-WIDTHS = (16, 8, 4)
+WIDTHS = (16, 8)
 """Channels that one byte of a product quantiser stands for."""
-SHARES = (8, 4, 2)
+SHARES = (8, 4)
 """Channels for each principal component that is kept."""
 
 
@@ -26,36 +26,34 @@ class Way(NamedTuple):
 
     family: str
     label: str
-    approximate: Callable[[Encoded], Encoded]
-    """What is read of images that were kept."""
     size: Callable[[Sizes], int]
     """Bytes of an image of these sizes."""
-    settings: PartSettings | None = None
-    """Of the store that keeps them so, if there is one."""
+    keep: PartSettings | Callable[[Encoded], Encoded]
+    """The settings of a store, or what would be read of images that were kept in another way."""
 
 
 def ways(model: CAL, clusters: Sequence[int]) -> Iterator[Way]:
     """All ways; for a model with a token gate also clusters and keys that are computed again."""
     yield _stored("all tokens", "float32", PartSettings("float32"))
-    yield Way("all tokens", "float16", _halved, lambda s: 2 * (s.t + s.p) * (s.c + s.d))
+    yield Way("all tokens", "float16", lambda s: 2 * (s.t + s.p) * (s.c + s.d), _halved)
     yield _stored("all tokens", "int8", PartSettings("int8"))
     if model.gate is not None:
         for number in clusters:
             yield _stored("clusters of tokens, int8", f"{number}", PartSettings("int8", number))
-        yield Way("keys computed again, int8", "", lambda images: _keyed(model, images), _without_keys)
+        yield Way("keys computed again, int8", "", _without_keys, lambda images: _keyed(model, images))
     for share in SHARES:
         yield Way(
             "principal components, int8",
             f"1/{share}",
-            lambda images, share=share: _each(images, lambda x: _components(x, x.shape[2] // share)),  # type: ignore[misc]
             lambda s, share=share: s.t * (s.c // share + s.d // share + 8) + _parts(s),  # type: ignore[misc]
+            lambda images, share=share: _each(images, lambda x: _components(x, x.shape[2] // share)),  # type: ignore[misc]
         )
     for width in WIDTHS:
         yield Way(
             "product quantiser",
             f"1/{width}",
-            lambda images, width=width: _each(images, lambda x: _quantised(x, width)),  # type: ignore[misc]
             lambda s, width=width: s.t * (s.c // width + (s.d - 1) // width + 4) + _parts(s),  # type: ignore[misc]
+            lambda images, width=width: _each(images, lambda x: _quantised(x, width)),  # type: ignore[misc]
         )
 
 
@@ -63,7 +61,7 @@ def _stored(family: str, label: str, settings: PartSettings) -> Way:
     def size(sizes: Sizes) -> int:
         return layout(sizes._replace(t=min(sizes.t, settings.clusters or sizes.t)), settings).itemsize
 
-    return Way(family, label, lambda images: unpack(pack(images, settings)[1]), size, settings)
+    return Way(family, label, size, settings)
 
 
 def _parts(sizes: Sizes) -> int:

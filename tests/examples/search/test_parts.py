@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 import warnings
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,12 @@ from vireid.search.parts_code import PartSettings, layout, pack, sizes_of, unpac
 from vireid.search.parts_pool import pool
 
 EXACT = PartSettings("float32")
+
+
+@pytest.fixture(autouse=True)
+def _without_flushes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are for a system that fails; here processes do."""
+    monkeypatch.setattr("vireid.files.to_disk", lambda path: None)
 
 
 def single(n: int, seed: int = 0, *, t: int = 7) -> Encoded:
@@ -69,6 +76,20 @@ def test_an_uncompressed_store_is_equal_to_exhaustive_comparison(tmp_path: Path)
     listed = torch.randperm(20, generator=torch.Generator().manual_seed(0))
     short = target_aware_similarity(queries, PartStore.open(tmp_path, "m").read(listed), attention)
     close(short, target_aware_similarity(queries, images, attention)[:, listed], rtol=0, atol=1e-5)
+
+
+def test_lists_are_compared_as_pairs_in_memory(tmp_path: Path) -> None:
+    attention = TSAA(6)
+    queries, images = single(3, 1), single(20, 2)
+    store = PartStore.create(tmp_path, "m", EXACT)
+    store.add(images, torch.arange(100, 120))
+    rows = torch.tensor([[3, 19, -1], [0, 3, 2], [-1, -1, -1]])
+    compare = partial(target_aware_similarity, attention=attention)
+    found = store.compare(queries, torch.where(rows < 0, -1, rows + 100), compare)
+    close(found, compare(queries, images, pairs=rows), rtol=0, atol=1e-5)
+    for wrong, got in ((rows[:2], r"\(2, 3\)"), (rows[0], r"\(3,\)"), ([[1]], "list")):
+        with pytest.raises(ValueError, match=rf"`ids` must be \(q, k\) = \(3, k\); got {got}"):
+            store.compare(queries, wrong, compare)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("kept", [PartSettings(), PartSettings("float32", 3), PartSettings("int8", 3)])
@@ -120,10 +141,9 @@ def test_sides_of_several_lengths_are_padded(tmp_path: Path) -> None:
     assert store.read(torch.tensor([11])).mask is None
 
 
-def test_a_killed_writer_leaves_what_was_added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_killed_writer_leaves_what_was_added(tmp_path: Path) -> None:
     """At 50 random moments: all that `add` had returned for, and of the next addition all or nothing."""
     images, random = single(4), np.random.default_rng(0)
-    monkeypatch.setattr("vireid.files.to_disk", lambda path: None)  # for a system that fails; here the process does
     for moment in range(50):
         folder = tmp_path / f"{moment}"
         PartStore.create(folder, "m", EXACT).add(images, torch.arange(4))

@@ -24,7 +24,7 @@ pytest.importorskip("faiss", reason="faiss-cpu is not installed: it comes with t
 
 from vireid.search import parts_study as study
 from vireid.search import parts_ways
-from vireid.search.parts_code import Sizes, pack, sizes_of
+from vireid.search.parts_code import PartSettings, Sizes, pack, sizes_of
 
 
 def test_the_study_measures_each_way(
@@ -64,8 +64,8 @@ def test_the_study_measures_each_way(
 def test_sizes_are_those_of_what_is_kept() -> None:
     images, model = gated(2, 0, dtype=torch.float32), small_cal().eval()
     for way in parts_ways.ways(model, (3,)):
-        if way.settings is not None:
-            assert way.size(sizes_of(images)) == pack(images, way.settings)[1].dtype.itemsize
+        if isinstance(way.keep, PartSettings):
+            assert way.size(sizes_of(images)) == pack(images, way.keep)[1].dtype.itemsize
     half = next(way for way in parts_ways.ways(model, ()) if way.label == "float16")
     assert half.size(Sizes(7, 2, 6, 6)) == sum(x.numel() for x in images.to(torch.float16).tensors())
 
