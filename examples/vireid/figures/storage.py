@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import matplotlib.pyplot as plt
+from matplotlib.ticker import FixedLocator, FormatStrFormatter, LogLocator, NullFormatter
 
 from vireid.figures.style import colour, save
 
@@ -47,10 +48,16 @@ def draw_storage(families: Mapping[str, Sequence[Kept]], path: Path | str, *, ti
         axis.grid(alpha=0.25)
         axis.margins(0.1)
     left.set_xscale("log")
+    left.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    left.xaxis.set_major_formatter(FormatStrFormatter("%g"))
+    left.xaxis.set_minor_formatter(NullFormatter())
     left.set_xlabel("kB an image")
+    left.set_yscale("symlog", linthresh=2 * most)
+    left.yaxis.set_major_locator(FixedLocator([0, most, 2 * most, 4 * most, 10 * most, 20 * most]))
+    left.yaxis.set_major_formatter(FormatStrFormatter("%g"))
     left.set_ylabel("mAP lost, %")
     left.legend(fontsize=8)
-    right.set_xlabel("ms a query")
+    right.set_xlabel("ms of the processor a query")
     canvas.suptitle(title, fontsize=10)
     canvas.tight_layout()
     return save(canvas, path)

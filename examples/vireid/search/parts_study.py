@@ -157,7 +157,7 @@ def _stored(
 
 def _table(rows: Sequence[dict[str, Any]], title: str) -> Table:
     out = Table("kept", "", title=title, box=SIMPLE, padding=0)
-    for heading in ("kB", "kB, ResNet-50", "mAP lost", "worst run", "ms a query", "of it reading"):
+    for heading in ("kB", "kB, ResNet-50", "mAP lost", "worst run", "ms a query", "of them to read"):
         out.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
         sizes = (f"{row[name] / 1e3:.1f}" for name in ("bytes", "wide_bytes"))
