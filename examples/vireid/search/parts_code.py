@@ -48,7 +48,8 @@ class Sizes(NamedTuple):
 
 
 def sizes_of(images: Encoded) -> Sizes:
-    return Sizes(*images.tokens.shape[1:2], *images.part_queries.gates.shape[1:], images.keys.shape[2])
+    (t, c), p = images.tokens.shape[1:], images.part_queries.gates.shape[1]
+    return Sizes(t, p, c, images.keys.shape[2])
 
 
 def layout(sizes: Sizes, settings: PartSettings) -> np.dtype[np.void]:
@@ -107,7 +108,7 @@ def unpack(records: Records) -> Encoded:
 def checksums(records: Records) -> NDArray[np.uint32]:
     """crc32 of each record, behind its checksum."""
     raw = records.view(np.uint8).reshape(len(records), records.dtype.itemsize)
-    return np.array([zlib.crc32(row[4:]) for row in raw], dtype=np.uint32)
+    return np.array([zlib.crc32(row[4:].data) for row in raw], dtype=np.uint32)
 
 
 def _named(images: Encoded) -> dict[str, Tensor]:

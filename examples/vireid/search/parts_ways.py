@@ -108,7 +108,8 @@ def _components(features: Tensor, number: int) -> Tensor:
     rows = _sample(features)
     mean = rows.mean(dim=0)
     basis = torch.linalg.eigh((rows - mean).T @ (rows - mean)).eigenvectors[:, -max(number, 1) :]
-    return _rounded((features - mean) @ basis) @ basis.T + mean
+    components: Tensor = _rounded((features - mean) @ basis) @ basis.T + mean
+    return components
 
 
 def _quantised(features: Tensor, width: int) -> Tensor:
@@ -118,4 +119,5 @@ def _quantised(features: Tensor, width: int) -> Tensor:
     quantiser.cp.niter = 10
     quantiser.train(np.ascontiguousarray(_sample(features).numpy()))
     rows = np.ascontiguousarray(features.flatten(0, 1).numpy())
-    return torch.from_numpy(quantiser.decode(quantiser.compute_codes(rows))).view(features.shape)
+    decoded = quantiser.decode(quantiser.compute_codes(rows))  # type: ignore[call-arg,func-returns-value]
+    return torch.from_numpy(decoded).view(features.shape)

@@ -92,7 +92,7 @@ def test_padding_and_the_other_images_change_nothing() -> None:
     mask = torch.tensor([[True] * 5 + [False] * 2, [True] * 7, [False] * 7])
     garbage = images.tokens.masked_fill(~mask[:, :, None], torch.inf)
     pooled = pool(Encoded(garbage, images.keys, images.part_queries, mask), 3)
-    alone = pool(Encoded(images.tokens[:1, :5], images.keys[:1, :5], images.part_queries[:1]), 3)  # type: ignore[index]
+    alone = pool(Encoded(images.tokens[:1, :5], images.keys[:1, :5], images[:1].part_queries), 3)
     close(pooled.tokens[:1], alone.tokens)
     close(pooled.keys[:1], alone.keys)
     assert pooled.mask is not None

@@ -38,7 +38,7 @@ def test_the_study_measures_each_way(
     run = tmp_path / "run"
     run.mkdir()
     write_json(run / "run.json", {"settings": plain(settings), "model": as_json(settings.model_config(4))})
-    save_weights(looks_trained(build_model(settings.model_config(4))), run / "model.safetensors")  # type: ignore[arg-type]
+    save_weights(looks_trained(build_model(settings.model_config(4))), run / "model.safetensors")
     options = study.PartsOptions(run=(run,), out=tmp_path / "out", length=3, clusters=(8, 1))
     study.parts_study(options, Console(quiet=True))
     made = json.loads((options.out / "parts.json").read_text())
@@ -82,10 +82,9 @@ def test_codes_that_keep_everything_lose_nothing() -> None:
 
 
 def test_keys_computed_again_are_the_models() -> None:
-    model = looks_trained(small_cal())
-    assert hasattr(model, "encode")
+    looks_trained(model := small_cal())
     images = model.encode(torch.randn(4, 3, 16, 8, generator=torch.Generator().manual_seed(0)), 0)
-    again = parts_ways._keyed(model, images)  # type: ignore[arg-type]
+    again = parts_ways._keyed(model, images)
     close(again.keys, images.keys, rtol=0.1, atol=0.1)
     attention = TSAA(6)
     exact = target_aware_similarity(images, images, attention)
