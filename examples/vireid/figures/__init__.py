@@ -5,10 +5,12 @@ from vireid.figures.contrasts import draw_contrasts
 from vireid.figures.curves import draw_curves
 from vireid.figures.intervals import draw_intervals
 from vireid.figures.ranking import draw_hits, draw_rankings
+from vireid.figures.storage import Kept, draw_storage
 from vireid.figures.sweeps import draw_sweeps
 from vireid.figures.tradeoff import draw_tradeoff
 
 __all__ = [
+    "Kept",
     "draw_attention",
     "draw_composites",
     "draw_contrasts",
@@ -17,6 +19,7 @@ __all__ = [
     "draw_hits",
     "draw_intervals",
     "draw_rankings",
+    "draw_storage",
     "draw_sweeps",
     "draw_tradeoff",
 ]
