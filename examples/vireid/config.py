@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
-from tyro.conf import CascadeSubcommandArgs, OmitArgPrefixes, OmitSubcommandPrefixes, arg, configure, subcommand
+from tyro.conf import arg
 
 from vireid.checks import check, check_counts, check_numbers
 
@@ -309,28 +309,3 @@ class RegdbSettings(RegdbSource, Settings):
 @dataclass(frozen=True)
 class LlcmSettings(LlcmSource, Settings):
     pass
-
-
-@configure(CascadeSubcommandArgs, OmitArgPrefixes, OmitSubcommandPrefixes)
-@dataclass(frozen=True)
-class Evaluation:
-    """Evaluation of a trained model on a data set."""
-
-    data: (
-        Annotated[SysuSource, subcommand("sysu")]
-        | Annotated[RegdbSource, subcommand("regdb")]
-        | Annotated[LlcmSource, subcommand("llcm")]
-    )
-    weights: Path | None = None
-    """model.safetensors of a run or of a saved model, with its run.json or config.json in the same directory. With
-    `--trial all`: the directory of a run of all trials."""
-    out: Path = Path("runs/evaluation")
-    """Directory for the results."""
-    verify: bool = False
-    """Only compare the counts of the data set with the published ones; needs no weights."""
-    overwrite: bool = False
-    """Replace the results in `out`."""
-    cache: Path | None = None
-    """Directory for decoded images; by default `.cache` in the data directory."""
-    test: RetrievalSettings = field(default_factory=RetrievalSettings)
-    """If any of these is on, results are given without them and with them."""

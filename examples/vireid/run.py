@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from vireid.config import DataSettings, Evaluation, LlcmSource, ModelSettings, RegdbSource, Settings, Source, SysuSource
+from vireid.config import DataSettings, LlcmSource, ModelSettings, RegdbSource, Settings, Source, SysuSource
 from vireid.datasets.cache import Images, cache_images
 from vireid.datasets.counts import counts_table, describe, verify_published
 from vireid.datasets.dataset import DataSet
@@ -20,6 +20,7 @@ from vireid.evaluation.protocol import check_tasks
 from vireid.evaluation.report import report
 from vireid.models.build import build_model
 from vireid.models.weights import is_whole, load_model, read_metadata
+from vireid.options import Evaluation
 from vireid.people.config import LARGE, RenderConfig
 from vireid.people.dataset import render_dataset
 from vireid.runs import RESULTS
@@ -77,7 +78,7 @@ def run(settings: Settings, data: DataSet, console: Console) -> None:
             report(model, data, test, settings.test, out, origin=origin, device=at.device, console=console)
 
 
-def evaluate(options: Evaluation, data: DataSet, console: Console) -> None:
+def evaluate(options: Evaluation[Any], data: DataSet, console: Console) -> None:
     """Evaluate a trained model on a data set; or, with `verify`, only compare its counts with the published ones.
 
     Raises:

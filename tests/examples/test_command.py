@@ -18,7 +18,8 @@ import pytest
 import export
 import train_sysu
 from vireid.command import cli, script
-from vireid.config import Evaluation, LlcmSource, RegdbSource, SysuSource
+from vireid.config import LlcmSource, RegdbSource, SysuSource
+from vireid.options import Command, Evaluation, FeatureFiles
 from vireid.recipes import RECIPES, SYSU, with_recipe
 
 PAPER = RECIPES["paper"]
@@ -107,10 +108,13 @@ def test_a_signal_that_was_to_be_ignored_still_is() -> None:
 
 def test_evaluation_names_a_data_set() -> None:
     for name, kind in {"sysu": SysuSource, "regdb": RegdbSource, "llcm": LlcmSource}.items():
-        options = cli(Evaluation, [name, "--root", "x", "--weights", "y", "--flip"])
+        options = cli(Command, [name, "--root", "x", "--weights", "y", "--flip"]).what
+        assert isinstance(options, Evaluation)
         assert type(options.data) is kind
         assert options.test.flip
-    assert cli(Evaluation, ["regdb", "--trial", "all"]).data == RegdbSource(trial="all")
+    assert cli(Command, ["regdb", "--trial", "all"]).what == Evaluation(RegdbSource(trial="all"))
+    words = ["features", "--protocol", "llcm", "--visible", "v.npz", "--infrared", "i.mat"]
+    assert cli(Command, words).what == FeatureFiles("llcm", Path("v.npz"), Path("i.mat"))
 
 
 def test_a_recipe_is_a_start_for_other_flags() -> None:

@@ -23,7 +23,6 @@ from vireid import trials
 from vireid.command import cli
 from vireid.config import (
     DataSettings,
-    Evaluation,
     LlcmSettings,
     LlcmSource,
     OptimSettings,
@@ -35,6 +34,7 @@ from vireid.config import (
 )
 from vireid.datasets.regdb import TRIALS
 from vireid.models.weights import read_metadata
+from vireid.options import Command, Evaluation
 from vireid.run import run as run_one
 from vireid.training.directory import alone
 
@@ -80,14 +80,14 @@ def test_a_regdb_run_evaluates_both_directions_and_remembers_its_trial(third: Re
     assert (third.out / "rankings.png").exists()
 
 
-def evaluated(settings: Evaluation, **changes: Any) -> dict[str, Any]:
+def evaluated(settings: Evaluation[Any], **changes: Any) -> dict[str, Any]:
     """The metrics of an evaluation."""
     options = replace(settings, **changes)
-    evaluate.main(options)
+    evaluate.main(Command(options))
     return metrics_of(options.out)
 
 
-def of_run(trained: RegdbSettings, out: Path) -> Evaluation:
+def of_run(trained: RegdbSettings, out: Path) -> Evaluation[Any]:
     """The evaluation of a run's model."""
     return Evaluation(RegdbSource(trained.root, trained.trial), weights=trained.out / "model.safetensors", out=out)
 
@@ -294,7 +294,7 @@ def test_verify_prints_the_counts_and_evaluates_nothing(
 ) -> None:
     words = ["regdb", "--root", str(regdb), "--out", str(tmp_path / "out"), "--verify"]
     with pytest.raises(ValueError, match="is not RegDB as published: train identities: 2, not 206") as caught:
-        evaluate.main(cli(Evaluation, words))
+        evaluate.main(cli(Command, words))
     assert "\n" not in str(caught.value)
     assert "2 train + 2 test identities" in capsys.readouterr().out
     assert not (tmp_path / "out").exists()
@@ -305,10 +305,10 @@ def test_verify_is_content_with_the_published_counts(llcm: Path, monkeypatch: py
     monkeypatch.setattr("vireid.datasets.llcm.PUBLISHED_TRAIN_IMAGES", (18, 16))
     monkeypatch.setattr("vireid.datasets.llcm.PUBLISHED_TEST_IMAGES", (18, 16))
     options = Evaluation(LlcmSource(llcm), verify=True)
-    evaluate.main(options)
+    evaluate.main(Command(options))
     monkeypatch.setattr("vireid.datasets.llcm.PUBLISHED_TEST_IMAGES", (18, 15))
     with pytest.raises(ValueError, match="near-infrared test images: 16, not 15"):
-        evaluate.main(options)
+        evaluate.main(Command(options))
 
 
 def test_the_command_lines_have_their_data_sets_defaults() -> None:
