@@ -253,6 +253,13 @@ class LlcmSource(Source):
 
 
 @dataclass(frozen=True)
+class FolderSource(Source):
+    modalities: tuple[str, str] | None = None
+    """Names of two directories in train and in test; the first is augmented as the visible images of other data sets,
+    so name the one with colours first. By default there are exactly two, in the order of their names."""
+
+
+@dataclass(frozen=True)
 class Settings(Source):
     """A training run on any data set."""
 
@@ -308,4 +315,9 @@ class RegdbSettings(RegdbSource, Settings):
 
 @dataclass(frozen=True)
 class LlcmSettings(LlcmSource, Settings):
+    pass
+
+
+@dataclass(frozen=True)
+class FolderSettings(FolderSource, Settings):
     pass

@@ -8,7 +8,7 @@ from typing import Annotated, Generic, Literal, TypeVar
 
 from tyro.conf import OmitArgPrefixes, OmitSubcommandPrefixes, configure, subcommand
 
-from vireid.config import LlcmSource, RegdbSource, RetrievalSettings, Source, SysuSource
+from vireid.config import FolderSource, LlcmSource, RegdbSource, RetrievalSettings, Source, SysuSource
 
 Protocol = Literal["sysu", "regdb", "llcm"]
 AnySource = TypeVar("AnySource", bound=Source)
@@ -74,5 +74,6 @@ class Command:
         Annotated[Evaluation[SysuSource], subcommand("sysu", description="Trained weights on SYSU-MM01.")]
         | Annotated[Evaluation[RegdbSource], subcommand("regdb", description="Trained weights on RegDB.")]
         | Annotated[Evaluation[LlcmSource], subcommand("llcm", description="Trained weights on LLCM.")]
+        | Annotated[Evaluation[FolderSource], subcommand("folder", description="Trained weights on your own images.")]
         | Annotated[FeatureFiles, subcommand("features")]
     )

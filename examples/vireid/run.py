@@ -8,10 +8,20 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from vireid.config import DataSettings, LlcmSource, ModelSettings, RegdbSource, Settings, Source, SysuSource
+from vireid.config import (
+    DataSettings,
+    FolderSource,
+    LlcmSource,
+    ModelSettings,
+    RegdbSource,
+    Settings,
+    Source,
+    SysuSource,
+)
 from vireid.datasets.cache import Images, cache_images
 from vireid.datasets.counts import counts_table, describe, verify_published
 from vireid.datasets.dataset import DataSet
+from vireid.datasets.folder import read_folder
 from vireid.datasets.items import Items
 from vireid.datasets.llcm import read_llcm
 from vireid.datasets.regdb import read_regdb
@@ -50,6 +60,8 @@ def read(source: Source) -> DataSet:
     if isinstance(source, RegdbSource):
         assert source.trial != "all"
         return read_regdb(source.root, source.trial)
+    if isinstance(source, FolderSource):
+        return read_folder(source.root, source.modalities)
     assert isinstance(source, LlcmSource)
     return read_llcm(source.root, reading=source.reading)
 

@@ -106,7 +106,8 @@ def table(results: Results, options: Mapping[str, Results] | None = None) -> Tab
         for name, means in some.items():
             std = some.std[name]
             figures = (f"{means[f]:.2f}" + (f"±{std[f]:.2f}" if some.trials > 1 else "") for f in FIGURES)
-            out.add_row(name.replace("_to_", " → ").replace("_", ", "), *figures)
+            shown = name.replace("_to_", " → ") if "_to_" in name else name.replace("_", ", ")
+            out.add_row(shown, *figures)
     return out
 
 

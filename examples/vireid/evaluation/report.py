@@ -100,8 +100,10 @@ def picture_attention(model: CAL, data: DataSet, images: Images, device: torch.d
     order = model.correspondence.permutation().cpu()
     infrared, found = infrared[:, order], found[:, order]
     pairs, titles = list(zip(*chosen, strict=True)), [f"identity {person}" for person in shown]
-    draw_attention(pairs, list(zip(visible, infrared, strict=True)), titles, out / "attention.png")
-    draw_found(pairs[:FOUND], list(zip(found, infrared, strict=True))[:FOUND], titles[:FOUND], out / "found.png")
+    maps, names = list(zip(visible, infrared, strict=True)), data.modalities
+    draw_attention(pairs, maps, titles, out / "attention.png", names=names)
+    maps = list(zip(found, infrared, strict=True))
+    draw_found(pairs[:FOUND], maps[:FOUND], titles[:FOUND], out / "found.png", names=names)
 
 
 def picture_rankings(data: DataSet, images: Images, similarity: Similarity, path: Path) -> None:

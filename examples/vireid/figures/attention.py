@@ -22,6 +22,8 @@ def draw_attention(
     maps: list[tuple[Tensor, Tensor]],
     titles: list[str],
     path: Path | str,
+    *,
+    names: tuple[str, str],
 ) -> Path:
     """Plot one identity per row: its visible image with the attention of each part, then its infrared image.
 
@@ -29,6 +31,7 @@ def draw_attention(
         pairs: visible and infrared image [h w 3] of each identity.
         maps: their attention maps [p gh gw], the infrared ones ordered by M̂, so that part k is matched with part k.
         titles: label of each row.
+        names: of the two modalities.
     """
     parts = maps[0][0].shape[0]
     columns = 2 * (parts + 2) + 1
@@ -47,7 +50,7 @@ def draw_attention(
             axes[row, start + 1].imshow(_composite(image, large))
             for part in range(parts):
                 _draw_part(axes[row, start + 2 + part], image, large[part], part)
-    for start, name in ((0, "visible"), (parts + 3, "infrared")):
+    for start, name in zip((0, parts + 3), names, strict=True):
         axes[0, start].set_title(name, fontsize=9)
         axes[0, start + 1].set_title("all parts", fontsize=9)
         for part in range(parts):
@@ -61,6 +64,8 @@ def draw_found(
     maps: list[tuple[Tensor, Tensor]],
     titles: list[str],
     path: Path | str,
+    *,
+    names: tuple[str, str],
 ) -> Path:
     """Plot one identity per row: an infrared and a visible image, then each part of the infrared one on both.
 
@@ -68,6 +73,7 @@ def draw_found(
         pairs: visible and infrared image [h w 3] of each identity.
         maps: attention maps [p gh gw] of the *infrared* image's parts: on the visible image, and on their own.
         titles: label of each row.
+        names: of the two modalities.
     """
     parts = maps[0][0].shape[0]
     height, width = pairs[0][0].shape[:2]
@@ -84,7 +90,7 @@ def draw_found(
             for part, strength in enumerate(_enlarge(attention, height, width)):
                 _draw_part(axes[row, 3 * (part + 1) + column], image, strength, part)
     for start in range(parts + 1):
-        for column, name in ((0, "infrared"), (1, "visible")):
+        for column, name in enumerate(reversed(names)):
             axes[0, 3 * start + column].set_title(name, fontsize=8)
     figure.subplots_adjust(left=0.04, right=1, bottom=0, top=0.88, wspace=0.02, hspace=0.04)
     for start in range(1, parts + 1):

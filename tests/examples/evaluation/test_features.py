@@ -17,6 +17,7 @@ from scipy.io import savemat
 
 from support import oracles_protocol as field
 from support.oracles_protocol import Row
+from vireid.config import Draw
 from vireid.datasets.sysu import read_sysu
 from vireid.evaluation.features import read_arrays, read_features
 from vireid.evaluation.protocol import evaluate
@@ -47,7 +48,8 @@ def rows_of(cameras: tuple[int, ...], seed: int, people: int, most: int = 3) -> 
 
 def save(path: Path, rows: list[Row], **other: Any) -> Path:
     features, ids, cameras = ([row[i] for row in rows] for i in range(3))
-    np.savez(path, **({"features": np.array(features), "ids": ids, "cameras": cameras} | other))
+    columns: dict[str, Any] = {"features": np.array(features), "ids": ids, "cameras": cameras}
+    np.savez(path, **(columns | other))
     return path
 
 
@@ -127,9 +129,11 @@ def test_features_of_a_tree_score_as_the_tree_does(make_tree: Callable[..., Path
             np.save(paths[-1], columns.pop("features"))
             for other, column in columns.items():
                 np.save(tmp_path / f"i_{other}.npy", column.astype(float))
-    metrics, _ = scored(FeatureFiles("sysu", *paths, root=data.root, out=tmp_path / "out"))
-    for draw in ("official", "seeded"):
-        expected = evaluate(replace(data, draw=draw), cosine(embeddings, data.test))  # type: ignore[arg-type]
+    visible, infrared = paths
+    metrics, _ = scored(FeatureFiles("sysu", visible, infrared, root=data.root, out=tmp_path / "out"))
+    draws: tuple[Draw, ...] = ("official", "seeded")
+    for draw in draws:
+        expected = evaluate(replace(data, draw=draw), cosine(embeddings, data.test))
         for task in expected:
             same(metrics[draw][task], list(expected[task].values()))
         assert metrics[draw]["gallery_draw"] == draw

@@ -1,4 +1,4 @@
-"""The three trainers and the evaluation: short runs on small data sets, and their errors."""
+"""The trainers and the evaluation: short runs on small data sets, and their errors."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from rich.console import Console
 from safetensors.torch import load_file, save_file
 
 import evaluate
+import train_folder
 import train_llcm
 import train_regdb
 import train_sysu
@@ -23,6 +24,8 @@ from vireid import trials
 from vireid.command import cli
 from vireid.config import (
     DataSettings,
+    FolderSettings,
+    FolderSource,
     LlcmSettings,
     LlcmSource,
     OptimSettings,
@@ -261,6 +264,21 @@ def test_an_llcm_run_names_its_reading(llcm: Path, tmp_path: Path) -> None:
         train_llcm.main(replace(settings, root=None))
 
 
+def test_own_images_are_trained_on_and_evaluated(make_folder: Callable[..., Path], tmp_path: Path) -> None:
+    root = make_folder(tmp_path)
+    settings = FolderSettings(root=root, out=tmp_path / "run", **SMALL)
+    train_folder.main(settings)
+    metrics = metrics_of(settings.out)
+    assert set(metrics["photo_to_sketch"]) == set(metrics["sketch_to_photo"]) == FIGURES
+    weights = settings.out / "model.safetensors"
+    again = evaluated(Evaluation(FolderSource(root), weights=weights, out=tmp_path / "again"))
+    assert again["sketch_to_photo"] == metrics["sketch_to_photo"]
+    with pytest.raises(ValueError, match=r"Folder has no published counts"):
+        evaluate.main(Command(Evaluation(FolderSource(root), verify=True)))
+    with pytest.raises(ValueError, match=r"these differ: --modalities \(None there, \('sketch', 'photo'\) here\)"):
+        train_folder.main(replace(settings, resume=True, modalities=("sketch", "photo")))
+
+
 def test_sysu_is_evaluated_with_either_draw(make_tree: Callable[..., Path], tmp_path: Path) -> None:
     settings = SysuSettings(root=make_tree(pictures=2), out=tmp_path / "run", **SMALL)
     train_sysu.main(settings)
@@ -317,3 +335,4 @@ def test_the_command_lines_have_their_data_sets_defaults() -> None:
     assert train_regdb.command_line(["--trial", "3"]).trial == 3
     assert train_llcm.command_line(["--reading", "camera-strict"]).reading == "camera-strict"
     assert train_sysu.command_line(["--gallery", "seeded"]).gallery == "seeded"
+    assert train_folder.command_line(["--modalities", "b", "a"]).modalities == ("b", "a")
