@@ -3,19 +3,25 @@
 from vireid.figures.attention import draw_attention, draw_composites, draw_found
 from vireid.figures.contrasts import draw_contrasts
 from vireid.figures.curves import draw_curves
+from vireid.figures.explanation import SIDES, Shown, draw_explanation
 from vireid.figures.intervals import draw_intervals
+from vireid.figures.page import write_page
 from vireid.figures.ranking import draw_rankings
 from vireid.figures.sweeps import draw_sweeps
 from vireid.figures.tradeoff import draw_tradeoff
 
 __all__ = [
+    "SIDES",
+    "Shown",
     "draw_attention",
     "draw_composites",
     "draw_contrasts",
     "draw_curves",
+    "draw_explanation",
     "draw_found",
     "draw_intervals",
     "draw_rankings",
     "draw_sweeps",
     "draw_tradeoff",
+    "write_page",
 ]
