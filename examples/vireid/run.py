@@ -40,6 +40,10 @@ from vireid.training.processes import join_processes
 from vireid.training.record import fingerprint
 from vireid.training.rehearsal import few, rehearsal
 
+NO_RESULTS = (
+    "[bold]These are no results:[/bold] --fast-dev-run trains a few steps on few identities, to find errors. "
+    "All stages work; without this flag, the run itself starts."
+)
 RENDERED, RENDERED_LARGE = Path("data/rendered"), Path("data/rendered-large")
 
 
@@ -86,8 +90,12 @@ def run(settings: Settings, data: DataSet, console: Console) -> None:
     with alone(out):
         model, at, seconds = train(settings, data.train, images, data=described, console=console, split=split)
         if at.is_main_process:
-            origin = {"train_seconds": round(seconds, 1)}
+            origin: dict[str, Any] = {"train_seconds": round(seconds, 1)}
+            if settings.fast_dev_run:
+                origin["fast_dev_run"] = True
             report(model, data, test, settings.test, out, origin=origin, device=at.device, console=console)
+            if settings.fast_dev_run:
+                console.print(NO_RESULTS, soft_wrap=True)
 
 
 def evaluate(options: Evaluation[Any], data: DataSet, console: Console) -> None:

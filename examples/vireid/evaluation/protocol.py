@@ -108,6 +108,8 @@ def table(results: Results, options: Mapping[str, Results] | None = None) -> Tab
             figures = (f"{means[f]:.2f}" + (f"±{std[f]:.2f}" if some.trials > 1 else "") for f in FIGURES)
             shown = name.replace("_to_", " → ") if "_to_" in name else name.replace("_", ", ")
             out.add_row(shown, *figures)
+    if results.trials > 1:
+        out.caption = f"mean ± standard deviation over {results.trials} draws or trials"
     return out
 
 
