@@ -23,6 +23,7 @@ from vireid.evaluation.features import Given, read_features
 from vireid.evaluation.protocol import Results, as_metrics, check_tasks, evaluate, table
 from vireid.evaluation.rerank import reranked
 from vireid.evaluation.similarity import Similarity, cosine, looked_up
+from vireid.evaluation.ties import count_ties, tie_sentence
 from vireid.files import plain, write_json
 from vireid.options import FeatureFiles
 
@@ -88,39 +89,6 @@ def similarities(given: Given, *, rerank: bool) -> dict[str, Similarity]:
         return {"": looked_up(given.similarity, given.test)}
     plainly = {"": cosine(given.features, given.test)}
     return plainly | ({"rerank": reranked(given.features, given.test)} if rerank else {})
-
-
-def count_ties(data: DataSet, similarity: Similarity) -> dict[str, float]:
-    """The share of queries, in percent, with a true match exactly as near as another identity's image, by task.
-
-    Of such images the order of the gallery decides, and another program's results may differ.
-    """
-    return {
-        name: float(np.mean([_ties(data, task.trial(number), similarity) for number in range(task.trials)]))
-        for name, task in data.tasks.items()
-    }
-
-
-def _ties(data: DataSet, trial: tuple[Rows, Rows, Tensor | None], similarity: Similarity) -> float:
-    query, gallery, exclude = trial
-    match = data.test.identity[query][:, None] == data.test.identity[gallery]
-    shown = np.ones_like(match) if exclude is None else ~exclude.numpy()
-    values = similarity(query, gallery).numpy()
-    # Few rows have equal values at all, which one sort tells.
-    ordered = np.sort(values, axis=1)
-    repeated = np.flatnonzero((ordered[:, 1:] == ordered[:, :-1]).any(axis=1))
-    tied = sum(
-        np.isin(values[row, match[row] & shown[row]], values[row, ~match[row] & shown[row]]).any() for row in repeated
-    )
-    return 100 * int(tied) / int((match & shown).any(axis=1).sum())
-
-
-def tie_sentence(ties: dict[str, float]) -> str:
-    """What the counts of ties say, for the console."""
-    if not any(ties.values()):
-        return "no true match is exactly as near as another identity's image"
-    some = ", ".join(f"{name} {share:.2f} %" for name, share in ties.items())
-    return f"queries with a true match exactly as near as another identity's image: {some}"
 
 
 def warn(options: FeatureFiles, given: Given, similarity: Similarity) -> list[str]:
