@@ -14,9 +14,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from tyro.conf import Positional
+from tyro.conf import Positional, arg
 
 from vireid.command import cli, script
 
@@ -25,11 +25,11 @@ Modality = Literal["visible", "infrared"]
 
 @dataclass(frozen=True)
 class Options:
-    run: Positional[Path]
+    run: Positional[Annotated[Path, arg(metavar="RUN")]]
     """Directory of a finished run of `train_*.py --method cal`."""
-    query: Positional[Path]
+    query: Positional[Annotated[Path, arg(metavar="QUERY")]]
     """Image file of the query."""
-    gallery: Positional[Path]
+    gallery: Positional[Annotated[Path, arg(metavar="GALLERY")]]
     """Image file of the gallery."""
     modalities: tuple[Modality, Modality] = ("infrared", "visible")
     """Modality of the query, and of the gallery image; "infrared" is the second modality of any data set."""

@@ -49,7 +49,7 @@ class Folder(DataSet):
         return {}
 
     def title(self, trials: int) -> str:
-        return f"{self.root.name}, %: all test images of a modality search in the other"
+        return f"{self.root.name}, all test images, %"
 
     def published(self) -> list[Count]:
         return []

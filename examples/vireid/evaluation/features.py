@@ -63,7 +63,7 @@ def read_features(options: FeatureFiles) -> Given:
     test = Items(
         item
         for modality, side in zip((VISIBLE, INFRARED), sides, strict=True)
-        for item in _items(side, modality, options.root or Path())
+        for item in _items(side, modality, options.root or options.visible)
     )
     if options.similarity is not None:
         table = _numbers(options.similarity, "similarity", read_arrays(options.similarity, ("similarity",)))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -72,7 +71,7 @@ def score(options: FeatureFiles, console: Console) -> None:
 def variants_of(options: FeatureFiles, test: Items) -> dict[str, DataSet]:
     """The data set of the images, by each variant of its protocol that can be scored."""
     none, people = Items([]), tuple(test.identities.tolist())
-    root = options.root or Path()
+    root = options.root or options.visible
     if options.protocol == "regdb":
         return {f"trial {options.trial}": RegDB(root, none, test, (), people, options.trial)}
     if options.protocol == "llcm":

@@ -257,6 +257,13 @@ def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
         read_arrays(tmp_path / "w.npz", ("features", "ids"))
 
 
+def test_features_without_a_true_match_are_named(tmp_path: Path) -> None:
+    paths = save(tmp_path / "v.npz", [([1.0], 1, 1)]), save(tmp_path / "i.npz", [([1.0], 2, 2)])
+    with pytest.raises(ValueError, match=r"v\.npz must have a true match for a query of visible_to_thermal"):
+        scored(FeatureFiles("regdb", *paths, out=tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
 def test_variants_are_those_of_the_protocol(tmp_path: Path) -> None:
     options, *_ = files(tmp_path, "llcm")
     assert list(variants_of(options, read_features(options).test)) == ["paper", "swapped", "camera-strict"]
