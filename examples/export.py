@@ -32,7 +32,9 @@ def main(options: Options) -> None:
     console = Console()
     model = HubCAL.from_run(options.run)
     out = options.out or options.run / "onnx"
-    for name, difference in export_onnx(model, out).items():
+    with console.status("exporting, and comparing with PyTorch"):
+        differences = export_onnx(model, out)
+    for name, difference in differences.items():
         console.print(f"[bold]{out / name}.onnx[/bold]: at most {difference:.1e} from PyTorch", soft_wrap=True)
 
 

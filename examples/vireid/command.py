@@ -16,11 +16,18 @@ from typing import Any, TypeVar
 import tyro
 
 from vireid.config import Settings
+from vireid.help import help_of
 from vireid.memory import keep_memory
 from vireid.recipes import RECIPES, with_recipe
 from vireid.runs import RECORD, checkpoints, read_settings
 
 SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]  # Windows lacks the second
+ELSEWHERE = {
+    "--epochs": "training is counted in steps, which `--optim.steps` sets; an epoch has about images / batch of them",
+    "--batch-size": "a batch has 2 · P · K images, which `--data.identities` (P) and `--data.images` (K) set",
+    "--batch_size": "a batch has 2 · P · K images, which `--data.identities` (P) and `--data.images` (K) set",
+}
+"""Flags of other trainers, and what stands for them here."""
 T = TypeVar("T")
 AnySettings = TypeVar("AnySettings", bound=Settings)
 
@@ -31,6 +38,9 @@ def cli(kind: type[T], arguments: Sequence[str] | None = None, **options: Any) -
     A path may begin with `~`, also in `--out=~/runs`, which a shell does not expand.
     """
     words = sys.argv[1:] if arguments is None else arguments
+    if (advice := advice_on(words)) is not None:
+        print(f"{Path(sys.argv[0]).stem}: {advice}", file=sys.stderr)
+        raise SystemExit(2)
     home = rf"\1{Path.home()}"
     found: T = tyro.cli(kind, args=[re.sub(r"^(--[\w.-]+=)?~(?=/|$)", home, word) for word in words], **options)
     return found
@@ -42,7 +52,24 @@ def parse(arguments: Sequence[str], default: AnySettings, description: str | Non
         default = read_settings(Path(record).expanduser(), type(default))
     if (recipe := argument(arguments, "--recipe")) in RECIPES:
         default = with_recipe(default, recipe)
+    if {"-h", "--help"} & set(arguments):
+        print(help_of(default, Path(sys.argv[0]).stem, description), end="")
+        raise SystemExit(0)
     return cli(type(default), arguments, default=default, description=description)
+
+
+def advice_on(words: Sequence[str]) -> str | None:
+    """What to write in place of a flag or a value that other programs have; None if there is no such word."""
+    for former, word in zip(("", *words), words, strict=False):
+        flag, _, value = word.partition("=")
+        if flag in ELSEWHERE:
+            return f"`{flag}`: {ELSEWHERE[flag]}"
+        if not word.startswith("--"):
+            flag, value = former, word
+        if flag.startswith("--") and value.lower() in ("true", "false"):
+            group, dot, name = flag.removeprefix("--").rpartition(".")
+            return f"`{flag} {value}`: a switch has no value; `{flag}` switches on, `--{group}{dot}no-{name}` off"
+    return None
 
 
 def argument(arguments: Sequence[str], name: str) -> str | None:

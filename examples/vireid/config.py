@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
-from tyro.conf import CascadeSubcommandArgs, OmitArgPrefixes, OmitSubcommandPrefixes, arg, configure, subcommand
+from tyro.conf import arg
 
 from vireid.checks import check, check_counts, check_numbers
 
@@ -253,6 +253,13 @@ class LlcmSource(Source):
 
 
 @dataclass(frozen=True)
+class FolderSource(Source):
+    modalities: tuple[str, str] | None = None
+    """Names of two directories in train and in test; the first is augmented as the visible images of other data sets,
+    so name the one with colours first. By default there are exactly two, in the order of their names."""
+
+
+@dataclass(frozen=True)
 class Settings(Source):
     """A training run on any data set."""
 
@@ -312,26 +319,6 @@ class LlcmSettings(LlcmSource, Settings):
     pass
 
 
-@configure(CascadeSubcommandArgs, OmitArgPrefixes, OmitSubcommandPrefixes)
 @dataclass(frozen=True)
-class Evaluation:
-    """Evaluation of a trained model on a data set."""
-
-    data: (
-        Annotated[SysuSource, subcommand("sysu")]
-        | Annotated[RegdbSource, subcommand("regdb")]
-        | Annotated[LlcmSource, subcommand("llcm")]
-    )
-    weights: Path | None = None
-    """model.safetensors of a run or of a saved model, with its run.json or config.json in the same directory. With
-    `--trial all`: the directory of a run of all trials."""
-    out: Path = Path("runs/evaluation")
-    """Directory for the results."""
-    verify: bool = False
-    """Only compare the counts of the data set with the published ones; needs no weights."""
-    overwrite: bool = False
-    """Replace the results in `out`."""
-    cache: Path | None = None
-    """Directory for decoded images; by default `.cache` in the data directory."""
-    test: RetrievalSettings = field(default_factory=RetrievalSettings)
-    """If any of these is on, results are given without them and with them."""
+class FolderSettings(FolderSource, Settings):
+    pass

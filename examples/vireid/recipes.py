@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from vireid.config import (
     AugmentSettings,
     DataSettings,
+    FolderSettings,
     LlcmSettings,
     LossSettings,
     ModelSettings,
@@ -99,3 +100,12 @@ LLCM = LlcmSettings(
     optim=replace(SYSU.optim, steps=48_000),
 )
 """100 epochs of 30,921 images in batches of 64."""
+
+FOLDER = FolderSettings(
+    out=Path("runs/folder"),
+    save_every=1000,
+    data=SYSU.data,
+    model=SYSU.model,
+    optim=replace(SYSU.optim, steps=6_400),
+)
+"""For a directory of any size: 100 epochs of 4,096 images in batches of 64."""

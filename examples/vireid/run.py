@@ -8,10 +8,20 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from vireid.config import DataSettings, Evaluation, LlcmSource, ModelSettings, RegdbSource, Settings, Source, SysuSource
+from vireid.config import (
+    DataSettings,
+    FolderSource,
+    LlcmSource,
+    ModelSettings,
+    RegdbSource,
+    Settings,
+    Source,
+    SysuSource,
+)
 from vireid.datasets.cache import Images, cache_images
 from vireid.datasets.counts import counts_table, describe, verify_published
 from vireid.datasets.dataset import DataSet
+from vireid.datasets.folder import read_folder
 from vireid.datasets.items import Items
 from vireid.datasets.llcm import read_llcm
 from vireid.datasets.regdb import read_regdb
@@ -20,6 +30,7 @@ from vireid.evaluation.protocol import check_tasks
 from vireid.evaluation.report import report
 from vireid.models.build import build_model
 from vireid.models.weights import is_whole, load_model, read_metadata
+from vireid.options import Evaluation
 from vireid.people.config import LARGE, RenderConfig
 from vireid.people.dataset import render_dataset
 from vireid.runs import RESULTS
@@ -29,6 +40,10 @@ from vireid.training.processes import join_processes
 from vireid.training.record import fingerprint
 from vireid.training.rehearsal import few, rehearsal
 
+NO_RESULTS = (
+    "[bold]These are no results:[/bold] --fast-dev-run trains a few steps on few identities, to find errors. "
+    "All stages work; without this flag, the run itself starts."
+)
 RENDERED, RENDERED_LARGE = Path("data/rendered"), Path("data/rendered-large")
 
 
@@ -49,6 +64,8 @@ def read(source: Source) -> DataSet:
     if isinstance(source, RegdbSource):
         assert source.trial != "all"
         return read_regdb(source.root, source.trial)
+    if isinstance(source, FolderSource):
+        return read_folder(source.root, source.modalities)
     assert isinstance(source, LlcmSource)
     return read_llcm(source.root, reading=source.reading)
 
@@ -73,11 +90,15 @@ def run(settings: Settings, data: DataSet, console: Console) -> None:
     with alone(out):
         model, at, seconds = train(settings, data.train, images, data=described, console=console, split=split)
         if at.is_main_process:
-            origin = {"train_seconds": round(seconds, 1)}
+            origin: dict[str, Any] = {"train_seconds": round(seconds, 1)}
+            if settings.fast_dev_run:
+                origin["fast_dev_run"] = True
             report(model, data, test, settings.test, out, origin=origin, device=at.device, console=console)
+            if settings.fast_dev_run:
+                console.print(NO_RESULTS, soft_wrap=True)
 
 
-def evaluate(options: Evaluation, data: DataSet, console: Console) -> None:
+def evaluate(options: Evaluation[Any], data: DataSet, console: Console) -> None:
     """Evaluate a trained model on a data set; or, with `verify`, only compare its counts with the published ones.
 
     Raises:

@@ -9,11 +9,12 @@ from typing import Any
 
 from rich.console import Console
 
-from vireid.config import Evaluation, RegdbSettings, RegdbSource
+from vireid.config import RegdbSettings, RegdbSource
 from vireid.datasets.regdb import TRIALS
 from vireid.evaluation.protocol import FIGURES, OPTIONS, Results, as_metrics, table
 from vireid.files import read_json, write_json
 from vireid.models.weights import WEIGHTS
+from vireid.options import Evaluation
 from vireid.run import evaluate, identify, read, run
 from vireid.runs import RECORD
 from vireid.training.directory import alone, check_finished
@@ -44,7 +45,7 @@ def train_all(settings: RegdbSettings, console: Console) -> None:
             summarise(settings.out, console)
 
 
-def evaluate_all(options: Evaluation, console: Console) -> None:
+def evaluate_all(options: Evaluation[Any], console: Console) -> None:
     """Evaluate the ten models of a run of all trials, or verify all splits."""
     source = options.data
     assert isinstance(source, RegdbSource)

@@ -1,4 +1,4 @@
-"""Trees in the layouts of SYSU-MM01, RegDB and LLCM: small images, with the odd cases of real copies."""
+"""Trees in the layouts of SYSU-MM01, RegDB, LLCM and own folders: small images, with the odd cases of real copies."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ TRAIN, VALIDATION, TEST = (1, 2, 5), (4,), (3, 6, 12, 40)
 MakeTree = Callable[..., Path]
 MakeRegDB = Callable[..., Path]
 MakeLLCM = Callable[..., Path]
+MakeFolder = Callable[..., Path]
 
 
 def _write(path: Path, identity: int, camera: int, picture: int) -> None:
@@ -118,6 +119,29 @@ def make_llcm() -> MakeLLCM:
                             _write(root / modality / f"{identity:04d}" / name, identity, colour, picture)
                             lines.append(f"{modality}/{identity:04d}/{name} {train.index(identity)}")
             (root / "idx" / f"train_{modality}.txt").write_text("\n".join(lines) + "\n")
+        return root
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_folder() -> MakeFolder:
+    """make_folder(folder, names=("photo", "sketch"), train=("1", "2"), test=("3", "4"), pictures=2) -> root"""
+
+    def make(
+        folder: Path,
+        *,
+        names: tuple[str, ...] = ("photo", "sketch"),
+        train: tuple[str, ...] = ("1", "2"),
+        test: tuple[str, ...] = ("3", "4"),
+        pictures: int = 2,
+    ) -> Path:
+        root = folder / "own"
+        for half, people in (("train", train), ("test", test)):
+            for place, name in enumerate(names):
+                for number, identity in enumerate(people):
+                    for picture in range(pictures):
+                        _write(root / half / name / identity / f"{picture}.jpg", number, (1, 3)[place % 2], picture)
         return root
 
     return make

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import export
+import train_folder
+import train_llcm
+import train_regdb
 import train_sysu
 from vireid.command import cli, script
-from vireid.config import Evaluation, LlcmSource, RegdbSource, SysuSource
-from vireid.recipes import RECIPES, SYSU, with_recipe
+from vireid.config import LlcmSource, RegdbSource, SysuSource
+from vireid.help import ABLATIONS, ESSENTIAL, help_of
+from vireid.options import Command, Evaluation, FeatureFiles
+from vireid.recipes import FOLDER, LLCM, RECIPES, REGDB, SYSU, with_recipe
 
 PAPER = RECIPES["paper"]
 EXAMPLES = Path(train_sysu.__file__).parent
@@ -107,10 +113,13 @@ def test_a_signal_that_was_to_be_ignored_still_is() -> None:
 
 def test_evaluation_names_a_data_set() -> None:
     for name, kind in {"sysu": SysuSource, "regdb": RegdbSource, "llcm": LlcmSource}.items():
-        options = cli(Evaluation, [name, "--root", "x", "--weights", "y", "--flip"])
+        options = cli(Command, [name, "--root", "x", "--weights", "y", "--flip"]).what
+        assert isinstance(options, Evaluation)
         assert type(options.data) is kind
         assert options.test.flip
-    assert cli(Evaluation, ["regdb", "--trial", "all"]).data == RegdbSource(trial="all")
+    assert cli(Command, ["regdb", "--trial", "all"]).what == Evaluation(RegdbSource(trial="all"))
+    words = ["features", "--protocol", "llcm", "--visible", "v.npz", "--infrared", "i.mat"]
+    assert cli(Command, words).what == FeatureFiles("llcm", Path("v.npz"), Path("i.mat"))
 
 
 def test_a_recipe_is_a_start_for_other_flags() -> None:
@@ -119,3 +128,70 @@ def test_a_recipe_is_a_start_for_other_flags() -> None:
     assert (paper.recipe, paper.model.norm_source, paper.loss.reduction) == ("paper", "parts", "sum")
     assert paper.model.backbone == SYSU.model.backbone
     assert train_sysu.command_line(["--root", "x"]) == replace(with_recipe(SYSU, "default"), root=Path("x"))
+
+
+def flags_in(text: str) -> list[str]:
+    return re.findall(r"^  (?:-h, )?--([\w.-]+)", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize("columns", [60, 80, 300])
+def test_help_is_in_groups_and_fits_the_terminal(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    text = help_of(SYSU, "train_sysu", train_sysu.__doc__)
+    assert all(len(line) <= min(columns, 100) for line in text.splitlines() if not line.startswith("    "))
+    assert "    torchrun --nproc-per-node 4 examples/train_sysu.py --root SYSU-MM01        # several" in text
+    head, essential, common, ablations = re.split(r"^(?:essential|common|ablations):$", text, flags=re.MULTILINE)
+    assert not flags_in(head)
+    assert {"root", "optim.steps", "help"} <= set(flags_in(essential))
+    assert {"optim.lr", "loss.kd1", "test.flip", "scored"} <= set(flags_in(common))
+    assert {"model.attention", "loss.metric", "recipe"} <= set(flags_in(ablations))
+    assert "\\n" not in text
+    assert "None)" not in text
+
+
+def test_help_has_each_flag_once(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    names: set[str] = set()
+    for trainer, default in ((train_sysu, SYSU), (train_regdb, REGDB), (train_llcm, LLCM), (train_folder, FOLDER)):
+        with pytest.raises(SystemExit) as ended:
+            trainer.command_line(["--root", "x", "--help"])
+        assert ended.value.code == 0
+        flags = flags_in(capsys.readouterr().out)
+        assert len(set(flags)) == len(flags)
+        assert {*map(flag_of, leaves_of(default))} == {*flags} - {"help"}
+        names |= {*flags}
+    assert (ESSENTIAL | ABLATIONS) - {"h"} <= names
+
+
+def leaves_of(settings: Any, group: str = "") -> Iterator[str]:
+    """The names of all settings, as `data.augment.pad`."""
+    for field in fields(settings):
+        value = getattr(settings, field.name)
+        if is_dataclass(value):
+            yield from leaves_of(value, f"{group}{field.name}.")
+        else:
+            yield f"{group}{field.name}"
+
+
+def flag_of(name: str) -> str:
+    return name.rstrip("_").replace("_", "-")
+
+
+@pytest.mark.parametrize(
+    ("words", "advice"),
+    [
+        (["--epochs", "5"], "`--epochs`: training is counted in steps, which `--optim.steps` sets"),
+        (["--batch-size=64"], "`--batch-size`: a batch has 2 · P · K images, which `--data.identities` (P)"),
+        (
+            ["--test.flip", "False"],
+            "`--test.flip False`: a switch has no value; `--test.flip` switches on, `--test.no-f",
+        ),
+        (["--resume=true"], "`--resume true`: a switch has no value; `--resume` switches on, `--no-resume` off"),
+    ],
+)
+def test_words_of_other_trainers_are_answered(
+    words: list[str], advice: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        train_sysu.command_line(["--root", "x", *words])
+    assert ended.value.code == 2
+    assert advice in capsys.readouterr().err

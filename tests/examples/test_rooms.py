@@ -11,7 +11,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 FLOORS = (
     {"files", "lock", "memory", "checks", "interval", "workers"},
     {"config"},
-    {"runs", "recipes", "pictures"},
+    {"help", "options", "runs", "recipes", "pictures"},
     {"command", "figures", "people"},
     {"datasets"},
     {"models"},

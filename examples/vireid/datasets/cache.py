@@ -153,6 +153,20 @@ def _build(file: Path, paths: list[Path], shape: tuple[int, ...], workers: int, 
         temporary.unlink(missing_ok=True)
 
 
+def read_picture(path: Path, size: tuple[int, int]) -> Images:
+    """The pixels [h w 3] of one file, as `cache_images` has them.
+
+    Raises:
+        FileNotFoundError, ValueError: there is no such file, or it cannot be decoded.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"read_picture: no image at {path.absolute()}")
+    found = decode_image(path, size, [])
+    if isinstance(found, str):
+        raise ValueError(f"read_picture: an image must be complete and {', '.join(FORMATS)}; got {found}")
+    return found
+
+
 def decode_image(path: Path, size: tuple[int, ...], narrow: list[str]) -> Images | str:
     """The pixels [h w 3], or the file's error; a note is added to `narrow` if few greys are left in 8 bits."""
     height, width = size

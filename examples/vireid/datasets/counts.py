@@ -60,6 +60,8 @@ def verify_published(data: DataSet) -> None:
     Raises:
         ValueError: names the first counts that differ.
     """
+    if data.published_identities is None:
+        raise ValueError(f"verify: {data.name} has no published counts, with which {data.root.absolute()} could agree")
     found = (len(data.train_identities), len(data.test_identities))
     counts = [
         Count(f"{half} identities", *pair)
@@ -101,7 +103,8 @@ def counts_table(data: DataSet) -> Table:
     for row in counts["cameras"]:
         figures = (row[half][kind] for half in ("train", "test") for kind in ("identities", "images"))
         table.add_row(str(row["camera"]), row["modality"], *map(str, figures))
-    table.caption = "; ".join([f"counts: {verdict[counts['published']]}", *_different(_comparison(data))])
+    if data.published_identities is not None:
+        table.caption = "; ".join([f"counts: {verdict[counts['published']]}", *_different(_comparison(data))])
     return table
 
 

@@ -54,18 +54,21 @@ class DataSet(ABC):
     """
 
     name: ClassVar[str]
-    modalities: ClassVar[tuple[str, str]]
-    """Names of modality 0 and 1."""
     cameras: ClassVar[tuple[tuple[int, int], ...]]
     """Pairs of a camera and its modality, in the order of the table of counts."""
-    published_identities: ClassVar[tuple[int, int]]
-    """Numbers of training and of test identities in the complete data set."""
+    published_identities: ClassVar[tuple[int, int] | None]
+    """Numbers of training and of test identities in the complete data set; None if none is published."""
 
     root: Path
     train: Items
     test: Items
     train_identities: tuple[int, ...]
     test_identities: tuple[int, ...]
+
+    @property
+    @abstractmethod
+    def modalities(self) -> tuple[str, str]:
+        """Names of modality 0 and 1."""
 
     @property
     @abstractmethod

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from rich.box import SIMPLE
+from rich.progress import track
 from rich.table import Table
 
 from concordant import rank_metrics
@@ -41,6 +42,7 @@ def evaluate(
     tasks: Sequence[str] | None = None,
     trials: int | None = None,
     searching: NDArray[np.bool_] | None = None,
+    progress: bool = False,
 ) -> Results:
     """Score the tasks of a data set.
 
@@ -50,6 +52,7 @@ def evaluate(
         tasks: names of tasks; by default all.
         trials: number of trials of each task; by default all, as for results to publish.
         searching: [n], which images of `data.test` may be queries; by default all that a task has. Galleries stay.
+        progress: show a progress bar while it works.
 
     Raises:
         ValueError: for bad settings or similarities, or if no query has a true match.
@@ -62,12 +65,10 @@ def evaluate(
     most = min(known[name].trials for name in names)
     if trials is not None and not 1 <= trials <= most:
         raise ValueError(f"evaluate: `trials` must be 1 .. {most}; got {trials}")
-    scores = {
-        name: [
-            _score(data, known[name], number, similarity, searching) for number in range(trials or known[name].trials)
-        ]
-        for name in names
-    }
+    work = [(name, number) for name in names for number in range(trials or known[name].trials)]
+    scores: dict[str, list[list[float]]] = {name: [] for name in names}
+    for name, number in track(work, description="ranking", transient=True, disable=not progress):
+        scores[name].append(_score(data, known[name], number, similarity, searching))
     return Results(scores, data.title(trials or most))
 
 
@@ -106,7 +107,10 @@ def table(results: Results, options: Mapping[str, Results] | None = None) -> Tab
         for name, means in some.items():
             std = some.std[name]
             figures = (f"{means[f]:.2f}" + (f"±{std[f]:.2f}" if some.trials > 1 else "") for f in FIGURES)
-            out.add_row(name.replace("_to_", " → ").replace("_", ", "), *figures)
+            shown = name.replace("_to_", " → ") if "_to_" in name else name.replace("_", ", ")
+            out.add_row(shown, *figures)
+    if results.trials > 1:
+        out.caption = f"mean ± standard deviation over {results.trials} draws or trials"
     return out
 
 

@@ -19,6 +19,7 @@ from vireid.evaluation.inference import attend, extract
 from vireid.evaluation.protocol import as_metrics, evaluate, table
 from vireid.evaluation.rerank import reranked
 from vireid.evaluation.similarity import Similarity, cosine
+from vireid.evaluation.ties import count_ties, tie_sentence
 from vireid.figures import draw_attention, draw_curves, draw_found, draw_rankings
 from vireid.files import is_litter, write_json
 from vireid.models.build import Built
@@ -46,9 +47,10 @@ def report(
     `images` are the decoded images of `data.test`; `origin` describes the model in metrics.json.
     """
     similarities = compare(model, data, images, options, device)
-    results, *more = (evaluate(data, similarity) for similarity in similarities.values())
+    results, *more = (evaluate(data, similarity, progress=console.is_terminal) for similarity in similarities.values())
     others = dict(zip(list(similarities)[1:], more, strict=True))
-    metrics = as_metrics(results, others) | data.reading | origin
+    ties = count_ties(data, similarities[""])
+    metrics = as_metrics(results, others) | data.reading | origin | {"ties": ties}
     if isinstance(model, CAL):
         metrics |= watch(model, data, images, device).figures
         picture_attention(model, data, images, device, out)
@@ -58,6 +60,8 @@ def report(
     # Last, so that a directory with metrics.json is complete.
     write_json(out / "metrics.json", metrics)
     console.print(table(results, others))
+    if any(ties.values()):
+        console.print(tie_sentence(ties), highlight=False)
     if isinstance(model, CAL):
         print_attention(metrics, console)
     names = ", ".join(sorted(path.name for path in out.iterdir() if not is_litter(path.name)))
@@ -100,8 +104,10 @@ def picture_attention(model: CAL, data: DataSet, images: Images, device: torch.d
     order = model.correspondence.permutation().cpu()
     infrared, found = infrared[:, order], found[:, order]
     pairs, titles = list(zip(*chosen, strict=True)), [f"identity {person}" for person in shown]
-    draw_attention(pairs, list(zip(visible, infrared, strict=True)), titles, out / "attention.png")
-    draw_found(pairs[:FOUND], list(zip(found, infrared, strict=True))[:FOUND], titles[:FOUND], out / "found.png")
+    maps, names = list(zip(visible, infrared, strict=True)), data.modalities
+    draw_attention(pairs, maps, titles, out / "attention.png", names=names)
+    maps = list(zip(found, infrared, strict=True))
+    draw_found(pairs[:FOUND], maps[:FOUND], titles[:FOUND], out / "found.png", names=names)
 
 
 def picture_rankings(data: DataSet, images: Images, similarity: Similarity, path: Path) -> None:

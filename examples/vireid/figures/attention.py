@@ -22,6 +22,8 @@ def draw_attention(
     maps: list[tuple[Tensor, Tensor]],
     titles: list[str],
     path: Path | str,
+    *,
+    names: tuple[str, str],
 ) -> Path:
     """Plot one identity per row: its visible image with the attention of each part, then its infrared image.
 
@@ -29,6 +31,7 @@ def draw_attention(
         pairs: visible and infrared image [h w 3] of each identity.
         maps: their attention maps [p gh gw], the infrared ones ordered by M̂, so that part k is matched with part k.
         titles: label of each row.
+        names: of the two modalities.
     """
     parts = maps[0][0].shape[0]
     columns = 2 * (parts + 2) + 1
@@ -42,12 +45,12 @@ def draw_attention(
     for row, (images, attention, title) in enumerate(zip(pairs, maps, titles, strict=True)):
         axes[row, 0].set_ylabel(title, fontsize=8)
         for image, parts_maps, start in zip(images, attention, (0, parts + 3), strict=True):
-            large = _enlarge(parts_maps, height, width)
+            large = enlarge(parts_maps, height, width)
             axes[row, start].imshow(image)
             axes[row, start + 1].imshow(_composite(image, large))
             for part in range(parts):
-                _draw_part(axes[row, start + 2 + part], image, large[part], part)
-    for start, name in ((0, "visible"), (parts + 3, "infrared")):
+                draw_part(axes[row, start + 2 + part], image, large[part], part)
+    for start, name in zip((0, parts + 3), names, strict=True):
         axes[0, start].set_title(name, fontsize=9)
         axes[0, start + 1].set_title("all parts", fontsize=9)
         for part in range(parts):
@@ -61,6 +64,8 @@ def draw_found(
     maps: list[tuple[Tensor, Tensor]],
     titles: list[str],
     path: Path | str,
+    *,
+    names: tuple[str, str],
 ) -> Path:
     """Plot one identity per row: an infrared and a visible image, then each part of the infrared one on both.
 
@@ -68,6 +73,7 @@ def draw_found(
         pairs: visible and infrared image [h w 3] of each identity.
         maps: attention maps [p gh gw] of the *infrared* image's parts: on the visible image, and on their own.
         titles: label of each row.
+        names: of the two modalities.
     """
     parts = maps[0][0].shape[0]
     height, width = pairs[0][0].shape[:2]
@@ -81,10 +87,10 @@ def draw_found(
         axes[row, 0].set_ylabel(title, fontsize=9)
         for column, image, attention in ((0, infrared, own), (1, visible, cross)):
             axes[row, column].imshow(image)
-            for part, strength in enumerate(_enlarge(attention, height, width)):
-                _draw_part(axes[row, 3 * (part + 1) + column], image, strength, part)
+            for part, strength in enumerate(enlarge(attention, height, width)):
+                draw_part(axes[row, 3 * (part + 1) + column], image, strength, part)
     for start in range(parts + 1):
-        for column, name in ((0, "infrared"), (1, "visible")):
+        for column, name in enumerate(reversed(names)):
             axes[0, 3 * start + column].set_title(name, fontsize=8)
     figure.subplots_adjust(left=0.04, right=1, bottom=0, top=0.88, wspace=0.02, hspace=0.04)
     for start in range(1, parts + 1):
@@ -109,7 +115,7 @@ def draw_composites(
     for row, image in enumerate(images):
         axes[row, 0].imshow(image)
         for axis, attention in zip(axes[row, 1:], maps.values(), strict=True):
-            axis.imshow(_composite(image, _enlarge(attention[row], height, width)))
+            axis.imshow(_composite(image, enlarge(attention[row], height, width)))
     for axis, name in zip(axes[0, 1:], maps, strict=True):
         axis.set_title(name, fontsize=8, rotation=60, ha="left", va="bottom", rotation_mode="anchor")
     figure.subplots_adjust(wspace=0.06, hspace=0.04)
@@ -117,7 +123,7 @@ def draw_composites(
     return save(figure, path)
 
 
-def _draw_part(axis: Axes, image: NDArray[np.uint8], strength: NDArray[np.float32], part: int) -> None:
+def draw_part(axis: Axes, image: NDArray[np.uint8], strength: NDArray[np.float32], part: int) -> None:
     """The attention of one part on an image, in a frame of the part's colour."""
     axis.imshow(_tint(image, strength, colour(part)))
     for spine in axis.spines.values():
@@ -127,10 +133,10 @@ def _draw_part(axis: Axes, image: NDArray[np.uint8], strength: NDArray[np.float3
 
 def tint(image: NDArray[np.uint8], attention: Tensor, part: int) -> NDArray[np.float64]:
     """The darkened image [h w 3], with the colour of a part where its attention [gh gw] is."""
-    return _tint(image, _enlarge(attention[None], *image.shape[:2])[0], colour(part))
+    return _tint(image, enlarge(attention[None], *image.shape[:2])[0], colour(part))
 
 
-def _enlarge(maps: Tensor, height: int, width: int) -> NDArray[np.float32]:
+def enlarge(maps: Tensor, height: int, width: int) -> NDArray[np.float32]:
     """Maps [p gh gw] enlarged to the size of the image, each scaled to a maximum of 1."""
     large = interpolate(maps[None].float(), size=(height, width), mode="bicubic", align_corners=False)[0].clamp_min(0)
     return (large / large.amax(dim=(1, 2), keepdim=True).clamp_min(torch.finfo(large.dtype).tiny)).numpy()

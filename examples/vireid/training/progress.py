@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from rich.console import Console
+from rich.columns import Columns
+from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
 
 def print_note(console: Console, text: str) -> None:
@@ -15,26 +17,38 @@ def print_note(console: Console, text: str) -> None:
     console.print(f"note: {text}", soft_wrap=True, highlight=False, markup=False)
 
 
+class TermsBelow(Progress):
+    """A progress bar with the loss terms on lines of their own, so that they never take the bar's place."""
+
+    terms: tuple[str, ...] = ()
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        yield from super().get_renderables()
+        yield Columns([Text(term, style="dim") for term in self.terms], padding=(0, 2))
+
+
 @contextmanager
 def progress_bar(console: Console, steps: int, first: int, *, enabled: bool) -> Iterator[Any]:
     """A progress bar with the loss terms by name; without a terminal, ten lines in total."""
     columns = (
         TextColumn("training"),
-        BarColumn(20),
+        BarColumn(None),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[terms]}"),
+        TextColumn("{task.fields[rate]}"),
     )
     live = console.is_terminal
-    with Progress(*columns, console=console, disable=not (enabled and live)) as bar:
-        task = bar.add_task("training", total=steps, completed=first, terms="")
+    with TermsBelow(*columns, console=console, expand=True, disable=not (enabled and live)) as bar:
+        task = bar.add_task("training", total=steps, completed=first, rate="")
 
         def advance(step: int, figures: dict[str, float], seconds: float, rows: int) -> None:
             hidden = ("lr", "gradient")
-            terms = "  ".join(f"{name} {value:.2f}" for name, value in figures.items() if name not in hidden)
-            terms += f"  {rows * step / max(seconds, 1e-9):.0f} images/s"
-            bar.update(task, completed=step, terms=terms)
+            terms = tuple(f"{name} {value:.2f}" for name, value in figures.items() if name not in hidden)
+            rate = f"{rows * step / max(seconds, 1e-9):.0f} images/s"
+            bar.terms = terms
+            bar.update(task, completed=step, rate=rate)
             if not live and (step % max(steps // 10, 1) == 0 or step == steps):
-                console.print(f"step {step}/{steps}  {terms}", soft_wrap=True, highlight=False)
+                line = "  ".join((f"step {step}/{steps}", *terms, rate))
+                console.print(line, soft_wrap=True, highlight=False)
 
         yield advance

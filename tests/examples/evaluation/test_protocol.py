@@ -204,6 +204,7 @@ def test_perfect_features_score_100(make_tree: MakeTree) -> None:
     assert "with flip+rerank" in text
     assert text.count("indoor, multi") == text.count("visible → thermal") == 2  # the longest name, on one line
     assert text.count("100.00±0.00") == 50
+    assert "mean ± standard deviation over 10 draws or trials" in text
     assert all(len(line) <= 80 for line in text.splitlines())
 
 

@@ -271,7 +271,9 @@ def test_a_package_without_metadata_has_no_version(monkeypatch: pytest.MonkeyPat
     assert describe(1)["versions"] == expected | {"timm": "unknown", "numpy": "unknown"}
 
 
-def test_a_fast_dev_run_goes_the_whole_way_beside_the_real_one(root: Path, tmp_path: Path) -> None:
+def test_a_fast_dev_run_goes_the_whole_way_beside_the_real_one(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     settings = train_sysu.command_line(["--out", str(tmp_path / "run"), "--fast-dev-run"])
     small = DataSettings(height=32, width=16, identities=3, images=2)
     settings = replace(settings, root=root, data=small, model=replace(settings.model, parts=2))
@@ -285,7 +287,10 @@ def test_a_fast_dev_run_goes_the_whole_way_beside_the_real_one(root: Path, tmp_p
     assert {"metrics.json", "model.safetensors", "rankings.png", "attention.png", "notes.txt"} <= names
     assert (left / "curves.png").read_bytes() != b"before"
     assert [path.name for path in (left / "checkpoints").iterdir()] == ["step-00000003"]
-    assert np.isfinite(read_json(left / "metrics.json")["all_single"]["mAP"])
+    metrics = read_json(left / "metrics.json")
+    assert np.isfinite(metrics["all_single"]["mAP"])
+    assert metrics["fast_dev_run"] is True
+    assert "These are no results: --fast-dev-run trains a few steps" in capsys.readouterr().out
     assert load_model(left / "model.safetensors", build_model).config.num_classes == 3
 
 

@@ -1,4 +1,4 @@
-"""The three trainers and the evaluation: short runs on small data sets, and their errors."""
+"""The trainers and the evaluation: short runs on small data sets, and their errors."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from rich.console import Console
 from safetensors.torch import load_file, save_file
 
 import evaluate
+import train_folder
 import train_llcm
 import train_regdb
 import train_sysu
@@ -23,7 +24,8 @@ from vireid import trials
 from vireid.command import cli
 from vireid.config import (
     DataSettings,
-    Evaluation,
+    FolderSettings,
+    FolderSource,
     LlcmSettings,
     LlcmSource,
     OptimSettings,
@@ -35,6 +37,7 @@ from vireid.config import (
 )
 from vireid.datasets.regdb import TRIALS
 from vireid.models.weights import read_metadata
+from vireid.options import Command, Evaluation
 from vireid.run import run as run_one
 from vireid.training.directory import alone
 
@@ -80,14 +83,14 @@ def test_a_regdb_run_evaluates_both_directions_and_remembers_its_trial(third: Re
     assert (third.out / "rankings.png").exists()
 
 
-def evaluated(settings: Evaluation, **changes: Any) -> dict[str, Any]:
+def evaluated(settings: Evaluation[Any], **changes: Any) -> dict[str, Any]:
     """The metrics of an evaluation."""
     options = replace(settings, **changes)
-    evaluate.main(options)
+    evaluate.main(Command(options))
     return metrics_of(options.out)
 
 
-def of_run(trained: RegdbSettings, out: Path) -> Evaluation:
+def of_run(trained: RegdbSettings, out: Path) -> Evaluation[Any]:
     """The evaluation of a run's model."""
     return Evaluation(RegdbSource(trained.root, trained.trial), weights=trained.out / "model.safetensors", out=out)
 
@@ -261,6 +264,21 @@ def test_an_llcm_run_names_its_reading(llcm: Path, tmp_path: Path) -> None:
         train_llcm.main(replace(settings, root=None))
 
 
+def test_own_images_are_trained_on_and_evaluated(make_folder: Callable[..., Path], tmp_path: Path) -> None:
+    root = make_folder(tmp_path)
+    settings = FolderSettings(root=root, out=tmp_path / "run", **SMALL)
+    train_folder.main(settings)
+    metrics = metrics_of(settings.out)
+    assert set(metrics["photo_to_sketch"]) == set(metrics["sketch_to_photo"]) == FIGURES
+    weights = settings.out / "model.safetensors"
+    again = evaluated(Evaluation(FolderSource(root), weights=weights, out=tmp_path / "again"))
+    assert again["sketch_to_photo"] == metrics["sketch_to_photo"]
+    with pytest.raises(ValueError, match=r"Folder has no published counts"):
+        evaluate.main(Command(Evaluation(FolderSource(root), verify=True)))
+    with pytest.raises(ValueError, match=r"these differ: --modalities \(None there, \('sketch', 'photo'\) here\)"):
+        train_folder.main(replace(settings, resume=True, modalities=("sketch", "photo")))
+
+
 def test_sysu_is_evaluated_with_either_draw(make_tree: Callable[..., Path], tmp_path: Path) -> None:
     settings = SysuSettings(root=make_tree(pictures=2), out=tmp_path / "run", **SMALL)
     train_sysu.main(settings)
@@ -294,7 +312,7 @@ def test_verify_prints_the_counts_and_evaluates_nothing(
 ) -> None:
     words = ["regdb", "--root", str(regdb), "--out", str(tmp_path / "out"), "--verify"]
     with pytest.raises(ValueError, match="is not RegDB as published: train identities: 2, not 206") as caught:
-        evaluate.main(cli(Evaluation, words))
+        evaluate.main(cli(Command, words))
     assert "\n" not in str(caught.value)
     assert "2 train + 2 test identities" in capsys.readouterr().out
     assert not (tmp_path / "out").exists()
@@ -305,10 +323,10 @@ def test_verify_is_content_with_the_published_counts(llcm: Path, monkeypatch: py
     monkeypatch.setattr("vireid.datasets.llcm.PUBLISHED_TRAIN_IMAGES", (18, 16))
     monkeypatch.setattr("vireid.datasets.llcm.PUBLISHED_TEST_IMAGES", (18, 16))
     options = Evaluation(LlcmSource(llcm), verify=True)
-    evaluate.main(options)
+    evaluate.main(Command(options))
     monkeypatch.setattr("vireid.datasets.llcm.PUBLISHED_TEST_IMAGES", (18, 15))
     with pytest.raises(ValueError, match="near-infrared test images: 16, not 15"):
-        evaluate.main(options)
+        evaluate.main(Command(options))
 
 
 def test_the_command_lines_have_their_data_sets_defaults() -> None:
@@ -317,3 +335,4 @@ def test_the_command_lines_have_their_data_sets_defaults() -> None:
     assert train_regdb.command_line(["--trial", "3"]).trial == 3
     assert train_llcm.command_line(["--reading", "camera-strict"]).reading == "camera-strict"
     assert train_sysu.command_line(["--gallery", "seeded"]).gallery == "seeded"
+    assert train_folder.command_line(["--modalities", "b", "a"]).modalities == ("b", "a")
