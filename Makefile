@@ -15,7 +15,7 @@ LIBRARY := --ignore=tests/examples --ignore=tests/docs --ignore=tests/support
 EXAMPLES := datasets evaluation search models/test_backbones.py models/test_export.py models/test_hub.py training/test_train_sysu.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo baseline untrained test test-fast test-oldest lint docs docs-serve bench clean
+.PHONY: help demo baseline untrained test test-fast test-long test-oldest lint docs docs-serve bench clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 20
@@ -30,10 +30,13 @@ untrained: $(VENV)/.examples  ## the ImageNet backbone before it has seen an ide
 	$(RUN) examples/train_sysu.py --out runs/untrained --overwrite --method global --optim.steps 0
 
 test: $(VENV)/.examples $(VENV)/.milvus $(VENV)/.dev $(VENV)/.docs  ## the tests
-	OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2
+	OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2 -m 'not long'
+
+test-long: $(VENV)/.examples $(VENV)/.milvus $(VENV)/.dev  ## the tests that take long: runs that are killed and resumed, several processes, exports
+	OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2 -m long
 
 test-fast: $(VENV)/.dev  ## the library's own tests in under a minute: without compilers and processes
-	OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2 -m 'not slow' $(LIBRARY)
+	OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2 -m 'not slow and not long' $(LIBRARY)
 
 test-oldest: $(OLDEST)/.test  ## the tests on the oldest versions that are declared, but for the trainers' long ones
 	OMP_NUM_THREADS=1 $(OLDEST)/bin/python -m pytest -n 2 -W default $(LIBRARY)

@@ -15,9 +15,10 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
+from unittest.mock import Mock, patch
 
 import torch
 from torch import nn
@@ -130,8 +131,8 @@ def correctness(device: str, q: int, g: int) -> dict[str, Any]:
                         table = target_aware_similarity(query, images, TSAA(4), norm=norm).double()
                         with in_plain_torch():
                             plain = target_aware_similarity(query, images, TSAA(4), norm=norm).double()
-                            wide = [x.to(torch.float64) for x in (query, images)]
-                            exact = target_aware_similarity(*wide, TSAA(4), norm=norm)
+                            one, other = (x.to(torch.float64) for x in (query, images))
+                            exact = target_aware_similarity(one, other, TSAA(4), norm=norm)
                     case = f"{name}, t {t}, c {c}{', norm' if norm else ''}{', padding' if images is padded else ''}"
                     errors = (float((x - exact).abs().max()) for x in (table, plain))
                     found[case] = dict(zip(("kernels", "plain torch"), errors, strict=True))
@@ -146,11 +147,9 @@ def similarity(device: str, q: int, g: int) -> dict[str, Any]:
         query, gallery = sides(q, g, dtype, device)
         norm = normalisation(device)
         ways: dict[str, Callable[[], object]] = {
-            "kernels": lambda query=query, gallery=gallery: target_aware_similarity(query, gallery, attention),
-            "kernels, norm": lambda query=query, gallery=gallery, norm=norm: target_aware_similarity(
-                query, gallery, attention, norm=norm
-            ),
-            "products": lambda query=query, gallery=gallery: products(query, gallery),
+            "kernels": partial(target_aware_similarity, query, gallery, attention),
+            "kernels, norm": partial(target_aware_similarity, query, gallery, attention, norm=norm),
+            "products": partial(products, query, gallery),
         }
         with torch.inference_mode(), tf32(allowed):
             rows = {way: measured(call, device) for way, call in ways.items()}
@@ -167,9 +166,8 @@ def memory(device: str, q: int, g: int) -> dict[str, Any]:
     for bits in (26, 28, 29, 30, 31):
         for way, context in (("kernels", nullcontext()), ("plain torch", in_plain_torch())):
             with torch.inference_mode(), context:
-                row = measured(
-                    lambda bits=bits: target_aware_similarity(query, gallery, TSAA(4), memory=1 << bits), device, 3
-                )
+                call = partial(target_aware_similarity, query, gallery, TSAA(4), memory=1 << bits)
+                row = measured(call, device, 3)
             found[f"{way}, {2 ** (bits - 20)} MiB"] = {"ns": row["seconds"] / (q * g) * 1e9, **row}
     return found
 
@@ -194,18 +192,15 @@ def blocks(device: str, q: int, g: int) -> dict[str, Any]:
         for *shape, at_once in BLOCKS:
             chosen, room = fused._Blocks(*shape), fused._shared(gallery.tokens.device) if at_once else 0
             with (
-                patch.object(fused, "_blocks", lambda t, size, chosen=chosen: chosen),
-                patch.object(fused, "_shared", lambda device, room=room: room),
+                patch.object(fused, "_blocks", Mock(return_value=chosen)),
+                patch.object(fused, "_shared", Mock(return_value=room)),
             ):
                 weights = fused._weights(queries, gallery.tokens, gallery.keys, None)
                 pieces = -(-CHANNELS // chosen.channels)
                 sums = torch.empty(2, pieces, g, len(queries), device=device)
                 for name, summand in (("", None), (", norm", shift)):
-                    found[f"{tuple(chosen)}{', at once' if at_once else ''}{name}"] = timed(
-                        lambda weights=weights, summand=summand, sums=sums: fused._compare(
-                            weights, gallery.tokens, gates, target, summand, sums
-                        )
-                    )
+                    call = partial(fused._compare, weights, gallery.tokens, gates, target, summand, sums)
+                    found[f"{tuple(chosen)}{', at once' if at_once else ''}{name}"] = timed(call)
     return found
 
 
@@ -216,7 +211,7 @@ def ranking(device: str, n: int) -> dict[str, Any]:
     ids = [torch.randint(max(n // 20, 1), (n,), generator=random).to(device) for _ in range(2)]
     found: dict[str, Any] = {}
     for over in ("images", "identities"):
-        found[over] = measured(lambda over=over: rank_metrics(table, *ids, cmc_over=over), device)
+        found[over] = measured(partial(rank_metrics, table, *ids, cmc_over=over), device)
     rows = max((1 << 26) // n, 1)
     found["sort alone"] = measured(lambda: [some.sort(dim=1) for some in table.split(rows)], device)
     few = min(n, 2000)

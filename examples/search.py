@@ -9,6 +9,7 @@
     python examples/search.py                                   # ways: three ways to rank the gallery of `make demo`
     python examples/search.py scale --size 1000000              # FAISS over a million embeddings, exact and approximate
     python examples/search.py engines --sizes 10000 100000      # FAISS and Milvus in one table
+    python examples/search.py parts --run runs/demo             # ways to keep encoded images for the second stage
 
 `--store` is a directory (FAISS), a file `….db` (Milvus Lite, in this process) or the address of a Milvus server,
 `http://host:19530`. The images stay where they are: a store has their embeddings, paths, cameras and times. What was
@@ -23,7 +24,7 @@ from typing import Annotated
 from tyro.conf import CascadeSubcommandArgs, OmitArgPrefixes, OmitSubcommandPrefixes, arg, configure, subcommand
 
 from vireid.command import cli, script
-from vireid.search.options import Add, Build, Delete, Engines, Find, Scale, Ways
+from vireid.search.options import Add, Build, Delete, Engines, Find, Parts, Scale, Ways
 
 Action = (
     Annotated[Ways, subcommand("ways")]
@@ -33,6 +34,7 @@ Action = (
     | Annotated[Build, subcommand("build")]
     | Annotated[Scale, subcommand("scale")]
     | Annotated[Engines, subcommand("engines")]
+    | Annotated[Parts, subcommand("parts")]
 )
 
 

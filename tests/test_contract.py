@@ -144,17 +144,18 @@ def test_compiled_in_one_graph_is_the_same(name: str) -> None:
     check_compiled(name, "aot_eager")
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize("what", ["CAL", "CALLoss", "TargetAwareContrastiveLoss", "draw_partners"])
 def test_batches_of_any_size_share_a_few_graphs(what: str) -> None:
-    """One graph per size would reach torch's limit at the ninth."""
+    """One graph per size would be five, and reach torch's limit at the ninth."""
     model, counter = small_cal(), CompileCounterWithBackend("aot_eager")
     torch.compiler.reset()
     functions: dict[str, Callable[..., Any]]
     functions = {"CAL": model, "CALLoss": CALLoss(), "draw_partners": functional.draw_partners}
     functions["TargetAwareContrastiveLoss"] = TargetAwareContrastiveLoss()
     compiled = torch.compile(functions[what], fullgraph=True, backend=counter)
-    for n in (4, 6, 8, 10, 12, 16, 24, 32, 48, 64):
+    for n in (4, 6, 8, 12, 32):
         images, labels, modality = torch.randn(n, 3, 16, 8), torch.arange(n) % 2, torch.arange(n) % 4 // 2
         if what == "CALLoss":
             compiled(model(images, labels, modality), labels, modality).total.backward()

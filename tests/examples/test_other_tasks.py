@@ -253,6 +253,7 @@ def test_a_short_run_of_icons_draws(
     tmp_path: Path, some_icons: Icons, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(icons, "read_icons", lambda: some_icons)
+    monkeypatch.setattr(compare, "ProcessPoolExecutor", lambda _, mp_context: ThreadPoolExecutor(1))  # quicker
     icons.run(IconOptions(tmp_path, steps=1, seeds=1))
     printed = capsys.readouterr().out
     for word in ("pooling, equal time", "target-aware", "chance"):

@@ -101,9 +101,8 @@ def test_padding_is_not_read(
         tokens, keys = values((n, t, 3), seed).where(real[..., None], torch.nan), values((n, t, 2), seed + 1)
         sides.append(Encoded(tokens, keys, parts, real, some))
     with torch.no_grad():
-        found = target_aware_similarity(
-            *(side.to(DEVICE, torch.float32) for side in sides), TSAA(3), direction=direction, memory=memory
-        )
+        query, gallery = (side.to(DEVICE, torch.float32) for side in sides)
+        found = target_aware_similarity(query, gallery, TSAA(3), direction=direction, memory=memory)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(pairs, "_kernels", lambda tokens, keys: None)
             expected = target_aware_similarity(sides[0], sides[1], TSAA(3), direction=direction)
@@ -128,7 +127,8 @@ def test_sizes_that_fill_no_block(t: int, shared: int, dtype: torch.dtype, monke
     for summand in (None, shift):
         inputs = (queries, gates, summand, target, tokens, keys)
         found = fused.cosines(*inputs, None)
-        expected = pairs._cosines(*(None if x is None else x.double() for x in inputs), None)  # type: ignore[arg-type]
+        wide: list[Any] = [None if x is None else x.double() for x in inputs]
+        expected = pairs._cosines(*wide, mask=None)
         close(found.double(), expected, rtol=0, atol=2e-6 if dtype == torch.float32 else 2e-3)
 
 
@@ -208,10 +208,10 @@ def test_on_the_gpu(t: int, c: int, dtype: torch.dtype, monkeypatch: pytest.Monk
     with torch.no_grad():
         for precision in (False, True) if dtype == torch.float32 else (False,):
             monkeypatch.setattr(torch.backends.cuda.matmul, "allow_tf32", precision)
-            found = target_aware_similarity(*sides, TSAA(3), norm=norm)
+            found = target_aware_similarity(sides[0], sides[1], TSAA(3), norm=norm)
             wide = [side.to(torch.float64) for side in sides]
             monkeypatch.setattr(pairs, "_kernels", lambda tokens, keys: None)
-            expected = target_aware_similarity(*wide, TSAA(3), norm=norm.double())
+            expected = target_aware_similarity(wide[0], wide[1], TSAA(3), norm=norm.double())
             norm.float()
             monkeypatch.setattr(pairs, "_kernels", lambda tokens, keys: fused)
             tolerance = 1e-5 if dtype == torch.float32 and not precision else 1e-2

@@ -152,6 +152,7 @@ def test_transforms_of_torch_func(memory: int, listed: bool) -> None:
     close(torch.func.vmap(function)(*several), torch.stack([function(*plain), function(*(2 * x for x in plain))]))
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @every_way
 @in_chunks

@@ -24,7 +24,20 @@ from vireid.runs import RECORD, read_settings
 from vireid.search.directory import add_directory
 from vireid.search.engines import compare_engines
 from vireid.search.finding import find
-from vireid.search.options import Add, Build, Delete, Engines, Find, Measured, Modality, Scale, Ways, seconds_of
+from vireid.search.options import (
+    Add,
+    Build,
+    Delete,
+    Engines,
+    Find,
+    Measured,
+    Modality,
+    Parts,
+    Scale,
+    Ways,
+    seconds_of,
+)
+from vireid.search.parts_study import parts_study
 from vireid.search.scale import measured, processor, scale
 from vireid.search.store import Identity, Keep, open_store
 from vireid.search.ways import compare
@@ -122,6 +135,11 @@ def _(options: Scale) -> None:
 def _(options: Engines) -> None:
     run = _embedded(options)
     compare_engines(run.data, run.embeddings, options.sizes, options.queries, options.out, run.origin, Console())
+
+
+@act.register
+def _(options: Parts) -> None:
+    parts_study(options, Console())
 
 
 class _Run(NamedTuple):

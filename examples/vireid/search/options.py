@@ -150,6 +150,22 @@ class Engines(Measured):
         check(self, "sizes", min(self.sizes, default=0) >= 256, "be numbers of at least 256, to learn codes from")
 
 
+@dataclass(frozen=True)
+class Parts:
+    """Ways to keep encoded images: bytes, mAP lost, and time."""
+
+    run: tuple[Path, ...] = (Path("runs/demo"),)
+    """Directories of finished runs of train_sysu.py with --method cal; results are means over them."""
+    root: Path | None = None
+    """Directory of the data set; by default that of each run."""
+    out: Path = Path("runs/parts")
+    """Directory for the table and the figure: parts.json and parts.png."""
+    length: int = 100
+    """Length of the short list."""
+    clusters: tuple[int, ...] = (24, 16, 8)
+    """Numbers of clusters that an image's tokens are pooled into."""
+
+
 def seconds_of(time: str | None) -> float | None:
     """Seconds since 1970 of a date in this computer's time zone."""
     return None if time is None else datetime.fromisoformat(time).timestamp()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean, median
 from tempfile import TemporaryDirectory
@@ -29,6 +29,7 @@ from vireid.models.hub import HubCAL
 from vireid.run import decode, read
 from vireid.runs import RECORD, read_settings
 from vireid.search.index import Found
+from vireid.search.options import Parts
 from vireid.search.parts import PartStore
 from vireid.search.parts_code import PartSettings, sizes_of
 from vireid.search.parts_ways import ways
@@ -44,23 +45,7 @@ WIDE = {"t": 162, "c": 2048, "d": 257}
 """A ResNet-50 at 288 × 144, with a token gate."""
 
 
-@dataclass(frozen=True)
-class PartsOptions:
-    """Ways to keep encoded images: bytes, mAP lost, and time."""
-
-    run: tuple[Path, ...] = (Path("runs/demo"),)
-    """Directories of finished runs of train_sysu.py with --method cal; results are means over them."""
-    root: Path | None = None
-    """Directory of the data set; by default that of each run."""
-    out: Path = Path("runs/parts")
-    """Directory for the table and the figure: parts.json and parts.png."""
-    length: int = 100
-    """Length of the short list."""
-    clusters: tuple[int, ...] = (24, 16, 8)
-    """Numbers of clusters that an image's tokens are pooled into."""
-
-
-def parts_study(options: PartsOptions, console: Console) -> None:
+def parts_study(options: Parts, console: Console) -> None:
     """Measure all ways on all runs; write parts.json and parts.png."""
     for name, numbers in {"length": (options.length,), "clusters": options.clusters}.items():
         if min(numbers, default=1) < 1:

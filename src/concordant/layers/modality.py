@@ -17,6 +17,7 @@ class ModalitySplit(NamedTuple):
     """The modality of each row, with the rows of each modality: who has them asks no device for them."""
 
     modality: Int[Tensor, "n"]
+    """The modality of each row."""
     rows: tuple[Tensor, ...]
     """The rows of each modality, (r,)."""
     order: Int[Tensor, "n"]

@@ -54,7 +54,7 @@ def _compiles(device: torch.device) -> bool:
 def pair_bytes(t: int, c: int, size: int) -> int:
     """What a part takes for each image that it is read on, in tokens of so many bytes a number."""
     blocks = _blocks(t, size)
-    return _padded(t, blocks.tokens) * size + 8 * triton.cdiv(c, blocks.channels) + 24
+    return _padded(t, blocks.tokens) * size + 8 * int(triton.cdiv(c, blocks.channels)) + 24
 
 
 def cosines(
@@ -85,7 +85,8 @@ def cosines(
         with torch.cuda.device_of(tokens):
             _compare(_weights(queries, tokens, keys, mask), tokens, gates, target, shift, sums)
     dot, square = sums.sum(dim=1)
-    return dot.div_(square.sqrt_().clamp_min_(SMALLEST_NORM))
+    cosine: Tensor = dot.div_(square.sqrt_().clamp_min_(SMALLEST_NORM))
+    return cosine
 
 
 def _weights(queries: Tensor, tokens: Tensor, keys: Tensor, mask: Tensor | None) -> Tensor:

@@ -21,6 +21,8 @@ from vireid.models.export import BATCHES, TOLERANCE, TRANSLATIONS, Embedder, exp
 from vireid.models.hub import HubCAL
 from vireid.models.weights import as_json
 
+pytestmark = pytest.mark.long
+
 
 @pytest.mark.parametrize(
     ("settings", "modality"),

@@ -47,6 +47,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return render_dataset(root, TINY, workers=1, progress=False)
 
 
+@pytest.mark.long
 def test_the_same_bytes_from_any_number_of_workers(tiny: Path, tmp_path: Path) -> None:
     again = render_dataset(tmp_path / "again", TINY, workers=2, progress=False)
     assert digest(again) == digest(tiny)

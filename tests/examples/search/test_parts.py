@@ -141,6 +141,7 @@ def test_sides_of_several_lengths_are_padded(tmp_path: Path) -> None:
     assert store.read(torch.tensor([11])).mask is None
 
 
+@pytest.mark.long
 def test_a_killed_writer_leaves_what_was_added(tmp_path: Path) -> None:
     """At 50 random moments: all that `add` had returned for, and of the next addition all or nothing."""
     images, random = gated(4, 0, t=700, c=64, dtype=torch.float32), np.random.default_rng(0)  # 0.8 MB to write

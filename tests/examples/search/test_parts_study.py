@@ -24,6 +24,7 @@ pytest.importorskip("faiss", reason="faiss-cpu is not installed: it comes with t
 
 from vireid.search import parts_study as study
 from vireid.search import parts_ways
+from vireid.search.options import Parts
 from vireid.search.parts_code import PartSettings, Sizes, pack, sizes_of
 
 
@@ -39,7 +40,7 @@ def test_the_study_measures_each_way(
     run.mkdir()
     write_json(run / "run.json", {"settings": plain(settings), "model": as_json(settings.model_config(4))})
     save_weights(looks_trained(build_model(settings.model_config(4))), run / "model.safetensors")
-    options = study.PartsOptions(run=(run,), out=tmp_path / "out", length=3, clusters=(8, 1))
+    options = Parts(run=(run,), out=tmp_path / "out", length=3, clusters=(8, 1))
     study.parts_study(options, Console(quiet=True))
     made = json.loads((options.out / "parts.json").read_text())
     rows = {(row["family"], row["label"]): row for row in made["ways"]}

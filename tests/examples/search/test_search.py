@@ -184,6 +184,7 @@ def test_the_command_line_has_the_ways_by_default() -> None:
     assert cli(example.Options, ["add", "images"]).action == Add(images=Path("images"))
 
 
+@pytest.mark.long
 def test_the_measurements(run: Path, tmp_path: Path, says: Says, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "out"
     do(Ways(run, out=out, lists=(3, 50)))

@@ -43,6 +43,7 @@ def held(store: Store) -> set[int]:
     return {one for some in store.listing() for one in some.ids.tolist()}
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_what_a_killed_writer_has_added_is_there(where: str) -> None:
     paths = [str(WORKER.parents[1]), *(str(path) for path in sys.path if path)]

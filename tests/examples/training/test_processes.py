@@ -21,6 +21,8 @@ from vireid.models.build import BuiltCAL
 from vireid.runs import read_log
 from vireid.training.processes import ASKED, join_processes, make_accelerator
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:

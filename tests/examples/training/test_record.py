@@ -271,6 +271,7 @@ def test_a_package_without_metadata_has_no_version(monkeypatch: pytest.MonkeyPat
     assert describe(1)["versions"] == expected | {"timm": "unknown", "numpy": "unknown"}
 
 
+@pytest.mark.long
 def test_a_fast_dev_run_goes_the_whole_way_beside_the_real_one(
     root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -294,6 +295,7 @@ def test_a_fast_dev_run_goes_the_whole_way_beside_the_real_one(
     assert load_model(left / "model.safetensors", build_model).config.num_classes == 3
 
 
+@pytest.mark.long
 def test_every_data_set_has_its_fast_dev_run(
     make_regdb: Callable[..., Path], make_llcm: Callable[..., Path], tmp_path: Path
 ) -> None:

@@ -32,6 +32,8 @@ from vireid.runs import checkpoints, read_log
 from vireid.training.directory import alone
 from vireid.training.record import RunLog
 
+pytestmark = pytest.mark.long
+
 SMALL = ["--data.height", "32", "--data.width", "16", "--data.identities", "2", "--data.images", "2"]
 SMALL += ["--model.backbone", "test_resnet", "--model.stage", "2", "--model.no-pretrained", "--model.parts", "2"]
 SMALL += ["--save-every", "1", "--optim.steps", "6"]

@@ -41,6 +41,8 @@ from vireid.options import Command, Evaluation
 from vireid.run import run as run_one
 from vireid.training.directory import alone
 
+pytestmark = pytest.mark.long
+
 SMALL: dict[str, Any] = {
     "data": DataSettings(height=32, width=16, identities=2, images=2),
     "model": replace(SMALL_MODEL, parts=2),
