@@ -100,6 +100,13 @@ COMPARISON = (
     Configuration("no L_kd1", "L_kd1 helps", {"loss.kd1": 0.0}),
     Configuration("no L_kd2", "L_kd2 helps", {"loss.kd2": 0.0}),
     Configuration("independent scorers", "M̂ orders parts that did not start alike", {"model.equal_scorers": False}),
+    *(
+        Configuration(
+            f"{name}, {h} × {w}", "parts pay more on a finer grid", changes | {"data.height": h, "data.width": w}
+        )
+        for h, w in ((128, 64), (256, 128))
+        for name, changes in ((FULL.name, {}), (BASELINE.name, GLOBAL))
+    ),
 )
 
 PARTS = (
