@@ -32,7 +32,7 @@ untrained: $(VENV)/.examples  ## the ImageNet backbone before it has seen an ide
 test: $(VENV)/.examples $(VENV)/.milvus $(VENV)/.dev $(VENV)/.docs  ## the tests
 	OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2 -m 'not long'
 
-test-long: $(VENV)/.examples $(VENV)/.milvus $(VENV)/.dev  ## the tests that take long: runs that are killed and resumed, several processes, exports
+test-long: $(VENV)/.examples $(VENV)/.milvus $(VENV)/.dev $(VENV)/.docs  ## the tests that take long: runs that are killed and resumed, several processes, exports
 	OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2 -m long
 
 test-fast: $(VENV)/.dev  ## the library's own tests in under a minute: without compilers and processes

@@ -168,6 +168,7 @@ def test_batches_of_any_size_share_a_few_graphs(what: str) -> None:
     assert counter.frame_count <= 3
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.skipif(not any(map(shutil.which, ("c++", "g++", "clang++"))), reason="no C++ compiler here")
 @pytest.mark.parametrize("name", ["DiversityLoss", "DotProductAttention"])

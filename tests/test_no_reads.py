@@ -43,6 +43,7 @@ def test_a_split_changes_no_number(views: bool) -> None:
     assert all(torch.equal(x, y) for x, y in zip(leaves(one), leaves(other), strict=True))
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_compiled_graph_takes_a_split() -> None:
     """Each miner sees its own rows there, too: batch norms in a first stage are right."""

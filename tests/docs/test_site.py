@@ -49,6 +49,7 @@ class Needs(HTMLParser):
         self.text += "" if self.code else data
 
 
+@pytest.mark.long
 def test_the_site_builds_and_needs_no_network(tmp_path: Path) -> None:
     """In strict mode: a missing link, heading, image or equation ends the build."""
     environment = os.environ | {"NO_MKDOCS_2_WARNING": "1", "PYTHONWARNINGS": "ignore"}

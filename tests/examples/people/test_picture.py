@@ -50,6 +50,7 @@ def test_pictures_have_the_size_and_channels_of_their_camera() -> None:
         assert seen.labels.max() < len(Part)
 
 
+@pytest.mark.long
 def test_another_process_and_another_order_give_the_same_bytes() -> None:
     cameras = [1, 3, 4, 6]
     here = {number: digest(1, number) for number in cameras}

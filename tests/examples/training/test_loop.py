@@ -193,6 +193,7 @@ def test_bad_settings_are_rejected() -> None:
         Settings(save_every=0)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "backbone",
     ["resnet50", "vit_tiny_patch16_224", "convnext_atto", "test_efficientnet", "swinv2_cr_tiny_224"],
