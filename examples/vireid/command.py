@@ -38,9 +38,6 @@ def cli(kind: type[T], arguments: Sequence[str] | None = None, **options: Any) -
     A path may begin with `~`, also in `--out=~/runs`, which a shell does not expand.
     """
     words = sys.argv[1:] if arguments is None else arguments
-    if (advice := advice_on(words)) is not None:
-        print(f"{Path(sys.argv[0]).stem}: {advice}", file=sys.stderr)
-        raise SystemExit(2)
     home = rf"\1{Path.home()}"
     found: T = tyro.cli(kind, args=[re.sub(r"^(--[\w.-]+=)?~(?=/|$)", home, word) for word in words], **options)
     return found
@@ -52,6 +49,9 @@ def parse(arguments: Sequence[str], default: AnySettings, description: str | Non
         default = read_settings(Path(record).expanduser(), type(default))
     if (recipe := argument(arguments, "--recipe")) in RECIPES:
         default = with_recipe(default, recipe)
+    if (advice := advice_on(arguments)) is not None:
+        print(f"{Path(sys.argv[0]).stem}: {advice}", file=sys.stderr)
+        raise SystemExit(2)
     if {"-h", "--help"} & set(arguments):
         print(help_of(default, Path(sys.argv[0]).stem, description), end="")
         raise SystemExit(0)

@@ -23,7 +23,7 @@ def _ties(data: DataSet, trial: Trial, similarity: Similarity) -> float:
     query, gallery, exclude = trial
     match = data.test.identity[query][:, None] == data.test.identity[gallery]
     shown = np.ones_like(match) if exclude is None else ~exclude.numpy()
-    values = similarity(query, gallery).numpy()
+    values = similarity(query, gallery).cpu().numpy()
     # Few rows have equal values at all, which one sort tells.
     ordered = np.sort(values, axis=1)
     repeated = np.flatnonzero((ordered[:, 1:] == ordered[:, :-1]).any(axis=1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import replace
 from functools import singledispatch
@@ -75,7 +76,7 @@ def _(options: Find) -> None:
     model, identity = _model(options.run)
     if not options.queries:
         raise ValueError("find: `queries` must name image files; got none")
-    keep = Keep(options.not_camera, seconds_of(options.since), seconds_of(options.until))
+    keep = Keep(options.not_camera, seconds_of(options.since), seconds_of(options.until, end=True))
     with open_store(options.store, identity) as store:
         find(
             store,
@@ -91,7 +92,7 @@ def _(options: Find) -> None:
 
 @act.register
 def _(options: Delete) -> None:
-    wanted = {str(path.absolute()) for path in options.names}
+    wanted = {os.path.abspath(path) for path in options.names}
     with open_store(options.store, write=True) as store:
         gone = [
             one

@@ -123,7 +123,7 @@ def images_below(folder: Path) -> list[str]:
     if not folder.is_dir():
         raise FileNotFoundError(f"images_below: the images must be below a directory; got {folder}")
     names = []
-    for place, folders, files in os.walk(folder.absolute()):
+    for place, folders, files in os.walk(os.path.abspath(folder), followlinks=True):
         folders[:] = [name for name in folders if not is_litter(name)]
         wanted = (name for name in files if Path(name).suffix.lower() in SUFFIXES and not is_litter(name))
         names += [os.path.join(place, name) for name in wanted]

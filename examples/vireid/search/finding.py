@@ -20,8 +20,8 @@ from vireid.models.hub import HubCAL
 from vireid.search.directory import embed
 from vireid.search.store import UNKNOWN, Keep, Store
 
-DRAWN = 20
-"""Queries in the picture; all are in the table and in found.json."""
+DRAWN, COLUMNS = 20, 20
+"""Queries in the picture, and images of each; all are in the table and in found.json."""
 
 
 def find(
@@ -56,7 +56,7 @@ def find(
     draw_hits(
         pixels[:DRAWN],
         [_short(one["query"]) for one in drawn],
-        [[(_shown(row["image"], size), f"{row['similarity']:.2f}") for row in one["found"]] for one in drawn],
+        [[(_shown(row["image"], size), f"{row['similarity']:.2f}") for row in one["found"][:COLUMNS]] for one in drawn],
         out / "found.png",
     )
     for one in results:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
@@ -58,7 +58,7 @@ class Find(OfRun, OfStore):
     since: str | None = None
     """Leave out earlier images: a date, as 2026-11-27, or with a time, as 2026-11-27T08:30."""
     until: str | None = None
-    """Leave out later images."""
+    """Leave out later images; a date is included."""
     out: Path = Path("runs/found")
     """Directory for found.json and found.png."""
 
@@ -166,9 +166,14 @@ class Parts:
     """Numbers of clusters that an image's tokens are pooled into."""
 
 
-def seconds_of(time: str | None) -> float | None:
-    """Seconds since 1970 of a date in this computer's time zone."""
-    return None if time is None else datetime.fromisoformat(time).timestamp()
+def seconds_of(time: str | None, *, end: bool = False) -> float | None:
+    """Seconds since 1970 of a time in this computer's time zone; of a date, when it begins, or at its end."""
+    if time is None:
+        return None
+    found = datetime.fromisoformat(time)
+    if end and len(time) <= len("2026-11-30"):
+        found += timedelta(days=1) - timedelta(microseconds=1)
+    return found.timestamp()
 
 
 def _has_a_group(pattern: str) -> bool:

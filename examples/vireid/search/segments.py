@@ -16,7 +16,7 @@ from safetensors.numpy import save_file
 
 from vireid.files import reason_of, replace_file
 
-NAME = re.compile(r"(\d{6})\.safetensors$")
+NAME = re.compile(r"(\d{6,})\.safetensors$")
 FIELDS = ("ids", "cameras", "times", "names", "embeddings")
 
 

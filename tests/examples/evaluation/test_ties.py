@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -40,3 +41,22 @@ def test_the_share_is_that_of_a_loop(data: st.DataObject) -> None:
 def _both(table: torch.Tensor) -> torch.Tensor:
     """Of all images with all, the visible ones first."""
     return torch.cat([torch.cat([0 * table, table], dim=1), torch.cat([table.T, 0 * table], dim=1)])
+
+
+def test_a_similarity_may_be_on_a_device() -> None:
+    """As plain similarities are after a run on a GPU: the numbers must be asked for on the CPU."""
+
+    class There(torch.Tensor):
+        @staticmethod
+        def __new__(cls, values: torch.Tensor) -> There:
+            return values.as_subclass(cls)
+
+        def numpy(self, *, force: bool = False) -> Any:
+            raise TypeError("can't convert a tensor of a device to numpy")
+
+        def cpu(self, memory_format: Any = None) -> torch.Tensor:
+            return self.as_subclass(torch.Tensor)
+
+    rows = [Item(Path(), who, camera, m) for m in (0, 1) for who in (0, 1) for camera in (1, 2)]
+    data = LLCM(Path(), Items([]), Items(rows), (), ())
+    assert set(count_ties(data, lambda q, g: There(torch.ones(len(q), len(g)))).values()) == {100.0}

@@ -30,7 +30,7 @@ from vireid.command import cli
 from vireid.search import directory
 from vireid.search.directory import camera_of, images_below, share
 from vireid.search.index import EmbeddingIndex
-from vireid.search.options import Add, Build, Delete, Engines, Find, Scale, Ways
+from vireid.search.options import Add, Build, Delete, Engines, Find, Scale, Ways, seconds_of
 from vireid.search.scale import made_up
 from vireid.search.store import open_store
 
@@ -88,14 +88,14 @@ def test_a_directory_is_added_found_and_deleted(run: Path, tmp_path: Path, says:
     with Image.open(out / "found.png") as picture:
         assert picture.size[0] > 100
     assert f"{images[3].name} in 32 images" in says()
-    until = "2001-09-09T23:59"
+    until = "2001-09-09"  # all of that day
     do(Find(store, run, (images[3],), "visible", 40, not_camera=1, since="2001-09-08", until=until, out=out))
     only = json.loads((out / "found.json").read_text())["results"][0]["found"]
     assert {row["image"] for row in only} == {str(path) for path in images[16:]}
-    do(Delete(store, (root / "cam1", images[20])))
+    do(Delete(store, (root / "cam2" / ".." / "cam1", images[20])))  # however a path is written
     assert "17 images deleted, 15 are left" in says()
     do(Build(store))
-    do(Add(store, run, root / "cam2"))
+    do(Add(store, run, root / "cam1" / ".." / "cam2"))
     assert "1 images added, 15 were there" in says()
     with pytest.raises(ValueError, match="delete: `names` must be images of"):
         do(Delete(store, (root / "cam1",)))
@@ -229,3 +229,10 @@ def test_made_up_embeddings_are_unit_vectors_about_real_ones() -> None:
     torch.testing.assert_close(torch.linalg.vector_norm(made, dim=1), torch.ones(200))
     assert (made @ real.T).amax(dim=1).mean() > 0.7
     assert torch.equal(made, made_up(real, 200, torch.Generator().manual_seed(0)))
+
+
+def test_a_date_ends_with_its_day() -> None:
+    begin, end = seconds_of("2026-11-30"), seconds_of("2026-11-30", end=True)
+    assert begin is not None
+    assert end == pytest.approx(begin + 24 * 3600, abs=1e-3)
+    assert seconds_of("2026-11-30T08:00", end=True) == seconds_of("2026-11-30T08:00")
