@@ -35,7 +35,7 @@ def task(icons: Icons, scored: str, seed: int) -> Task:
 
     def draw(generator: torch.Generator) -> tuple[Tensor, ...]:
         nonlocal left
-        if len(left) < BATCH:  # each icon once a round
+        if len(left) < BATCH:  # each icon at most once a round
             left = train[torch.randperm(len(train), generator=generator)]
         rows, left = left[:BATCH], left[BATCH:]
         return move(icons.pictures(rows), generator), split.words[rows]

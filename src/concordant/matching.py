@@ -19,7 +19,7 @@ from concordant._checks import as_sizes, checked
 )
 def _match_parts(weights: Tensor, cross_mask: Tensor | None = None, own_mask: Tensor | None = None) -> Tensor:
     """As an operator of its own it does not break a compiled graph, though SciPy's assignment needs the host."""
-    if weights.device.type != "cpu" and 0 < max(weights.shape[1:]) <= _MOST_BY_TABLE:
+    if weights.device.type not in ("cpu", "mps") and 0 < max(weights.shape[1:]) <= _MOST_BY_TABLE:
         return _match_by_table(weights, cross_mask, own_mask)
     from scipy.optimize import linear_sum_assignment  # takes longer to import than the rest of the library
 

@@ -54,7 +54,7 @@ class Batches:
         self.views = settings.data.views if settings.method == "cal" and settings.loss.equivariance else 0.0
         self.generator = torch.Generator(self.device)
         """Draws what a step needs, on the device."""
-        self.host = torch.Generator() if self.device.type == "cuda" else self.generator
+        self.host = self.generator if self.device.type == "cpu" else torch.Generator()
         """Draws what decides about a batch: reading that off a GPU would wait for it."""
         self.share = torch.from_numpy(self.sampler.share)
         self.size = 2 * settings.data.identities * settings.data.images

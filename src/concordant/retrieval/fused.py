@@ -22,7 +22,7 @@ from torch import Tensor
 from concordant._precision import SMALLEST_NORM
 
 _TYPES = {torch.float16, torch.bfloat16, torch.float32}
-_LONGEST = 4096
+_LONGEST = 512
 """Tokens of an image that a block can hold."""
 
 
