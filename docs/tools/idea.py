@@ -22,8 +22,8 @@ from vireid.config import SysuSettings
 from vireid.datasets.items import INFRARED, VISIBLE
 from vireid.evaluation.inference import attend, encode
 from vireid.evaluation.semantics import BODY, part_cover, read_parts
-from vireid.figures.attention import tint
-from vireid.figures.style import colour, save
+from vireid.figures.attention import draw_part, enlarge
+from vireid.figures.style import save
 from vireid.models.hub import HubCAL
 from vireid.run import decode, read
 from vireid.runs import RECORD, read_settings
@@ -87,21 +87,17 @@ def draw(
     tall = queries.shape[1] / queries.shape[2]
     figure, axes = plt.subplots(1, len(ratios) - 1, figsize=(1.0 * sum(ratios), tall + 0.45), width_ratios=ratios[:-1])
     for axis in axes:
-        axis.set_axis_off()
+        axis.set(xticks=[], yticks=[], frame_on=False)
     for person, (query, found, height) in enumerate(zip(queries, gallery, heights, strict=True)):
         one, two, three = axes[4 * person : 4 * person + 3]
-        one.imshow(tint(query, asked[person], part))
+        for axis, image, attention in ((one, query, asked[person]), (three, found, answered[person])):
+            draw_part(axis, image, enlarge(attention[None], *image.shape[:2])[0], part)
         one.set_title("query", fontsize=9)
         two.imshow(found)
         side, stripe = found.shape[0] / STRIPES, min(int(height * STRIPES), STRIPES - 1)
         two.add_patch(Rectangle((0, stripe * side), found.shape[1] - 1, side, fill=False, color="#D55E00", linewidth=2))
         two.set_title("its stripe", fontsize=9)
-        three.imshow(tint(found, answered[person], part))
         three.set_title("its part, found", fontsize=9)
-        for axis in (one, three):
-            axis.add_patch(
-                Rectangle((0, 0), found.shape[1] - 1, found.shape[0] - 1, fill=False, color=colour(part), linewidth=2)
-            )
     figure.subplots_adjust(left=0, right=1, bottom=0, top=0.86, wspace=0.06)
     path = save(figure, ROOT / "runs" / "idea.png", dpi=140)
     Image.open(path).convert("RGB").save(ROOT / "docs" / "images" / "idea.jpg", quality=88)

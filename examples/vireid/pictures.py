@@ -12,6 +12,9 @@ from vireid.files import reason_of
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP")
 """Formats that are decoded, by content and not by name: PostScript would run Ghostscript. Phones' MPO is a JPEG."""
 
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+"""Of files that are looked for as images, where other files may lie beside them."""
+
 ORIENTATION = 0x0112
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,

@@ -26,6 +26,7 @@ from vireid.datasets.items import Items
 from vireid.datasets.llcm import read_llcm
 from vireid.datasets.regdb import read_regdb
 from vireid.datasets.sysu import read_sysu
+from vireid.evaluation.inference import default_device
 from vireid.evaluation.protocol import check_tasks
 from vireid.evaluation.report import report
 from vireid.models.build import build_model
@@ -119,7 +120,7 @@ def evaluate(options: Evaluation[Any], data: DataSet, console: Console) -> None:
         names = " and ".join(known)
         console.print(f"{weights}: trained on {names}; its identity classifiers are not used", soft_wrap=True)
     out.mkdir(parents=True, exist_ok=True)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = default_device()
     size = DataSettings(height=model.config.height, width=model.config.width, cache=options.cache)
     images = decode(size, data, data.test, "test")
     for name in RESULTS:  # results of another model

@@ -180,10 +180,16 @@ def test_results_are_by_method_and_way() -> None:
     assert results_of(runs) == {"a": [[1.0, 2.0]] * 2, "b": [[4.0]], "b, x": [[5.0]]}
 
 
+@pytest.fixture
+def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A comparison starts no processes, whose start takes longer than its runs here."""
+    monkeypatch.setattr(compare, "ProcessPoolExecutor", lambda _, mp_context: ThreadPoolExecutor(1))
+
+
+@pytest.mark.usefixtures("in_this_process")
 def test_a_short_run_of_digits_prints_every_method_and_draws(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(compare, "ProcessPoolExecutor", lambda _, mp_context: ThreadPoolExecutor(1))  # quicker
     digits.run(Options(tmp_path, steps=1, seeds=2))
     printed = capsys.readouterr().out
     for word in ("pooling", "parts, target-aware", "rank-1", "mAP", "CPU s", "mean of 2 seeds"):
@@ -249,11 +255,11 @@ def test_vectors_of_words_and_offsets_do_not_decay() -> None:
     }
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_a_short_run_of_icons_draws(
     tmp_path: Path, some_icons: Icons, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(icons, "read_icons", lambda: some_icons)
-    monkeypatch.setattr(compare, "ProcessPoolExecutor", lambda _, mp_context: ThreadPoolExecutor(1))  # quicker
     icons.run(IconOptions(tmp_path, steps=1, seeds=1))
     printed = capsys.readouterr().out
     for word in ("pooling, equal time", "target-aware", "chance"):

@@ -6,7 +6,6 @@ The interpreter knows no bfloat16; float16 stands for it there.
 from __future__ import annotations
 
 import importlib
-import weakref
 from collections import defaultdict
 from typing import Any, Literal
 
@@ -15,13 +14,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from concordant import TSAA, Encoded, PartQueries, target_aware_similarity
 from concordant.functional import spatial_similarity
 from concordant.retrieval import pairs
 from support import oracles_retrieval
+from support.encoded import encoded
+from support.living import Living
 from support.models import close, randomize, tsaa_of
 from support.padding import masks
 from support.strategies import SEEDS, values
@@ -39,10 +38,6 @@ pytestmark = pytest.mark.filterwarnings("ignore:invalid value encountered:Runtim
 @pytest.fixture(autouse=True)
 def _by_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pairs, "_kernels", lambda tokens, keys: fused)
-
-
-def encoded(attention: TSAA, tokens: Tensor, parts: Tensor) -> Encoded:
-    return Encoded(tokens, attention.encode_tokens(tokens), attention.encode_parts(parts, tokens))
 
 
 @settings(max_examples=6)
@@ -150,24 +145,6 @@ def test_logits_of_minus_infinity(masked: bool) -> None:
 def test_at_most_the_memory_allowed(normed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Living at once, in whatever chunks; more memory means fewer of them."""
 
-    class Living(TorchDispatchMode):
-        live = peak = 0
-
-        def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-            result = function(*args, **(kwargs or {}))
-            for made in tree_leaves(result):
-                storage = made.untyped_storage() if isinstance(made, Tensor) else None
-                if storage is not None and storage._cdata not in known:
-                    known.add(storage._cdata)
-                    self.live += storage.nbytes()
-                    self.peak = max(self.peak, self.live)
-                    weakref.finalize(storage, self.gone, storage._cdata, storage.nbytes())
-            return result
-
-        def gone(self, storage: int, size: int) -> None:
-            known.discard(storage)
-            self.live -= size
-
     for kernel in ("_weigh", "_read"):  # what they compute does not matter here
         monkeypatch.setattr(fused, kernel, defaultdict(lambda: lambda *args, **kwargs: None))
     attention, norm = TSAA(40), nn.BatchNorm1d(2 * 40).to(DEVICE).eval() if normed else None
@@ -176,7 +153,7 @@ def test_at_most_the_memory_allowed(normed: bool, monkeypatch: pytest.MonkeyPatc
     peaks = []
     for memory in (1 << 15, 1 << 16, 1 << 20):
         known = {x.untyped_storage()._cdata for x in images.tensors()}
-        with torch.no_grad(), Living() as living:  # type: ignore[no-untyped-call]
+        with torch.no_grad(), Living(known) as living:
             table = target_aware_similarity(images, images, attention, norm=norm, memory=memory)
         assert living.peak <= memory + 4 * table.nbytes, (living.peak, memory)
         peaks.append(living.peak)

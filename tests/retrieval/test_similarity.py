@@ -14,15 +14,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from concordant import TSAA, DotProductAttention, Encoded, PartQueries, target_aware_similarity
 from support import oracles_retrieval
+from support.encoded import encoded
 from support.models import close, randomize, small_cal, tsaa_of
 from support.strategies import KINDS, SEEDS, values
 
 Direction = Literal["query", "gallery", "both"]
 DIRECTIONS = ("query", "gallery", "both")
-
-
-def encoded(attention: TSAA | DotProductAttention, tokens: Tensor, parts: Tensor) -> Encoded:
-    return Encoded(tokens, attention.encode_tokens(tokens), attention.encode_parts(parts, tokens))
 
 
 @settings(max_examples=12)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
 from typing import Any, Literal
 
 import pytest
@@ -11,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from concordant import TSAA, Encoded, PartQueries, target_aware_similarity
+from support.encoded import encoded
+from support.living import Living
 from support.models import close, randomize, tsaa_of
 from support.strategies import SEEDS, values
 
@@ -22,10 +21,6 @@ Direction = Literal["query", "gallery", "both"]
 DIRECTIONS = ("query", "gallery", "both")
 Side = tuple[Tensor, Tensor]
 MEMORIES = st.sampled_from([1, 9000, 1 << 28])
-
-
-def encoded(attention: TSAA, side: Side) -> Encoded:
-    return Encoded(side[0], attention.encode_tokens(side[0]), attention.encode_parts(side[1], side[0]))
 
 
 def norm_of(p: int, seed: int) -> nn.BatchNorm1d:
@@ -75,8 +70,8 @@ def test_gradients_are_those_of_a_call_a_pair(
     wanted = [*inputs, *attention.parameters(), *(x for norm in norms if norm is not None for x in norm.parameters())]
     weights = values((q, g), seed + 9)
     found = target_aware_similarity(
-        encoded(attention, query),
-        encoded(attention, gallery),
+        encoded(attention, *query),
+        encoded(attention, *gallery),
         attention,
         direction=direction,
         norm=norms if normed else None,
@@ -99,7 +94,7 @@ def test_gradients_of_lists_are_those_of_the_whole_table(
 ) -> None:
     attention = tsaa_of(3, seed)
     inputs = leaves(seed, (q, 4, 3), (q, 2, 3), (g, 5, 3), (g, 3, 3))
-    query, gallery = encoded(attention, (inputs[0], inputs[1])), encoded(attention, (inputs[2], inputs[3]))
+    query, gallery = encoded(attention, inputs[0], inputs[1]), encoded(attention, inputs[2], inputs[3])
     pairs = torch.randint(-1, g, (q, s), generator=torch.Generator().manual_seed(seed))
     listed = target_aware_similarity(query, gallery, attention, direction=direction, pairs=pairs, memory=memory)
     table = target_aware_similarity(query, gallery, attention, direction=direction)
@@ -173,7 +168,7 @@ def test_compiled_in_one_graph_is_the_same(memory: int, listed: bool) -> None:
 def test_empty_sides_have_a_gradient(direction: Direction, q: int, g: int) -> None:
     attention = tsaa_of(3)
     inputs = leaves(0, (q, 4, 3), (q, 2, 3), (g, 5, 3), (g, 2, 3))
-    query, gallery = encoded(attention, (inputs[0], inputs[1])), encoded(attention, (inputs[2], inputs[3]))
+    query, gallery = encoded(attention, inputs[0], inputs[1]), encoded(attention, inputs[2], inputs[3])
     for memory in (1, 1 << 28):
         table = target_aware_similarity(query, gallery, attention, direction=direction, memory=memory)
         assert table.shape == (q, g)
@@ -183,7 +178,7 @@ def test_empty_sides_have_a_gradient(direction: Direction, q: int, g: int) -> No
 
 def test_a_gradient_only_where_one_is_wanted() -> None:
     attention = tsaa_of(3).requires_grad_(False)
-    plain = encoded(attention, (values((2, 4, 3), 0), values((2, 2, 3), 1)))
+    plain = encoded(attention, values((2, 4, 3), 0), values((2, 2, 3), 1))
     asked = Encoded(plain.tokens.clone().requires_grad_(), plain.keys, plain.part_queries)
     table = target_aware_similarity(plain, plain, attention)
     assert not table.requires_grad
@@ -202,27 +197,9 @@ def test_a_gradient_only_where_one_is_wanted() -> None:
 def test_at_most_the_memory_allowed_beside_the_gradients(direction: Direction) -> None:
     """Living at once in both passes: the intermediate results, and each input's gradient while it is added up."""
 
-    class Living(TorchDispatchMode):
-        live = peak = 0
-
-        def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-            result = function(*args, **(kwargs or {}))
-            for made in tree_leaves(result):
-                storage = made.untyped_storage() if isinstance(made, Tensor) else None
-                if storage is not None and storage._cdata not in known:
-                    known.add(storage._cdata)
-                    self.live += storage.nbytes()
-                    self.peak = max(self.peak, self.live)
-                    weakref.finalize(storage, self.gone, storage._cdata, storage.nbytes())
-            return result
-
-        def gone(self, storage: int, size: int) -> None:
-            known.discard(storage)
-            self.live -= size
-
     attention = TSAA(32)
     with torch.no_grad():
-        images = encoded(attention, (torch.randn(48, 24, 32), torch.randn(48, 4, 32)))
+        images = encoded(attention, torch.randn(48, 24, 32), torch.randn(48, 4, 32))
     inputs = [x.contiguous().requires_grad_() for x in images.tensors()]
     tokens, keys, queries, gates = inputs
     images = Encoded(tokens, keys, PartQueries(queries, gates))
@@ -230,7 +207,7 @@ def test_at_most_the_memory_allowed_beside_the_gradients(direction: Direction) -
     peaks = []
     for memory in (1 << 20, 1 << 21, 1 << 22, 1 << 26):
         known = {x.untyped_storage()._cdata for x in inputs}
-        with Living() as living:  # type: ignore[no-untyped-call]
+        with Living(known) as living:
             table = target_aware_similarity(images, images, attention, direction=direction, memory=memory)
             torch.autograd.grad(table.square().sum(), inputs)
         peaks.append(living.peak)

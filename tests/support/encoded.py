@@ -1,11 +1,15 @@
-"""Encoded images of random numbers, with a token gate."""
+"""Encoded images, by an attention, or of random numbers."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-from concordant import Encoded, PartQueries, functional
+from concordant import Encoded, PartAttention, PartQueries, functional
+
+
+def encoded(attention: PartAttention, tokens: Tensor, parts: Tensor) -> Encoded:
+    return Encoded(tokens, attention.encode_tokens(tokens), attention.encode_parts(parts, tokens))
 
 
 def gated(n: int, seed: int, *, t: int = 7, p: int = 2, c: int = 6, dtype: torch.dtype = torch.float64) -> Encoded:

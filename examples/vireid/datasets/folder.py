@@ -13,9 +13,9 @@ from vireid.datasets.counts import verify
 from vireid.datasets.dataset import Count, DataSet, Task, Trial
 from vireid.datasets.items import INFRARED, VISIBLE, Item, Items
 from vireid.datasets.tree import check_tree, entries, number_of, refuse_others
+from vireid.pictures import SUFFIXES
 
 HALVES = ("train", "test")
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 
 
 @dataclass(frozen=True)

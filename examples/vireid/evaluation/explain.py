@@ -15,7 +15,7 @@ from torch.nn.functional import cosine_similarity
 from concordant import CAL, Encoded, PartQueries
 from vireid.datasets.cache import read_picture
 from vireid.datasets.items import INFRARED
-from vireid.evaluation.inference import encode, read
+from vireid.evaluation.inference import default_device, encode, read
 from vireid.figures import SIDES, Shown, draw_explanation, write_page
 from vireid.files import write_json
 from vireid.models.build import BuiltCAL
@@ -65,7 +65,7 @@ def explain_files(
     Raises:
         ValueError, OSError: an image cannot be read, or a file cannot be written.
     """
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = default_device()
     size = (model.config.height, model.config.width)
     images = np.stack([read_picture(path, size) for path in paths])
     query, gallery = (

@@ -15,6 +15,11 @@ from vireid.datasets.items import INFRARED, VISIBLE
 from vireid.models.baseline import GlobalBaseline
 
 
+def default_device() -> torch.device:
+    """The GPU where there is one, or the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
 def batches(rows: NDArray[np.int64], device: torch.device) -> list[NDArray[np.int64]]:
     """Rows in batches that keep a device busy: a GPU works on all images of a batch at once."""
     size = 512 if device.type == "cuda" else 128

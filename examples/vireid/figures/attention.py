@@ -131,11 +131,6 @@ def draw_part(axis: Axes, image: NDArray[np.uint8], strength: NDArray[np.float32
     axis.set_frame_on(True)
 
 
-def tint(image: NDArray[np.uint8], attention: Tensor, part: int) -> NDArray[np.float64]:
-    """The darkened image [h w 3], with the colour of a part where its attention [gh gw] is."""
-    return _tint(image, enlarge(attention[None], *image.shape[:2])[0], colour(part))
-
-
 def enlarge(maps: Tensor, height: int, width: int) -> NDArray[np.float32]:
     """Maps [p gh gw] enlarged to the size of the image, each scaled to a maximum of 1."""
     large = interpolate(maps[None].float(), size=(height, width), mode="bicubic", align_corners=False)[0].clamp_min(0)

@@ -17,7 +17,7 @@ from vireid.config import SysuSettings
 from vireid.datasets.cache import Images
 from vireid.datasets.dataset import DataSet
 from vireid.datasets.items import INFRARED, VISIBLE
-from vireid.evaluation.inference import encode, extract
+from vireid.evaluation.inference import default_device, encode, extract
 from vireid.models.hub import HubCAL
 from vireid.models.weights import WEIGHTS, weights_digest
 from vireid.run import decode, read
@@ -80,7 +80,7 @@ def _(options: Find) -> None:
     with open_store(options.store, identity) as store:
         find(
             store,
-            model.to(_device()),
+            model.to(default_device()),
             options.queries,
             modality=MODALITIES[options.modality],
             k=options.k,
@@ -120,7 +120,7 @@ def _(options: Build) -> None:
 def _(options: Ways) -> None:
     run = _embedded(options)
     args = (run.model, run.images, run.data.test.modality)
-    encoded, seconds = measured(lambda: encode(*args, device=_device()))
+    encoded, seconds = measured(lambda: encode(*args, device=default_device()))
     origin = run.origin | {"encode_ms": 1e3 * seconds / len(run.images)}
     compare(run.data, run.model, run.embeddings, encoded, options.lists, options.out, origin, Console())
 
@@ -155,7 +155,7 @@ class _Run(NamedTuple):
 
 def _embedded(options: Measured) -> _Run:
     settings = read_settings(options.run / RECORD, SysuSettings)
-    model, device = HubCAL.from_run(options.run).to(_device()), _device()
+    model, device = HubCAL.from_run(options.run).to(default_device()), default_device()
     data = read(replace(settings, root=options.root or settings.root))
     images = decode(replace(settings.data, cache=options.cache or settings.data.cache), data, data.test, "test")
     embeddings, seconds = measured(lambda: extract(model, images, data.test.modality, device=device))
@@ -171,7 +171,3 @@ def _model(run: Path) -> tuple[HubCAL, Identity]:
     with torch.inference_mode():
         dimension = model.embed(torch.zeros(size), VISIBLE).shape[1]
     return model, Identity(weights_digest(run / WEIGHTS), dimension)
-
-
-def _device() -> torch.device:
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -22,10 +22,10 @@ from vireid.datasets.cache import Images, decode_image
 from vireid.evaluation.inference import extract
 from vireid.files import is_litter
 from vireid.models.hub import HubCAL
+from vireid.pictures import SUFFIXES
 from vireid.search.store import UNKNOWN, Identity, Records, Store, ids_of, open_store
 from vireid.training.processes import join_processes, together
 
-SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"}
 CHUNK = 512
 """Images that a process embeds before they are added: what an interruption loses at most."""
 LISTED = 1 << 14

@@ -20,11 +20,11 @@ from concordant import Encoded
 from vireid.files import read_json, reason_of, replace_file, revive, write_json
 from vireid.lock import locked
 from vireid.search.parts_code import PartSettings, Records, Sizes, checksums, layout, pack, unpack
+from vireid.search.store import Ids
 
 MANIFEST, LOCK = "parts.json", ".lock"
 VERSION = 1
 """Increase it whenever a store of the former version would be read wrongly."""
-Ids = NDArray[np.int64]
 Compare = Callable[[Encoded, Encoded], Tensor]
 GONE = -1
 """The shard of an id that was deleted."""

@@ -20,7 +20,7 @@ from torch import Tensor
 from concordant import CAL, Encoded
 from vireid.config import SysuSettings
 from vireid.datasets.dataset import DataSet, Rows
-from vireid.evaluation.inference import encode, extract
+from vireid.evaluation.inference import default_device, encode, extract
 from vireid.evaluation.protocol import evaluate
 from vireid.evaluation.similarity import Similarity, by_modality, cosine, looked_up
 from vireid.figures import Kept, draw_storage
@@ -56,7 +56,7 @@ def parts_study(options: Parts, console: Console) -> None:
     reading: dict[str, str] = {}
     for run in options.run:
         settings = read_settings(run / RECORD, SysuSettings)
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        device = default_device()
         model = HubCAL.from_run(run).eval()
         data = read(replace(settings, root=options.root or settings.root))
         images = decode(settings.data, data, data.test, "test")
