@@ -15,6 +15,8 @@ from other_tasks.networks import Pooling, convolution
 from other_tasks.options import Options
 
 DIGITS, CHANNELS, PARTS, BATCH = 10, 32, 3, 32
+EQUAL = 3
+"""Steps of pooling for one with parts, at equal CPU time."""
 VIEWS = {False: 240, True: 40}
 """Pictures of each digit and modality, in training (False) and test (True)."""
 
@@ -89,7 +91,7 @@ def parts(_: Task) -> Parts:
 def run(options: Options) -> None:
     """Train both methods, print their comparison, and draw the attention of the last one with parts."""
     console, out = Console(), options.out / "digits"
-    plans = {"pooling": Plan(pooling, 2 * options.steps), "parts": Plan(parts, options.steps)}
+    plans = {"pooling": Plan(pooling, EQUAL * options.steps), "parts": Plan(parts, options.steps)}
     runs = compare(plans, task, seeds=options.seeds, out=out, console=console)
     model = runs["parts"][-1].model
     assert isinstance(model, CAL)

@@ -47,8 +47,8 @@ def task(icons: Icons, scored: str, seed: int) -> Task:
 class TargetAware(Pooling):
     """Each word of a name looks for its part of the picture; beside pooling, as a loss and as a similarity."""
 
-    def __init__(self, vocabulary: int, *, context: bool) -> None:
-        super().__init__(vocabulary, context=context)
+    def __init__(self, vocabulary: int, *, context: bool, alone: int = 0) -> None:
+        super().__init__(vocabulary, context=context, alone=alone)
         self.values = nn.ModuleList(nn.Linear(CHANNELS, CHANNELS) for _ in range(2))
         self.attention = TSAA(CHANNELS, instance_norm="tokens")  # over a name of one word, IN would erase the word
         self.criterion = TargetAwareContrastiveLoss(direction="query", block=32)
@@ -60,18 +60,18 @@ class TargetAware(Pooling):
         keys = self.attention.encode_tokens(name, mask=real)
         return Encoded(picture, self.attention.encode_tokens(picture)), Encoded(name, keys, queries, real, real)
 
-    def loss(self, pictures: Tensor, words: Tensor) -> Tensor:
-        tokens = self.tokens(pictures, words)
-        picture, name = self.encode(*tokens)
-        labels = torch.arange(len(words))
-        return self.contrast(self.pool(*tokens)) + self.criterion(name, picture, labels, labels)
+    def loss_of_parts(self, seen: Tensor, read: Tensor, real: Tensor) -> Tensor:
+        picture, name = self.encode(seen, read, real)
+        labels = torch.arange(len(read))
+        loss: Tensor = self.criterion(name, picture, labels, labels)
+        return loss
 
     def similarities(self, gallery: Tensor, queries: Tensor) -> dict[str, Tensor]:
         tokens = self.tokens(gallery, queries)
         picture, name = self.encode(*tokens)
         by_words = target_aware_similarity(name, picture, self.attention, direction="query")
         pooled = self.pool(*tokens)
-        both = by_words / self.criterion.temperature + pooled * self.scale
+        both = WORDS * by_words / self.criterion.temperature + pooled * self.scale
         return {"": both, "words alone": by_words, "pooled alone": pooled}
 
     def maps(self, pictures: Tensor, words: Tensor) -> Tensor:
@@ -86,18 +86,22 @@ METHODS: dict[str, type[Pooling]] = {
     "CAL's losses": Parts,
     "target-aware": TargetAware,
 }
-EQUAL = {"pooling": 1.9, "attention pooling": 1.45}
-"""Steps of a cheaper method for one of target-aware, at equal CPU time: see docs/token-sets.md."""
+ALONE = 0.7
+"""Share of the steps that methods with parts train pooling alone."""
+WORDS = 0.5
+"""Weight of the words' similarity beside the pooled one, chosen on validation icons, as was `ALONE`."""
+EQUAL = {"pooling": 1.3, "attention pooling": 1.15}
+"""Steps of another method for one of target-aware, at equal CPU time: see docs/token-sets.md."""
 FEW = ("pooling, equal time", "target-aware")
 
 
-def make(kind: type[Pooling], icons: Icons, context: bool, _: Task) -> Pooling:
-    return kind(len(icons.vocabulary) + 2, context=context)
+def make(kind: type[Pooling], icons: Icons, options: IconOptions, _: Task) -> Pooling:
+    return kind(len(icons.vocabulary) + 2, context=options.context, alone=round(ALONE * options.steps))
 
 
 def plans_of(icons: Icons, options: IconOptions) -> dict[str, Plan]:
     """Target-aware and, for as much time, pooling; or all methods, for as much time and with as many steps."""
-    makers = {name: partial(make, kind, icons, options.context) for name, kind in METHODS.items()}
+    makers = {name: partial(make, kind, icons, options) for name, kind in METHODS.items()}
     longer = {f"{name}, equal time": (name, round(ratio * options.steps)) for name, ratio in EQUAL.items()}
     every = longer | {name: (name, options.steps) for name in METHODS}
     shown = every if options.everything else FEW

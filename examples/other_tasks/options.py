@@ -26,7 +26,7 @@ class Options:
 class IconOptions:
     out: Path = Path("runs")
     """Directory for the figure and the results, in the folder icons."""
-    steps: int = 550
+    steps: int = 1000
     """Training steps of the target-aware method; at equal CPU time, a cheaper one has more."""
     seeds: int = 1
     """Number of repetitions, each with other held-out icons and initial weights."""

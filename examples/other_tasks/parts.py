@@ -25,8 +25,8 @@ class Parts(Pooling):
     """Pooling, and four parts of either side trained by CAL's losses: InfoNCE stands for the losses of identity, as an
     icon has one picture. Both are compared side by side."""
 
-    def __init__(self, vocabulary: int, *, context: bool) -> None:
-        super().__init__(vocabulary, context=context)
+    def __init__(self, vocabulary: int, *, context: bool, alone: int = 0) -> None:
+        super().__init__(vocabulary, context=context, alone=alone)
         self.values = nn.ModuleList(nn.Linear(CHANNELS, CHANNELS) for _ in range(2))
         self.miners = nn.ModuleList(PartMiner(CHANNELS, PARTS, pool_sizes=(1,)) for _ in range(2))
         self.attention, self.norm = TSAA(CHANNELS), nn.BatchNorm1d(PARTS * CHANNELS)
@@ -49,20 +49,19 @@ class Parts(Pooling):
         one, other = normalize(self.norm(both.flatten(1)).view_as(both), dim=2).chunk(2)
         return one.flatten(1) @ other.flatten(1).T / PARTS
 
-    def loss(self, pictures: Tensor, words: Tensor) -> Tensor:
-        tokens = self.tokens(pictures, words)
-        (picture, seen), (name, read) = self.find(tokens[0], 0, None), self.find(tokens[1], 1, tokens[2])
+    def loss_of_parts(self, seen: Tensor, read: Tensor, real: Tensor) -> Tensor:
+        (picture, mined), (name, mined_words) = self.find(seen, 0, None), self.find(read, 1, real)
         own = [self.read(picture, picture), self.read(name, name)]
         cross = [self.read(picture, name), self.read(name, picture)]
-        loss = self.contrast(self.pool(*tokens)) + self.contrast(self.compare(*own))
-        labels, modality = torch.arange(len(words)).repeat(2), torch.arange(2).repeat_interleave(len(words))
+        loss = self.contrast(self.compare(*own))
+        labels, modality = torch.arange(len(read)).repeat(2), torch.arange(2).repeat_interleave(len(read))
         loss += self.center(*(torch.cat([x.features for x in way]) for way in (own, cross)), labels, modality)
         # On the picture, the words' parts teach; on the words, those of the picture.
-        for side, real in ((0, None), (1, tokens[2])):
-            loss += 0.1 * self.distill(own[side].attention, cross[1 - side].attention, mask=real).kd1
-        for mined, refined, real in zip((seen, read), own, (None, tokens[2]), strict=True):
-            for maps in (mined.selection, refined.attention):
-                loss += 0.25 * self.diversity(maps, mask=real)
+        for side, mask in ((0, None), (1, real)):
+            loss += 0.1 * self.distill(own[side].attention, cross[1 - side].attention, mask=mask).kd1
+        for found, refined, mask in zip((mined, mined_words), own, (None, real), strict=True):
+            for maps in (found.selection, refined.attention):
+                loss += 0.25 * self.diversity(maps, mask=mask)
         return loss
 
     def similarities(self, gallery: Tensor, queries: Tensor) -> dict[str, Tensor]:
