@@ -94,7 +94,7 @@ def _add(store: Store, gallery: Tensor, engine: str) -> None:
     for start in track(range(0, len(gallery), ADDED), description=f"adding {len(gallery):,} embeddings: {engine}"):
         rows = gallery[start : start + ADDED]
         ids = np.arange(start, start + len(rows))
-        store.add(rows, Records(ids, [f"{one:09d}.jpg" for one in ids], ids % CAMERAS, ids / len(gallery)))
+        store.add(rows, Records(ids, [f"{one:09d}.jpg" for one in ids], ids % CAMERAS, ids / len(gallery), 0 * ids))
 
 
 def _one_by_one(store: Store, queries: Tensor) -> None:

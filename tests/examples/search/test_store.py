@@ -25,7 +25,7 @@ IDENTITY = Identity("a model", 8)
 def records_of(ids: list[int]) -> Records:
     """Records whose fields follow from the ids."""
     numbers = np.array(ids, dtype=np.int64)
-    return Records(numbers, [f"é/{one}" for one in ids], numbers % 3 - 1, 10 * numbers.astype(np.float64))
+    return Records(numbers, [f"é/{one}" for one in ids], numbers % 3 - 1, 10 * numbers.astype(np.float64), numbers % 2)
 
 
 @pytest.fixture(params=["faiss", "lite"])
@@ -56,6 +56,7 @@ def expected(held: dict[int, torch.Tensor], query: torch.Tensor, k: int, keep: K
             camera != keep.not_camera
             and (keep.since is None or time >= keep.since)
             and (keep.until is None or time <= keep.until)
+            and keep.modality in (None, one % 2)
         ):
             found.append((one, sum(float(a) * float(b) for a, b in zip(embedding, query, strict=True))))
     return sorted(found, key=lambda pair: -pair[1])[:k]
@@ -83,7 +84,7 @@ def agrees(store: Store, held: dict[int, torch.Tensor], keep: Keep) -> None:
 def test_any_sequence_of_changes(where: str) -> None:
     """Random additions (of new and of old ids), deletions, builds, and openings."""
     dice, held = random.Random(0), dict[int, torch.Tensor]()
-    filters = [Keep(), Keep(not_camera=0), Keep(since=100.0, until=300.0), Keep(-1, 50.0), Keep(until=-1.0)]
+    filters = [Keep(), Keep(not_camera=0), Keep(since=100.0, until=300.0), Keep(-1, 50.0), Keep(until=-1.0), Keep(0, modality=1)]
     store = open_store(where, IDENTITY, write=True)
     agrees(store, held, Keep())
     for step in range(12):
@@ -171,8 +172,8 @@ def test_a_store_of_another_model_or_version_is_rejected(where: str, monkeypatch
         assert "\n" not in str(caught.value)
     with open_store(where) as store:
         assert store.identity == IDENTITY
-    monkeypatch.setattr("vireid.search.store.VERSION", 2)
-    with pytest.raises(ValueError, match="must be a store of version 2; got 1"):
+    monkeypatch.setattr("vireid.search.store.VERSION", 3)
+    with pytest.raises(ValueError, match=r"^open_store: [^\n]* must be a store of version 3; got 2$"):
         open_store(where)
 
 
