@@ -236,6 +236,7 @@ class FaissStore(Store):
         return int(self._alive.sum())
 
     def save(self) -> None:
+        self._may_write("FaissStore.save")
         if self._index is not None and self._index.settings.kind == "ivfpq":
             last = segments(self._folder)[-1][0]
             folder = self._folder / f"{INDEX}{last:06d}"

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from vireid.files import reason_of
 from vireid.search.options import Kind
-from vireid.search.store import EVERYTHING, Hits, Identity, Ids, Keep, Records, Store, check_identity
+from vireid.search.store import EVERYTHING, Hits, Identity, Ids, Keep, Records, Store, check_identity, is_server
 
 COLLECTION, PROPERTY = "gallery", "concordant.store"
 FIELDS = ["id", "name", "camera", "time", "modality"]
@@ -42,7 +42,7 @@ class MilvusStore(Store):
     """
 
     def __init__(self, where: str, identity: Identity | None, *, write: bool) -> None:
-        self.where, self._server, self._failed = where, where.startswith(("http://", "https://")), False
+        self.where, self._server, self._failed = where, is_server(where), False
         self._write = write
         if not self._server and not Path(where).exists() and (not write or identity is None):
             raise FileNotFoundError(f"open_store: {where} must be a store; there is no such file")
@@ -126,7 +126,7 @@ class MilvusStore(Store):
                 self._client.delete(COLLECTION, ids=some)
 
     def build(self, kind: Kind) -> None:
-        """Build the index anew. Milvus frees the room of deleted images itself, when it merges files: here if it can."""
+        """Build the index anew. Milvus frees the room of deleted images when it merges its files."""
         with self._changing("MilvusStore.build"):
             self._client.flush(COLLECTION)
             self._client.compact(COLLECTION)

@@ -206,9 +206,9 @@ def padded(similarity: Tensor, ids: Tensor, k: int) -> Hits:
     )
 
 
-def is_milvus(where: str) -> bool:
-    """Whether a place is a Milvus server, or a file of Milvus Lite."""
-    return where.startswith(("http://", "https://")) or where.endswith(".db")
+def is_server(where: str) -> bool:
+    """Whether a place is the address of a Milvus server."""
+    return where.startswith(("http://", "https://"))
 
 
 def open_store(where: str, identity: Identity | None = None, *, write: bool = False) -> Store:
@@ -223,7 +223,7 @@ def open_store(where: str, identity: Identity | None = None, *, write: bool = Fa
         ValueError: it is of another model or version, or damaged.
         OSError: another process uses it, or it cannot be reached, read or written.
     """
-    if is_milvus(where):
+    if is_server(where) or where.endswith(".db"):
         try:
             from vireid.search.milvus_store import MilvusStore
         except ImportError:

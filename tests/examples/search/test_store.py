@@ -84,7 +84,14 @@ def agrees(store: Store, held: dict[int, torch.Tensor], keep: Keep) -> None:
 def test_any_sequence_of_changes(where: str) -> None:
     """Random additions (of new and of old ids), deletions, builds, and openings."""
     dice, held = random.Random(0), dict[int, torch.Tensor]()
-    filters = [Keep(), Keep(not_camera=0), Keep(since=100.0, until=300.0), Keep(-1, 50.0), Keep(until=-1.0), Keep(0, modality=1)]
+    filters = [
+        Keep(),
+        Keep(not_camera=0),
+        Keep(since=100.0, until=300.0),
+        Keep(-1, 50.0),
+        Keep(until=-1.0),
+        Keep(0, modality=1),
+    ]
     store = open_store(where, IDENTITY, write=True)
     agrees(store, held, Keep())
     for step in range(12):
@@ -132,6 +139,28 @@ def test_an_approximate_index_with_filters_later_images_and_deletions(where: str
             hits = store.search(rows[some], 20, keep, nprobe=25)
             assert set(hits.ids.ravel().tolist()) <= {-1, *allowed}
             assert (hits.ids == some[:, None]).any(dim=1).float().mean() > 0.9
+
+
+def test_engines_find_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exactly with an exact index; as many of the ten nearest as the guide says with an approximate one."""
+    pytest.importorskip("milvus_lite", reason="milvus-lite is not installed: it comes with the extra `milvus`")
+    ivf: Any = faiss.IndexIVFScalarQuantizer  # see `where`
+    monkeypatch.setattr(ivf, "search", getattr(ivf, "search_numpy", ivf.search))
+    rows, queries, filters = clusters(2000, 16), clusters(50, 16, seed=1), (Keep(), Keep(0, 500.0, 15000.0, 1))
+    found: dict[str, list[torch.Tensor]] = {}
+    for name in ("store", "store.db"):
+        with open_store(str(tmp_path / name), Identity("a model", 16), write=True) as store:
+            store.add(rows, records_of(list(range(2000))))
+            exact = [store.search(queries, 10, keep) for keep in filters]
+            store.build("approximate")
+            found[name] = [hits.ids for hits in exact] + [store.search(queries, 10, keep).ids for keep in filters]
+    lite, faiss_ids = found["store.db"], found["store"]
+    for one, other in zip(lite[:2], faiss_ids[:2], strict=True):
+        assert torch.equal(one, other)
+    for some, least in ((lite, 0.92), (faiss_ids, 0.57)):
+        for approximate, truth in zip(some[2:], faiss_ids[:2], strict=True):
+            recall = (truth[:, :, None] == approximate[:, None, :]).any(dim=2).float().mean()
+            assert recall > least
 
 
 def test_what_cannot_be_added_or_searched(where: str) -> None:

@@ -36,7 +36,9 @@ def where(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 def put(store: Store, first: int, n: int) -> None:
     ids = np.arange(first, first + n)
-    store.add(clusters(n, 64, seed=first), Records(ids, [str(one) for one in ids], ids, ids.astype(np.float64), ids % 2))
+    store.add(
+        clusters(n, 64, seed=first), Records(ids, [str(one) for one in ids], ids, ids.astype(np.float64), ids % 2)
+    )
 
 
 def held(store: Store) -> set[int]:
