@@ -70,7 +70,7 @@ def find(store: Store, parts: PartStore | None, model: HubCAL, options: Find, co
     )
     for one in results:
         title = f"{escape(_short(one['query']))} in {len(store):,} images"
-        table = Table("", "similarity", "camera", "time", "modality", title=title, box=SIMPLE)
+        table = Table("", "similarity", "camera", "time", "modality", title=title, box=SIMPLE, padding=(0, 1, 0, 0))
         table.add_column("image", overflow="fold")
         for rank, row in enumerate(one["found"], 1):
             camera = "" if row["camera"] == UNKNOWN else str(row["camera"])

@@ -236,9 +236,9 @@ def test_what_cannot_be_searched_is_rejected(run: Path, tmp_path: Path) -> None:
         do(Find(store, run))
     image = next((tmp_path / "SYSU" / "cam1" / "0003").iterdir())
     with pytest.raises(
-        ValueError, match=rf"^find: `--other-cameras` needs a camera .*'at\(.\)' finds .*; got {image}$"
+        ValueError, match=rf"^find: `--other-cameras` needs a camera .*'none\(.\)' finds .*; got {image}$"
     ):
-        do(Find(store, run, (image,), other_cameras=True, camera="at(.)"))
+        do(Find(store, run, (image,), other_cameras=True, camera="none(.)"))
     with pytest.raises(
         ValueError, match=r"^find: `--rerank` needs parts beside .*: add its images again with --parts$"
     ):

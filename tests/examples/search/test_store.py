@@ -142,7 +142,7 @@ def test_an_approximate_index_with_filters_later_images_and_deletions(where: str
 
 
 def test_engines_find_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Exactly with an exact index; as many of the ten nearest as the guide says with an approximate one."""
+    """All with an exact index; with an approximate one most of the ten nearest: codes have 2 bytes (FAISS) or 16."""
     pytest.importorskip("milvus_lite", reason="milvus-lite is not installed: it comes with the extra `milvus`")
     ivf: Any = faiss.IndexIVFScalarQuantizer  # see `where`
     monkeypatch.setattr(ivf, "search", getattr(ivf, "search_numpy", ivf.search))
@@ -157,7 +157,7 @@ def test_engines_find_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     lite, faiss_ids = found["store.db"], found["store"]
     for one, other in zip(lite[:2], faiss_ids[:2], strict=True):
         assert torch.equal(one, other)
-    for some, least in ((lite, 0.92), (faiss_ids, 0.57)):
+    for some, least in ((lite, 0.92), (faiss_ids, 0.5)):
         for approximate, truth in zip(some[2:], faiss_ids[:2], strict=True):
             recall = (truth[:, :, None] == approximate[:, None, :]).any(dim=2).float().mean()
             assert recall > least
