@@ -29,7 +29,7 @@ def test_a_file_system_without_locks_is_named_once(
     def refuse(*_: object) -> None:
         raise OSError(errno.ENOLCK, "No locks available")
 
-    monkeypatch.setattr(lock.fcntl, "flock", refuse)
+    monkeypatch.setattr("fcntl.flock", refuse)
     for name in ("a", "b"):
         with locked(tmp_path / name, wait=True) as held:
             assert not held

@@ -173,11 +173,11 @@ def test_float64_is_kept(tmp_path: Path) -> None:
     rows = [([1.0, 1e-4], 1, 1), ([1.0, 1.001e-4], 2, 1)]
     queries = [([1.0, 0.0], 1, 2), ([1.0, 0.0], 2, 2)]
     for kind, share in ((np.float64, 0), (np.float32, 100)):
-        paths = [
+        visible, infrared = (
             save(tmp_path / name, some, features=np.array([row[0] for row in some], kind))
             for name, some in (("v.npz", rows), ("i.npz", queries))
-        ]
-        metrics, _ = scored(FeatureFiles("regdb", *paths, out=tmp_path / np.dtype(kind).name))
+        )
+        metrics, _ = scored(FeatureFiles("regdb", visible, infrared, out=tmp_path / np.dtype(kind).name))
         assert metrics["trial 1"]["ties"]["thermal_to_visible"] == share
 
 

@@ -94,7 +94,7 @@ def test_a_directory_is_added_found_and_deleted(run: Path, tmp_path: Path, says:
         assert picture.size[0] > 100
     assert f"{images[3].name} in 32 images" in says()
     until = "2001-09-09"  # all of that day
-    asked = {"other_cameras": True, "since": "2001-09-08", "until": until, "out": out}
+    asked: dict[str, Any] = {"other_cameras": True, "since": "2001-09-08", "until": until, "out": out}
     do(Find(store, run, (images[3], images[20]), "visible", 40, **asked))
     both = json.loads((out / "found.json").read_text())["results"]
     assert [{row["camera"] for row in one["found"]} for one in both] == [{2}, {1}]
@@ -189,7 +189,9 @@ def test_an_uncompressed_list_of_the_whole_gallery_is_exhaustive(run: Path, tmp_
     parts = open_parts(str(tmp_path / "store"), identity, PartSettings("float32"))
     assert parts is not None
     with open_store(str(tmp_path / "store"), identity, write=True) as store:
-        store.add(embed(model, gallery, 0), Records(ids, [str(one) for one in ids], ids, ids * 1.0, 0 * ids))
+        store.add(
+            embed(model, gallery, 0), Records(ids, [str(one) for one in ids], ids, ids.astype(np.float64), 0 * ids)
+        )
         parts.add(encoded(model, gallery, 0), torch.from_numpy(ids))
         asked = encoded(model, queries, 1)
         hits = rerank(parts, model, asked, store.search(embed(model, queries, 1), 20), 20)

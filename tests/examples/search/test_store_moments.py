@@ -24,6 +24,7 @@ pytest.importorskip("faiss", reason="faiss-cpu is not installed: it comes with t
 pytest.importorskip("fcntl")  # Windows has none, and removes no open files
 
 from vireid.search import faiss_store, parts, segments
+from vireid.search.options import Kind
 from vireid.search.parts import PartStore
 from vireid.search.store import Identity, Records, Store, open_store
 
@@ -35,7 +36,7 @@ Step = tuple[Callable[[Store], None], set[int]]
 
 def put(store: Store, first: int, n: int) -> None:
     ids = np.arange(first, first + n)
-    store.add(rows_of(ids), Records(ids, [str(one) for one in ids], ids % 3, ids * 1.0, ids % 2))
+    store.add(rows_of(ids), Records(ids, [str(one) for one in ids], ids % 3, ids.astype(np.float64), ids % 2))
 
 
 def rows_of(ids: Any) -> torch.Tensor:
@@ -43,14 +44,14 @@ def rows_of(ids: Any) -> torch.Tensor:
     return torch.nn.functional.normalize(clusters(500, 8)[torch.as_tensor(ids)], dim=1)
 
 
-def changes(kind: str) -> list[Step]:
+def changes(kind: Kind) -> list[Step]:
     """Steps, and the images that a store has after each."""
     return [
         (lambda store: put(store, 0, 300), set(range(300))),
-        (lambda store: store.build(kind), set(range(300))),  # type: ignore[arg-type]
+        (lambda store: store.build(kind), set(range(300))),
         (lambda store: put(store, 290, 20), set(range(310))),  # ten of them are replaced
         (lambda store: store.delete(np.arange(295, 305)), {*range(295), *range(305, 310)}),
-        (lambda store: store.build(kind), {*range(295), *range(305, 310)}),  # type: ignore[arg-type]
+        (lambda store: store.build(kind), {*range(295), *range(305, 310)}),
         (lambda store: store.delete(np.arange(10, 320)), set(range(10))),  # most of them: their room is freed
         (lambda store: put(store, 400, 5), {*range(10), *range(400, 405)}),
         (lambda store: store.save(), {*range(10), *range(400, 405)}),
@@ -101,7 +102,7 @@ def dead(monkeypatch: pytest.MonkeyPatch, moment: int) -> Iterator[list[int]]:
 
 @pytest.mark.parametrize("kind", ["exact", "approximate"])
 def test_a_writer_of_a_directory_that_ends_at_any_moment(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: Kind
 ) -> None:
     steps = changes(kind)
     if kind == "approximate":  # learns its codes: only what changes while an index is there
@@ -187,7 +188,8 @@ def test_room_is_freed_when_most_images_are_deleted(tmp_path: Path) -> None:
 
 
 def test_a_part_store_is_opened_while_room_is_freed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    images, writer, read, freed = gated(6, 0, dtype=torch.float32), PartStore.create(tmp_path, "m"), parts._read, []
+    images, writer, read = gated(6, 0, dtype=torch.float32), PartStore.create(tmp_path, "m"), parts._read
+    freed = list[bool]()
     writer.add(images, torch.arange(6))
     writer.delete(torch.arange(2))
     writer.add(images, torch.arange(10, 16))
@@ -251,7 +253,7 @@ def test_a_disk_that_is_full_while_an_index_is_built(tmp_path: Path, monkeypatch
 
 
 def test_a_directory_is_opened_while_it_is_built_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    where, read, built = str(tmp_path / "store"), faiss_store.read, []
+    where, read, built = str(tmp_path / "store"), segments.read, list[bool]()
     with open_store(where, IDENTITY, write=True) as writer:
         put(writer, 0, 20)
         put(writer, 20, 20)
@@ -303,11 +305,12 @@ def test_calls_of_milvus_that_are_interrupted(tmp_path: Path, monkeypatch: pytes
     module = pytest.importorskip("vireid.search.milvus_store", reason="pymilvus comes with the extra `milvus`")
     monkeypatch.setattr(module, "MESSAGE", 4 * 8 * 8)  # eight embeddings
     where = str(tmp_path / "store.db")
+    store: Any
     with open_store(where, IDENTITY, write=True) as store:
         put(store, 0, 8)
     held = set(range(8))
     for moment in (1, 2, 4, 6):
-        store: Any = open_store(where, IDENTITY, write=True)
+        store = open_store(where, IDENTITY, write=True)
         store._client = Engine(store._client, moment)
         with pytest.raises(KeyboardInterrupt):
             added_and_built(store)
@@ -322,9 +325,13 @@ def test_calls_of_milvus_that_are_interrupted(tmp_path: Path, monkeypatch: pytes
             assert {one for some in store.listing() for one in some.ids.tolist()} == {*whole, 450, 451, 452}
             store.delete(np.array([*range(100, 120), 450, 451, 452]))
     with open_store(where) as store:
-        for change in (lambda: put(store, 0, 1), lambda: store.delete(np.arange(1)), store.save):
-            with pytest.raises(ValueError, match=r"^MilvusStore\.\w+: .* must be opened with `write`"):
-                change()
+        rule = r"^MilvusStore\.\w+: .* must be opened with `write`"
+        with pytest.raises(ValueError, match=rule):
+            put(store, 0, 1)
+        with pytest.raises(ValueError, match=rule):
+            store.delete(np.arange(1))
+        with pytest.raises(ValueError, match=rule):
+            store.save()
 
 
 @pytest.mark.long
