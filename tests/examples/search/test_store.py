@@ -157,7 +157,7 @@ def test_engines_find_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     lite, faiss_ids = found["store.db"], found["store"]
     for one, other in zip(lite[:2], faiss_ids[:2], strict=True):
         assert torch.equal(one, other)
-    for some, least in ((lite, 0.92), (faiss_ids, 0.5)):
+    for some, least in ((lite, 0.8), (faiss_ids, 0.5)):
         for approximate, truth in zip(some[2:], faiss_ids[:2], strict=True):
             recall = (truth[:, :, None] == approximate[:, None, :]).any(dim=2).float().mean()
             assert recall > least
