@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 try:
@@ -14,7 +16,7 @@ except ImportError:  # no such locks on Windows
 
 @contextmanager
 def locked(path: Path, *, wait: bool) -> Iterator[bool]:
-    """Hold the lock of a file. Gives False where the system or the file system has no locks.
+    """Hold the lock of a file. Where the system or the file system has no locks, say so, and give False.
 
     The file is not removed, as another process may just have locked it.
 
@@ -30,4 +32,14 @@ def locked(path: Path, *, wait: bool) -> Iterator[bool]:
                 raise
             except OSError:
                 held = False
+        if not held:
+            _say_once(path.absolute().parent)
         yield held
+
+
+@cache
+def _say_once(folder: Path) -> None:
+    print(
+        f"locked: {folder} is in a file system without locks: let no other process write there at the same time",
+        file=sys.stderr,
+    )

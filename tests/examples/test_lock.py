@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +21,20 @@ with locked(Path(sys.argv[1]), wait=False):
     print("held", flush=True)
     sys.stdin.read()
 """
+
+
+def test_a_file_system_without_locks_is_named_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    for name in ("a", "b"):
+        with locked(tmp_path / name, wait=True) as held:
+            assert not held
+    rule = "is in a file system without locks: let no other process write there at the same time"
+    assert capsys.readouterr().err == f"locked: {tmp_path} {rule}\n"
 
 
 def test_one_process_holds_it_until_it_is_killed(tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def to_directory(folder: Path) -> Write:
         ids, deletes = change(step)
         embeddings = np.zeros((len(ids), 64), np.float32)
         names = pack([str(one) for one in ids])
-        append(folder, Segment(ids) if deletes else Segment(ids, ids, ids.astype(float), names, embeddings))
+        append(folder, Segment(ids) if deletes else Segment(ids, ids, ids.astype(float), ids % 2, names, embeddings))
 
     return write
 
@@ -68,7 +68,7 @@ def to_milvus(path: Path) -> Write:
         if deletes:
             store.delete(ids)
         else:
-            store.add(torch.ones(len(ids), 8), Records(ids, [str(one) for one in ids], ids, ids.astype(float)))
+            store.add(torch.ones(len(ids), 8), Records(ids, [str(one) for one in ids], ids, ids.astype(float), ids % 2))
 
     return write
 

@@ -32,7 +32,7 @@ class Side(NamedTuple):
 
     ids: NDArray[np.int64]
     cameras: NDArray[np.int64]
-    features: NDArray[np.float32] | None
+    features: NDArray[np.floating[Any]] | None
 
 
 class Given(NamedTuple):
@@ -135,11 +135,13 @@ def _read_side(path: Path, known: tuple[int, ...], wanted: bool, *, needs_camera
     return Side(ids, cameras, features)
 
 
-def _numbers(path: Path, name: str, arrays: dict[str, NDArray[Any]]) -> NDArray[np.float32]:
+def _numbers(path: Path, name: str, arrays: dict[str, NDArray[Any]]) -> NDArray[np.floating[Any]]:
+    """A table in float64 if it is given so: else equal numbers might appear that are none."""
     array = arrays[name]
     if array.ndim != 2 or not array.size or array.dtype.kind not in "fiu":
         _reject(path, f"`{name}` must be two-dimensional and real", f"{array.dtype} {array.shape}")
-    return array.astype(np.float32)  # a copy: the caller may change it
+    kind = np.float64 if array.dtype == np.float64 else np.float32
+    return array.astype(kind)  # a copy: the caller may change it
 
 
 def _integers(path: Path, name: str, arrays: dict[str, NDArray[Any]]) -> NDArray[np.int64]:

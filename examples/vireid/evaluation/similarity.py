@@ -19,13 +19,14 @@ Similarity = Callable[[Rows, Rows], Tensor]
 def cosine(embeddings: Tensor, test: Items) -> Similarity:
     """The cosine of embeddings [n e], one row per image of `test`, between images of different modalities.
 
-    The product of all visible with all infrared images is computed once, for all tasks, directions and trials.
+    The product of all visible with all infrared images is computed once, for all tasks, directions and trials: in
+    float64 for embeddings of it, else in float32.
 
     Raises:
         ValueError: for embeddings that are not one row per image.
     """
     check_embeddings("cosine", embeddings, test)
-    unit = normalize(embeddings.float(), dim=1)
+    unit = normalize(embeddings if embeddings.dtype == torch.float64 else embeddings.float(), dim=1)
     visible, infrared = by_modality(test)
     return looked_up(unit[visible] @ unit[infrared].T, test)
 

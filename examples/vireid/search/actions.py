@@ -16,15 +16,16 @@ from torch import Tensor
 from vireid.config import SysuSettings
 from vireid.datasets.cache import Images
 from vireid.datasets.dataset import DataSet
-from vireid.datasets.items import INFRARED, VISIBLE
+from vireid.datasets.items import VISIBLE
 from vireid.evaluation.inference import default_device, encode, extract
 from vireid.models.hub import HubCAL
 from vireid.models.weights import WEIGHTS, weights_digest
 from vireid.run import decode, read
 from vireid.runs import RECORD, read_settings
+from vireid.search.beside import compact, open_parts
 from vireid.search.directory import add_directory
 from vireid.search.engines import compare_engines
-from vireid.search.finding import find
+from vireid.search.finding import MODALITIES, find
 from vireid.search.options import (
     Add,
     Build,
@@ -32,18 +33,18 @@ from vireid.search.options import (
     Engines,
     Find,
     Measured,
-    Modality,
     Parts,
     Scale,
     Ways,
-    seconds_of,
+    Wide,
 )
+from vireid.search.parts_code import PartSettings
 from vireid.search.parts_study import parts_study
+from vireid.search.parts_wide import wide
 from vireid.search.scale import measured, processor, scale
-from vireid.search.store import Identity, Keep, open_store
+from vireid.search.store import Identity, open_store
 from vireid.search.ways import compare
 
-MODALITIES: dict[Modality, int] = {"visible": VISIBLE, "infrared": INFRARED}
 SHOWN = 10
 """Broken images that are named."""
 
@@ -60,10 +61,18 @@ def act(options: object) -> None:
 
 @act.register
 def _(options: Add) -> None:
+    if options.images is None:
+        raise ValueError("add: `images` must name a directory of images; got none")
     console, (model, identity) = Console(), _model(options.run)
-    modality, camera = MODALITIES[options.modality], re.compile(options.camera)
     done = add_directory(
-        options.store, identity, model, options.images, modality=modality, camera=camera, console=console
+        options.store,
+        identity,
+        model,
+        options.images,
+        modality=MODALITIES[options.modality],
+        camera=re.compile(options.camera),
+        parts=PartSettings(clusters=options.clusters) if options.parts else None,
+        console=console,
     )
     for error in done.broken[:SHOWN]:
         console.print(f"not added: {error}", soft_wrap=True, highlight=False, markup=False)
@@ -76,18 +85,9 @@ def _(options: Find) -> None:
     model, identity = _model(options.run)
     if not options.queries:
         raise ValueError("find: `queries` must name image files; got none")
-    keep = Keep(options.not_camera, seconds_of(options.since), seconds_of(options.until, end=True))
     with open_store(options.store, identity) as store:
-        find(
-            store,
-            model.to(default_device()),
-            options.queries,
-            modality=MODALITIES[options.modality],
-            k=options.k,
-            keep=keep,
-            out=options.out,
-            console=Console(),
-        )
+        parts = None if options.rerank is None else open_parts(options.store, identity)
+        find(store, parts, model.to(default_device()), options, Console())
 
 
 @act.register
@@ -102,7 +102,10 @@ def _(options: Delete) -> None:
         ]
         if not gone:
             raise ValueError(f"delete: `names` must be images of {options.store}; got {sorted(wanted)}")
+        parts = open_parts(options.store, store.identity)
         store.delete(torch.tensor(gone).numpy())
+        if parts is not None:
+            parts.delete(torch.tensor(gone))
         Console().print(f"{options.store}: {len(gone):,} images deleted, {len(store):,} are left", soft_wrap=True)
 
 
@@ -110,6 +113,8 @@ def _(options: Delete) -> None:
 def _(options: Build) -> None:
     with open_store(options.store, write=True) as store:
         _, seconds = measured(lambda: store.build(options.kind))
+        if (parts := open_parts(options.store, store.identity)) is not None:
+            compact(parts, store)
         console = Console()
         console.print(
             f"{options.store}: {options.kind} index of {len(store):,} images, {seconds:.1f} s", soft_wrap=True
@@ -135,12 +140,17 @@ def _(options: Scale) -> None:
 @act.register
 def _(options: Engines) -> None:
     run = _embedded(options)
-    compare_engines(run.data, run.embeddings, options.sizes, options.queries, options.out, run.origin, Console())
+    compare_engines(run.data, run.embeddings, options, run.origin, Console())
 
 
 @act.register
 def _(options: Parts) -> None:
     parts_study(options, Console())
+
+
+@act.register
+def _(options: Wide) -> None:
+    wide(options, Console())
 
 
 class _Run(NamedTuple):

@@ -20,7 +20,7 @@ from torch import Tensor
 from vireid.datasets.dataset import DataSet
 from vireid.evaluation.similarity import by_modality
 from vireid.files import write_json
-from vireid.search.options import Kind
+from vireid.search.options import Engines, Kind
 from vireid.search.scale import SPREAD, made_up, measured
 from vireid.search.store import Hits, Identity, Keep, Records, Store, open_store
 
@@ -37,27 +37,24 @@ ALONE = 50
 
 
 def compare_engines(
-    data: DataSet,
-    embeddings: Tensor,
-    sizes: Sequence[int],
-    queries: int,
-    folder: Path,
-    origin: dict[str, Any],
-    console: Console,
+    data: DataSet, embeddings: Tensor, options: Engines, origin: dict[str, Any], console: Console
 ) -> None:
     """Measure both engines over generated galleries; write engines.json.
 
     Recall is the share of the ten nearest images that are among the ten found. The nearest ones are FAISS's exact
     results, with the same filter.
     """
+    sizes, folder = options.sizes, options.out
     visible, infrared = by_modality(data.test)
     generator = torch.Generator().manual_seed(0)
-    chosen = embeddings[infrared[torch.randperm(len(infrared), generator=generator)[:queries]]]
+    chosen = embeddings[infrared[torch.randperm(len(infrared), generator=generator)[: options.queries]]]
     gallery = made_up(embeddings[visible], max(sizes), generator)
     rows: list[dict[str, Any]] = []
     for size in sorted(sizes):
         truth: dict[Keep, Hits] = {}
         for engine, name in STORES.items():
+            if engine != "FAISS" and size > options.lite:
+                continue
             with TemporaryDirectory(dir=folder) as place:
                 rows += _measure(engine, Path(place) / name, gallery[:size], chosen, truth)
                 settings = {"queries": len(chosen), "spread": SPREAD, "dimension": gallery.shape[1], "depth": DEPTH}
@@ -94,7 +91,7 @@ def _add(store: Store, gallery: Tensor, engine: str) -> None:
     for start in track(range(0, len(gallery), ADDED), description=f"adding {len(gallery):,} embeddings: {engine}"):
         rows = gallery[start : start + ADDED]
         ids = np.arange(start, start + len(rows))
-        store.add(rows, Records(ids, [f"{one:09d}.jpg" for one in ids], ids % CAMERAS, ids / len(gallery)))
+        store.add(rows, Records(ids, [f"{one:09d}.jpg" for one in ids], ids % CAMERAS, ids / len(gallery), 0 * ids))
 
 
 def _one_by_one(store: Store, queries: Tensor) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from torch import Tensor
 
 from vireid.files import read_json, write_json
 from vireid.lock import locked
-from vireid.search.index import EmbeddingIndex
+from vireid.search.index import CODES, EmbeddingIndex
 from vireid.search.options import Kind
 from vireid.search.segments import Segment, alive, append, pack, read, segments, unpack, write
 from vireid.search.store import EVERYTHING, Hits, Identity, Ids, Keep, Records, Store, check_identity, padded
@@ -24,6 +25,8 @@ from vireid.search.store import EVERYTHING, Hits, Identity, Ids, Keep, Records, 
 SETTINGS, LOCK, INDEX = "store.json", ".lock", "index-"
 LISTED = 1 << 12
 """Records that are listed at a time."""
+ATTEMPTS = 5
+"""Times that a directory is read which another process builds anew meanwhile."""
 
 
 class FaissStore(Store):
@@ -55,8 +58,27 @@ class FaissStore(Store):
                 write_json(self._folder / SETTINGS, asdict(identity))  # type: ignore[arg-type]  # checked above
             self.identity = check_identity(where, read_json(self._folder / SETTINGS), identity)
             self._write = write
-            self._read()
+            self._open()
             failed.pop_all()
+
+    def _open(self) -> None:
+        """Read the directory; again, if a writer has built it anew meanwhile."""
+        for _ in range(ATTEMPTS):
+            before = self._files()
+            try:
+                self._read()
+            except (OSError, ValueError):
+                if self._files() == before:
+                    raise
+            else:
+                if before <= self._files():  # what was added meanwhile may be missing
+                    return
+        raise OSError(f"open_store: {self.where} must not change while it is opened; another process builds it anew")
+
+    def _files(self) -> set[tuple[str, int, int]]:
+        """What is in the directory; a file that is written again is another one."""
+        with os.scandir(self._folder) as found:
+            return {(one.name, one.inode(), one.stat().st_mtime_ns) for one in found if one.name[0] != "."}
 
     def _read(self) -> None:
         """Read the segments, and the index with what was added after it."""
@@ -73,6 +95,7 @@ class FaissStore(Store):
             [name for part in parts if part.names is not None for name in unpack(part.names)],
             _cat([part.cameras for part in added], np.int64),
             _cat([part.times for part in added], np.float64),
+            _cat([part.modalities for part in added], np.int64),
         )
         self._alive = alive(parts)
         if self._index is not None and self._index.settings.size != len(self._alive):
@@ -97,12 +120,13 @@ class FaissStore(Store):
 
     def add(self, embeddings: Tensor, records: Records) -> None:
         self._check("FaissStore.add", embeddings, records)
-        self._may_write("add")
+        self._may_write("FaissStore.add")
         if not len(records):
             return
         floats = embeddings.detach().to("cpu", torch.float32).contiguous().numpy()
         names = pack(list(records.names))
-        append(self._folder, Segment(records.ids, records.cameras, records.times, names, floats))
+        columns = (records.ids, records.cameras, records.times, records.modalities)
+        append(self._folder, Segment(*columns, names, floats))
         self._put(floats, records.ids)
         old = self._records
         self._alive = np.concatenate([self._alive & ~np.isin(old.ids, records.ids), np.ones(len(records), bool)])
@@ -111,21 +135,28 @@ class FaissStore(Store):
             [*old.names, *records.names],
             np.concatenate([old.cameras, records.cameras]),
             np.concatenate([old.times, records.times]),
+            np.concatenate([old.modalities, records.modalities]),
         )
 
     def delete(self, ids: Ids) -> None:
-        self._may_write("delete")
+        self._may_write("FaissStore.delete")
         gone = self._alive & np.isin(self._records.ids, ids)
         if gone.any():
             append(self._folder, Segment(self._records.ids[gone]))
             self._alive &= ~gone
+            if 2 * len(self) < len(self._alive):
+                coded = self._index is not None and self._index.settings.kind == "ivfpq" and len(self) >= CODES
+                with suppress(OSError):  # as on a full disk: the images are deleted, and a later `build` frees the room
+                    self.build("approximate" if coded else "exact")
 
     def build(self, kind: Kind) -> None:
         """Build the index anew; all embeddings must fit into memory."""
-        self._may_write("build")
-        self._forget()
-        self._purge()
-        self._read()
+        self._may_write("FaissStore.build")
+        try:
+            self._forget()
+            self._purge()
+        finally:  # also after an error: a part of the segments may be written again
+            self._open()
         if kind == "approximate":
             parts = [read(path, embeddings=True) for _, path in segments(self._folder)]
             rows = torch.from_numpy(
@@ -181,6 +212,8 @@ class FaissStore(Store):
             rows = rows & (records.times >= keep.since)
         if keep.until is not None:
             rows = rows & (records.times <= keep.until)
+        if keep.modality is not None:
+            rows = rows & (records.modalities == keep.modality)
         return rows
 
     def held(self, ids: Ids) -> NDArray[np.bool_]:
@@ -203,6 +236,7 @@ class FaissStore(Store):
         return int(self._alive.sum())
 
     def save(self) -> None:
+        self._may_write("FaissStore.save")
         if self._index is not None and self._index.settings.kind == "ivfpq":
             last = segments(self._folder)[-1][0]
             folder = self._folder / f"{INDEX}{last:06d}"
@@ -212,10 +246,6 @@ class FaissStore(Store):
 
     def close(self) -> None:
         self._held.close()
-
-    def _may_write(self, what: str) -> None:
-        if not self._write:
-            raise ValueError(f"FaissStore.{what}: {self.where} must be opened with `write`; it was opened to read")
 
 
 def _cat(arrays: list[Any], kind: type) -> NDArray[Any]:

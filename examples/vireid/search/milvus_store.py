@@ -18,10 +18,10 @@ from torch import Tensor
 
 from vireid.files import reason_of
 from vireid.search.options import Kind
-from vireid.search.store import EVERYTHING, Hits, Identity, Ids, Keep, Records, Store, check_identity
+from vireid.search.store import EVERYTHING, Hits, Identity, Ids, Keep, Records, Store, check_identity, is_server
 
 COLLECTION, PROPERTY = "gallery", "concordant.store"
-FIELDS = ["id", "name", "camera", "time"]
+FIELDS = ["id", "name", "camera", "time", "modality"]
 LONGEST = 4096
 """Bytes of a name at most."""
 MESSAGE = 1 << 24
@@ -42,7 +42,8 @@ class MilvusStore(Store):
     """
 
     def __init__(self, where: str, identity: Identity | None, *, write: bool) -> None:
-        self.where, self._server, self._failed = where, where.startswith(("http://", "https://")), False
+        self.where, self._server, self._failed = where, is_server(where), False
+        self._write = write
         if not self._server and not Path(where).exists() and (not write or identity is None):
             raise FileNotFoundError(f"open_store: {where} must be a store; there is no such file")
         if not self._server:
@@ -71,6 +72,7 @@ class MilvusStore(Store):
         schema.add_field("name", DataType.VARCHAR, max_length=LONGEST)
         schema.add_field("camera", DataType.INT64)
         schema.add_field("time", DataType.DOUBLE)
+        schema.add_field("modality", DataType.INT64)
         schema.add_field("embedding", DataType.FLOAT_VECTOR, dim=identity.dimension)
         # Strong: a search finds all that was added before it, also by another process.
         self._client.create_collection(
@@ -91,17 +93,24 @@ class MilvusStore(Store):
         return params
 
     def _load(self) -> None:
-        """Let the collection be searched; by default, a query reads the root of the number of lists."""
+        """Let the collection be searched; by default, a query reads the root of the number of lists.
+
+        A `build` that was interrupted may have left no index.
+        """
+        if not self._client.list_indexes(COLLECTION):
+            self._client.create_index(COLLECTION, self._index("exact", 0))
         self._client.load_collection(COLLECTION)
         size = int(self._client.get_collection_stats(COLLECTION)["row_count"])
         self._nprobe = max(round(size**0.25), 1)
 
     def add(self, embeddings: Tensor, records: Records) -> None:
+        """Several messages, if it takes more than one: if one fails, those before it are kept; so repeat the call."""
         self._check("MilvusStore.add", embeddings, records)
         if long := [name for name in records.names if len(name.encode()) > LONGEST]:
             raise ValueError(f"MilvusStore.add: `names` must have at most {LONGEST} bytes; got {long[0][:80]}…")
         floats = embeddings.detach().to("cpu", torch.float32).numpy()
-        columns = (records.ids.tolist(), records.names, records.cameras.tolist(), records.times.tolist(), floats)
+        numbers = (records.cameras.tolist(), records.times.tolist(), records.modalities.tolist())
+        columns = (records.ids.tolist(), records.names, *numbers, floats)
         rows = [dict(zip([*FIELDS, "embedding"], row, strict=True)) for row in zip(*columns, strict=True)]
         many = max(MESSAGE // (4 * self.identity.dimension), 1)
         with self._changing("MilvusStore.add"):
@@ -117,8 +126,10 @@ class MilvusStore(Store):
                 self._client.delete(COLLECTION, ids=some)
 
     def build(self, kind: Kind) -> None:
+        """Build the index anew. Milvus frees the room of deleted images when it merges its files."""
         with self._changing("MilvusStore.build"):
             self._client.flush(COLLECTION)
+            self._client.compact(COLLECTION)
             self._client.release_collection(COLLECTION)
             self._client.drop_index(COLLECTION, "embedding")
             self._client.create_index(COLLECTION, self._index(kind, len(self)))
@@ -188,6 +199,7 @@ class MilvusStore(Store):
         full disk, at the end of its log. What it would write after that part, it could not read again. The next
         opening begins a new log.
         """
+        self._may_write(who)
         if self._failed:
             raise OSError(f"{who}: {self.where} must be opened again after an error")
         self._failed = not self._server
@@ -221,7 +233,12 @@ for _name in ("pymilvus", "pymilvus.milvus_client", "milvus_lite", "grpc"):
 
 
 def _filter(keep: Keep) -> str:
-    rules = (("camera != ", keep.not_camera), ("time >= ", keep.since), ("time <= ", keep.until))
+    rules = (
+        ("camera != ", keep.not_camera),
+        ("time >= ", keep.since),
+        ("time <= ", keep.until),
+        ("modality == ", keep.modality),
+    )
     return " and ".join(f"{rule}{value!r}" for rule, value in rules if value is not None)
 
 
@@ -230,8 +247,9 @@ def _pieces(ids: Ids) -> list[list[int]]:
 
 
 def _records(rows: list[dict[str, Any]]) -> Records:
-    ids, names, cameras, times = ([row[field] for row in rows] for field in FIELDS)
-    return Records(np.array(ids, np.int64), names, np.array(cameras, np.int64), np.array(times, np.float64))
+    ids, names, cameras, times, modalities = ([row[field] for row in rows] for field in FIELDS)
+    whole = [np.array(column, np.int64) for column in (ids, cameras, modalities)]
+    return Records(whole[0], names, whole[1], np.array(times, np.float64), whole[2])
 
 
 def _json(text: str) -> Any:

@@ -28,14 +28,8 @@ class OfRun:
     """Directory of a finished run of train_*.py with --method cal."""
 
 
-@dataclass(frozen=True)
-class Add(OfRun, OfStore):
-    """Embed the images below a directory that the store lacks, and add them. The store is created if there is none."""
-
-    images: Positional[Path] = Path()
-    """Directory of the images, at any depth."""
-    modality: Modality = "visible"
-    """Modality of these images."""
+@dataclass(frozen=True, kw_only=True)
+class OfCamera:
     camera: str = r"cam(\d+)"
     """Regular expression with one group: the number of the camera in the path of an image."""
 
@@ -44,7 +38,32 @@ class Add(OfRun, OfStore):
 
 
 @dataclass(frozen=True)
-class Find(OfRun, OfStore):
+class Add(OfCamera, OfRun, OfStore):
+    """Embed the images below a directory that the store lacks, and add them. The store is created if there is none."""
+
+    images: Positional[Path | None] = None
+    """Directory of the images, at any depth."""
+    modality: Modality = "visible"
+    """Modality of these images."""
+    parts: bool = False
+    """Also keep what `find --rerank` reads, in a directory beside the store: STORE.parts. Later additions to this store
+    then do so, too. An image takes about twice the time."""
+    clusters: int | None = None
+    """With --parts: tokens that an image keeps, each the mean of a cluster; by default all. It is fixed by the first
+    addition."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check(
+            self,
+            "clusters",
+            self.clusters is None or (self.parts and self.clusters >= 1),
+            "be at least 1, with --parts",
+        )
+
+
+@dataclass(frozen=True)
+class Find(OfCamera, OfRun, OfStore):
     """Find the images that are nearest to each query."""
 
     queries: Positional[tuple[Path, ...]] = ()
@@ -53,8 +72,14 @@ class Find(OfRun, OfStore):
     """Modality of the queries."""
     k: int = 10
     """Images to find."""
-    not_camera: int | None = None
-    """Leave out the images of this camera, as that of the query."""
+    nprobe: int | None = None
+    """With an approximate index: lists that a query reads, of about √g for g images. More are slower and more exact."""
+    rerank: int | None = None
+    """Length of a short list, at least --k, that is ordered by target-aware similarity. It needs `add --parts`."""
+    among: Modality | None = None
+    """Leave out the images of the other modality."""
+    other_cameras: bool = False
+    """Leave out the images of each query's own camera, which --camera finds in its path."""
     since: str | None = None
     """Leave out earlier images: a date, as 2026-11-27, or with a time, as 2026-11-27T08:30."""
     until: str | None = None
@@ -63,14 +88,17 @@ class Find(OfRun, OfStore):
     """Directory for found.json and found.png."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_counts(self, "k")
+        check(self, "nprobe", self.nprobe is None or self.nprobe >= 1, "be at least 1")
+        check(self, "rerank", self.rerank is None or self.rerank >= self.k, f"be at least --k, {self.k}")
         for name in ("since", "until"):
             check(self, name, _is_time(getattr(self, name)), "be a date, as 2026-11-27 or 2026-11-27T08:30")
 
 
 @dataclass(frozen=True)
 class Delete(OfStore):
-    """Delete images from the store; the files stay. Their room is freed by the next `build`."""
+    """Delete images from the store; the files stay. Room is freed by `build`, or when more than half is deleted."""
 
     names: Positional[tuple[Path, ...]] = ()
     """Image files, or directories with all that is below them; they may be gone."""
@@ -141,7 +169,9 @@ class Engines(Measured):
     """Measure FAISS and Milvus Lite, exact and approximate, over generated galleries: time and recall in one table."""
 
     sizes: tuple[int, ...] = (10_000, 100_000)
-    """Numbers of embeddings. Milvus Lite takes minutes to take in 100,000."""
+    """Numbers of embeddings."""
+    lite: int = 100_000
+    """Milvus Lite is measured up to this size: it takes minutes to take in 100,000."""
     queries: int = 300
     """Number of queries, which are embeddings of infrared test images."""
 
@@ -164,6 +194,19 @@ class Parts:
     """Length of the short list."""
     clusters: tuple[int, ...] = (24, 16, 8)
     """Numbers of clusters that an image's tokens are pooled into."""
+
+
+@dataclass(frozen=True)
+class Wide:
+    """The time of a short list at the width of a ResNet-50: 162 tokens of 2,048 channels, six parts, random numbers."""
+
+    length: int = 100
+    """Length of the short list."""
+    out: Path = Path("runs/parts")
+    """Directory for the table: wide.json."""
+
+    def __post_init__(self) -> None:
+        check_counts(self, "length")
 
 
 def seconds_of(time: str | None, *, end: bool = False) -> float | None:

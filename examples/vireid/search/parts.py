@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,12 +21,15 @@ from concordant import Encoded
 from vireid.files import read_json, reason_of, replace_file, revive, write_json
 from vireid.lock import locked
 from vireid.search.parts_code import PartSettings, Records, Sizes, checksums, layout, pack, unpack
+from vireid.search.segments import last_of, segments
 from vireid.search.store import Ids
 
 MANIFEST, LOCK = "parts.json", ".lock"
 VERSION = 1
 """Increase it whenever a store of the former version would be read wrongly."""
 Compare = Callable[[Encoded, Encoded], Tensor]
+ATTEMPTS = 5
+"""Times that a directory is read whose files vanish meanwhile."""
 GONE = -1
 """The shard of an id that was deleted."""
 
@@ -53,8 +57,8 @@ class PartStore:
 
     Each `add` and each `delete` writes one file, a shard, under a temporary name, and renames it: it is there when the
     call returns, and not at all if the process is killed before. What was there before stays as it is. Two processes
-    may add: each waits for the other. A reader sees what was there when it opened the store. The files of deleted
-    images stay.
+    may add: each waits for the other. A reader sees what was there when it opened the store. Deleted images take room
+    until `compact`, which `delete` calls when they are more than half.
 
     An image is one record of bytes with a checksum, which is compared when the image is read. The ids are in memory,
     20 bytes an image.
@@ -64,10 +68,13 @@ class PartStore:
 
     def __init__(self, folder: Path, manifest: Manifest) -> None:
         self.folder, self.settings = folder, manifest.settings
-        self._shards: dict[int, Shard] = {}
-        self._last = 0
-        self._ids, self._where, self._rows = np.zeros(0, np.int64), np.zeros(0, np.int32), np.zeros(0, np.int64)
-        self._load()
+        for _ in range(ATTEMPTS):
+            self._forget()
+            try:
+                return self._load()
+            except FileNotFoundError as error:  # another process has just freed the room of deleted images
+                gone = error
+        raise gone
 
     @classmethod
     def create(cls, folder: Path | str, model: str, settings: PartSettings | None = None) -> PartStore:
@@ -121,7 +128,7 @@ class PartStore:
 
     @property
     def bytes(self) -> int:
-        """Those of all records, also of deleted images."""
+        """Those of all records, also of deleted images that still take room."""
         return sum(shard.records.numel() for shard in self._shards.values())
 
     def add(self, images: Encoded, ids: Tensor) -> None:
@@ -152,6 +159,34 @@ class PartStore:
         gone = _check_ids("PartStore.delete", ids)
         if len(gone):
             self._append(np.unique(gone), {}, None)
+            if 2 * len(self) < sum(len(shard.records) for shard in self._shards.values()):
+                with suppress(OSError):  # as on a full disk: the images are deleted, and a later call frees the room
+                    self.compact()
+
+    def compact(self) -> None:
+        """Write the shards again without deleted images. All that is there can be read at every moment.
+
+        Raises:
+            OSError: a shard cannot be written, for example on a full disk.
+        """
+        with locked(self.folder / LOCK, wait=True):
+            self._forget()
+            self._load()
+            for number, shard in self._shards.items():
+                here = np.flatnonzero(self._where == number)
+                here = here[np.argsort(self._rows[here])]
+                if not len(here):
+                    shard.path.unlink()
+                elif len(here) < len(shard.records):
+                    records = shard.records[torch.from_numpy(self._rows[here])].numpy()
+                    _write(shard.path, self._ids[here], {"records": records}, shard.sizes)
+            # Last: until here, they say which images are deleted. The newest stays: no number is given twice, and
+            # another process looks for higher ones.
+            for number, path in segments(self.folder)[:-1]:
+                if number not in self._shards:
+                    path.unlink()
+            self._forget()
+            self._load()
 
     def read(self, ids: Tensor) -> Encoded:
         """The images of some ids, in their order, in float32 on the CPU; an id may occur more than once.
@@ -214,18 +249,17 @@ class PartStore:
             if first is not None and sizes is not None and first.sizes[2:] != sizes[2:]:
                 rule = f"`images` must have the (c, d) of those that are there, {first.sizes[2:]}"
                 raise ValueError(f"PartStore.add: {rule}; got {sizes[2:]}")
-            path = self.folder / f"{self._last + 1:06d}.safetensors"
-            about = {"ids": _checksum(ids), "sizes": json.dumps(sizes)}
-            replace_file(path, lambda temporary: save_file({"ids": ids, **arrays}, temporary, about))
+            _write(self.folder / f"{self._last + 1:06d}.safetensors", ids, arrays, sizes)
             self._load()
+
+    def _forget(self) -> None:
+        self._shards: dict[int, Shard] = {}
+        self._last = 0
+        self._ids, self._where, self._rows = np.zeros(0, np.int64), np.zeros(0, np.int32), np.zeros(0, np.int64)
 
     def _load(self) -> None:
         """Read the shards that are new since the last time."""
-        new = sorted(
-            (int(path.stem), path)
-            for path in self.folder.glob("[0-9]*.safetensors")
-            if path.stem.isdigit() and int(path.stem) > self._last
-        )
+        new = [(number, path) for number, path in segments(self.folder) if number > self._last]
         ids, where, rows = [self._ids], [self._where], [self._rows]
         for number, path in new:
             some, shard = _read(path, self.settings)
@@ -237,9 +271,14 @@ class PartStore:
             self._last = number
         if new:
             every, places = np.concatenate(ids), np.concatenate(where)
-            latest = len(every) - 1 - np.unique(every[::-1], return_index=True)[1]
+            latest = last_of(every)
             latest = latest[places[latest] != GONE]
             self._ids, self._where, self._rows = every[latest], places[latest], np.concatenate(rows)[latest]
+
+
+def _write(path: Path, ids: Ids, arrays: dict[str, NDArray[np.uint8]], sizes: Sizes | None) -> None:
+    about = {"ids": _checksum(ids), "sizes": json.dumps(sizes)}
+    replace_file(path, lambda temporary: save_file({"ids": ids, **arrays}, temporary, about))
 
 
 def _read(path: Path, settings: PartSettings) -> tuple[Ids, Shard | None]:

@@ -30,7 +30,7 @@ from vireid.run import decode, read
 from vireid.runs import RECORD, read_settings
 from vireid.search.index import Found
 from vireid.search.options import Parts
-from vireid.search.parts import PartStore
+from vireid.search.parts import Compare, PartStore
 from vireid.search.parts_code import PartSettings, sizes_of
 from vireid.search.parts_ways import ways
 from vireid.search.scale import processor
@@ -96,7 +96,7 @@ def measure(
         every = list(ways(model, clusters))
         for way in track(every, description=f"{name}: keeping images"):
             if isinstance(way.keep, PartSettings):
-                kept, ms, read_ms = _stored(model, queries, gallery, way.keep, length)
+                kept, ms, read_ms = stored(model.similarity, queries, gallery, way.keep, length)
             else:
                 kept, ms, read_ms = way.keep(gallery), None, None
             table = model.similarity(kept, queries)
@@ -118,8 +118,8 @@ def _staged(first: Similarity, second: Similarity, length: int) -> Similarity:
     return similarity
 
 
-def _stored(
-    model: CAL, queries: Encoded, gallery: Encoded, settings: PartSettings, length: int
+def stored(
+    similarity: Compare, queries: Encoded, gallery: Encoded, settings: PartSettings, length: int
 ) -> tuple[Encoded, float, float]:
     """What a store gives back of a gallery; the median ms to read and compare a short list, and those to read it alone.
 
@@ -135,7 +135,7 @@ def _stored(
             store.read(listed)
             reads.append(time.process_time() - start)
             start = time.process_time()
-            store.compare(queries[i], listed[None], model.similarity)
+            store.compare(queries[i], listed[None], similarity)
             times.append(time.process_time() - start)
         return store.read(torch.arange(len(gallery))), 1e3 * median(times), 1e3 * median(reads)
 

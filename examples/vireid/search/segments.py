@@ -17,7 +17,7 @@ from safetensors.numpy import save_file
 from vireid.files import reason_of, replace_file
 
 NAME = re.compile(r"(\d{6,})\.safetensors$")
-FIELDS = ("ids", "cameras", "times", "names", "embeddings")
+FIELDS = ("ids", "cameras", "times", "modalities", "names", "embeddings")
 
 
 class Segment(NamedTuple):
@@ -26,6 +26,7 @@ class Segment(NamedTuple):
     ids: NDArray[np.int64]
     cameras: NDArray[np.int64] | None = None
     times: NDArray[np.float64] | None = None
+    modalities: NDArray[np.int64] | None = None
     names: NDArray[np.uint8] | None = None
     """UTF-8, with a zero after each name."""
     embeddings: NDArray[np.float32] | None = None
@@ -61,7 +62,7 @@ def read(path: Path, *, embeddings: bool) -> Segment:
         with safe_open(path, "np") as file:
             held = set(file.keys())
             checksums = json.loads((file.metadata() or {})["crc32"])
-            arrays = {name: file.get_tensor(name) for name in FIELDS[: 5 if embeddings else 4] if name in held}
+            arrays = {name: file.get_tensor(name) for name in FIELDS[: None if embeddings else -1] if name in held}
         if damaged := [name for name, array in arrays.items() if _checksum(array) != checksums[name]]:
             raise ValueError(f"the checksum of {', '.join(damaged)} differs")
         return Segment(**arrays)
@@ -79,10 +80,14 @@ def alive(parts: Sequence[Segment]) -> NDArray[np.bool_]:
         first += len(part.ids) if added else 0
     none = np.zeros(0, np.int64)
     events, number = np.concatenate([none, *(part.ids for part in parts)]), np.concatenate([none, *numbers])
-    _, last = np.unique(events[::-1], return_index=True)
-    latest = number[::-1][last]
+    latest = number[last_of(events)]
     lives[latest[latest >= 0]] = True
     return lives
+
+
+def last_of(ids: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The place where each id occurs last, in ascending order of the ids."""
+    return len(ids) - 1 - np.unique(ids[::-1], return_index=True)[1]
 
 
 def pack(names: list[str]) -> NDArray[np.uint8]:

@@ -17,7 +17,7 @@ from torch import Tensor
 from vireid.files import revive
 from vireid.search.options import Kind
 
-VERSION = 1
+VERSION = 2
 """Increase it whenever a store of the former version would be read wrongly."""
 UNKNOWN = -1
 """The camera of an image of which none is known."""
@@ -47,13 +47,15 @@ class Records:
     """[n]; −1 is unknown."""
     times: NDArray[np.float64]
     """[n] seconds since 1970."""
+    modalities: NDArray[np.int64]
+    """[n], 0 or 1."""
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def select(self, rows: NDArray[np.int64] | NDArray[np.bool_]) -> Records:
         names = np.asarray(self.names, dtype=object)[rows].tolist()
-        return Records(self.ids[rows], names, self.cameras[rows], self.times[rows])
+        return Records(self.ids[rows], names, self.cameras[rows], self.times[rows], self.modalities[rows])
 
 
 def ids_of(names: Sequence[str]) -> Ids:
@@ -75,6 +77,8 @@ class Keep:
     """Leave out earlier images: seconds since 1970."""
     until: float | None = None
     """Leave out later images: seconds since 1970."""
+    modality: int | None = None
+    """Leave out the images of the other modality."""
 
 
 EVERYTHING = Keep()
@@ -90,14 +94,16 @@ class Hits(NamedTuple):
 
 
 class Store(ABC):
-    """Embeddings of images with their names, cameras and times, searched by inner product.
+    """Embeddings of images with their names, cameras, times and modalities, searched by inner product.
 
-    What `add` and `delete` have done is kept when they return, even if the process is killed at that moment, and a
-    call that fails changes nothing. Ids are the caller's: adding an id again replaces its embedding.
+    What `add` and `delete` have done is kept when they return, even if the process is killed at that moment. A call
+    that fails loses nothing of what was there. Ids are the caller's: adding an id again replaces its embedding, so that
+    a call that failed can be repeated.
     """
 
     where: str
     identity: Identity
+    _write: bool
 
     @abstractmethod
     def add(self, embeddings: Tensor, records: Records) -> None:
@@ -110,7 +116,7 @@ class Store(ABC):
 
     @abstractmethod
     def delete(self, ids: Ids) -> None:
-        """Delete images; ids that are not in the store are ignored."""
+        """Delete images; ids that are not in the store are ignored. If most images are deleted, their room is freed."""
 
     @abstractmethod
     def build(self, kind: Kind) -> None:
@@ -161,6 +167,10 @@ class Store(ABC):
     ) -> None:
         self.close()
 
+    def _may_write(self, who: str) -> None:
+        if not self._write:
+            raise ValueError(f"{who}: {self.where} must be opened with `write`; it was opened to read")
+
     def _check(self, who: str, embeddings: Tensor, records: Records) -> None:
         """Reject what cannot be added."""
         n, e = len(records), self.identity.dimension
@@ -196,9 +206,9 @@ def padded(similarity: Tensor, ids: Tensor, k: int) -> Hits:
     )
 
 
-def is_milvus(where: str) -> bool:
-    """Whether a place is a Milvus server, or a file of Milvus Lite."""
-    return where.startswith(("http://", "https://")) or where.endswith(".db")
+def is_server(where: str) -> bool:
+    """Whether a place is the address of a Milvus server."""
+    return where.startswith(("http://", "https://"))
 
 
 def open_store(where: str, identity: Identity | None = None, *, write: bool = False) -> Store:
@@ -213,7 +223,7 @@ def open_store(where: str, identity: Identity | None = None, *, write: bool = Fa
         ValueError: it is of another model or version, or damaged.
         OSError: another process uses it, or it cannot be reached, read or written.
     """
-    if is_milvus(where):
+    if is_server(where) or where.endswith(".db"):
         try:
             from vireid.search.milvus_store import MilvusStore
         except ImportError:

@@ -168,6 +168,19 @@ def test_ties_are_counted(tmp_path: Path) -> None:
     assert metrics["seeded"]["ties"] == dict.fromkeys(metrics["seeded"]["std"], 50)
 
 
+def test_float64_is_kept(tmp_path: Path) -> None:
+    """Two images that are equally near in float32 are not so in float64."""
+    rows = [([1.0, 1e-4], 1, 1), ([1.0, 1.001e-4], 2, 1)]
+    queries = [([1.0, 0.0], 1, 2), ([1.0, 0.0], 2, 2)]
+    for kind, share in ((np.float64, 0), (np.float32, 100)):
+        visible, infrared = (
+            save(tmp_path / name, some, features=np.array([row[0] for row in some], kind))
+            for name, some in (("v.npz", rows), ("i.npz", queries))
+        )
+        metrics, _ = scored(FeatureFiles("regdb", visible, infrared, out=tmp_path / np.dtype(kind).name))
+        assert metrics["trial 1"]["ties"]["thermal_to_visible"] == share
+
+
 def test_a_similarity_may_replace_features(tmp_path: Path) -> None:
     options, visible, infrared = files(tmp_path, "regdb")
     table = np.array([[field.cosine(v[0], i[0]) for i in infrared] for v in visible])

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -17,8 +18,10 @@ from PIL import Image
 from support.models import clusters
 from support.trained import SMALL_MODEL
 from vireid.config import DataSettings, SysuSettings
+from vireid.datasets.cache import decode_image
 from vireid.files import plain, write_json
 from vireid.models.build import build_model
+from vireid.models.hub import HubCAL
 from vireid.models.weights import as_json, save_weights
 
 pytest.importorskip("faiss", reason="faiss-cpu is not installed: it comes with the extra `examples`")
@@ -28,11 +31,13 @@ import faiss
 import search as example
 from vireid.command import cli
 from vireid.search import directory
-from vireid.search.directory import camera_of, images_below, share
+from vireid.search.beside import open_parts, rerank
+from vireid.search.directory import camera_of, embed, encoded, images_below, share
 from vireid.search.index import EmbeddingIndex
-from vireid.search.options import Add, Build, Delete, Engines, Find, Scale, Ways, seconds_of
+from vireid.search.options import Add, Build, Delete, Engines, Find, Scale, Ways, Wide, seconds_of
+from vireid.search.parts_code import PartSettings, Sizes
 from vireid.search.scale import made_up
-from vireid.search.store import open_store
+from vireid.search.store import Identity, Records, open_store
 
 Says = Callable[[], str]
 
@@ -89,9 +94,14 @@ def test_a_directory_is_added_found_and_deleted(run: Path, tmp_path: Path, says:
         assert picture.size[0] > 100
     assert f"{images[3].name} in 32 images" in says()
     until = "2001-09-09"  # all of that day
-    do(Find(store, run, (images[3],), "visible", 40, not_camera=1, since="2001-09-08", until=until, out=out))
-    only = json.loads((out / "found.json").read_text())["results"][0]["found"]
-    assert {row["image"] for row in only} == {str(path) for path in images[16:]}
+    asked: dict[str, Any] = {"other_cameras": True, "since": "2001-09-08", "until": until, "out": out}
+    do(Find(store, run, (images[3], images[20]), "visible", 40, **asked))
+    both = json.loads((out / "found.json").read_text())["results"]
+    assert [{row["camera"] for row in one["found"]} for one in both] == [{2}, {1}]
+    assert {row["image"] for row in both[0]["found"]} == {str(path) for path in images[16:]}
+    assert {row["modality"] for one in both for row in one["found"]} == {"visible"}
+    do(Find(store, run, (images[3],), "visible", among="infrared", nprobe=1, out=out))
+    assert json.loads((out / "found.json").read_text())["results"][0]["found"] == []
     do(Delete(store, (root / "cam2" / ".." / "cam1", images[20])))  # however a path is written
     assert "17 images deleted, 15 are left" in says()
     do(Build(store))
@@ -123,6 +133,74 @@ def test_an_interrupted_addition_goes_on(
     assert chunks == [5, 5, 5, 5, 1]
 
 
+@pytest.mark.parametrize("name", ["store", "store.db"])
+def test_parts_are_kept_in_step_and_order_the_short_list(run: Path, tmp_path: Path, says: Says, name: str) -> None:
+    if name.endswith(".db"):
+        pytest.importorskip("milvus_lite", reason="milvus-lite is not installed: it comes with the extra `milvus`")
+    root, store, out = tmp_path / "SYSU", str(tmp_path / name), tmp_path / "found"
+    images = sorted((root / "cam1").rglob("*.jpg"))
+
+    def ids() -> tuple[list[int], list[int]]:
+        with open_store(store) as opened:
+            parts = open_parts(store, opened.identity)
+            assert parts is not None
+            return sorted(one for some in opened.listing() for one in some.ids.tolist()), parts.ids.tolist()
+
+    do(Add(store, run, images[0].parent))  # without parts
+    query = next((root / "cam3").rglob("*.jpg"))
+    do(Add(store, run, root / "cam1", parts=True))  # also the parts that the former addition did not keep
+    assert "16 images added, 0 were there" in says()
+    do(Add(store, run, root / "cam2"))  # a store that has parts keeps them
+    embedded, kept = ids()
+    assert embedded == kept
+    assert len(kept) == 32
+    do(Find(store, run, (query,), k=5, rerank=32, out=out))
+    found = json.loads((out / "found.json").read_text())["results"][0]["found"]
+    model = HubCAL.from_run(run)
+    files = [decode_image(path, (32, 16), []) for path in (query, *images, *sorted((root / "cam2").rglob("*.jpg")))]
+    with torch.inference_mode():
+        asked, others = encoded(model, files[:1], 1), encoded(model, files[1:], 0)  # type: ignore[arg-type]
+        expected = model.similarity(asked, others)[0].sort(descending=True).values[:5]
+    torch.testing.assert_close(torch.tensor([row["similarity"] for row in found]), expected, rtol=0, atol=0.01)
+    do(Delete(store, (images[0].parent,)))
+    embedded, kept = ids()
+    assert embedded == kept
+    with pytest.raises(ValueError, match=r"^open_parts: `--clusters` must be that of .*parts, None; got 3$"):
+        do(Add(store, run, root / "cam1", parts=True, clusters=3))
+    with open_store(store, write=True) as opened:  # a deletion that was interrupted between both stores
+        opened.delete(np.array(embedded[:3]))
+    do(Build(store))
+    assert ids() == (embedded[3:], embedded[3:])
+    with open_store(store) as opened:
+        parts = open_parts(store, opened.identity)
+        assert parts is not None
+        assert parts.bytes % len(parts) == 0  # no room of deleted images
+        parts.delete(parts.ids[:1])
+    with pytest.raises(ValueError, match=r"^rerank: .*parts must have the parts of all images; got none of 1 in the"):
+        do(Find(store, run, (query,), rerank=32, out=out))
+
+
+def test_an_uncompressed_list_of_the_whole_gallery_is_exhaustive(run: Path, tmp_path: Path) -> None:
+    """Through both stores, as `find --rerank` goes."""
+    model, identity = HubCAL.from_run(run), Identity("a model", 144)
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(256, (24, 32, 16, 3), generator=generator, dtype=torch.uint8).numpy()
+    gallery, queries, ids = list(images[:20]), list(images[20:]), np.arange(100, 120)
+    parts = open_parts(str(tmp_path / "store"), identity, PartSettings("float32"))
+    assert parts is not None
+    with open_store(str(tmp_path / "store"), identity, write=True) as store:
+        store.add(
+            embed(model, gallery, 0), Records(ids, [str(one) for one in ids], ids, ids.astype(np.float64), 0 * ids)
+        )
+        parts.add(encoded(model, gallery, 0), torch.from_numpy(ids))
+        asked = encoded(model, queries, 1)
+        hits = rerank(parts, model, asked, store.search(embed(model, queries, 1), 20), 20)
+    with torch.inference_mode():
+        values, rows = model.similarity(asked, encoded(model, gallery, 0)).sort(dim=1, descending=True)
+    torch.testing.assert_close(hits.similarity, values, rtol=0, atol=1e-5)
+    assert torch.equal(hits.ids, rows + 100)
+
+
 def test_processes_share_the_images() -> None:
     for n in (0, 1, 1023, 1024, 1025, 3000):
         names = [str(number) for number in range(n)]
@@ -141,6 +219,10 @@ def test_images_and_cameras_of_a_directory(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     pattern = re.compile(Add().camera)
     assert [camera_of(name, pattern) for name in ("/cam12/0003/1.jpg", "/cam1/cam02/1.jpg", "/1.jpg")] == [12, 2, -1]
+    for word, name in (("(x?)", "/cam1.jpg"), (r"c(am.)", "/cam1.jpg"), (r"(\d+)", f"/{'9' * 20}.jpg")):
+        rule = rf"^camera_of: `--camera` {re.escape(repr(word))} must find the number of a camera; got '.*' in {name}$"
+        with pytest.raises(ValueError, match=rule):
+            camera_of(name, re.compile(word))
     with pytest.raises(FileNotFoundError, match="must have images"):
         images_below(tmp_path / "empty")
     with pytest.raises(FileNotFoundError, match="must be below a directory"):
@@ -150,8 +232,19 @@ def test_images_and_cameras_of_a_directory(tmp_path: Path) -> None:
 def test_what_cannot_be_searched_is_rejected(run: Path, tmp_path: Path) -> None:
     store = str(tmp_path / "store")
     do(Add(store, run, tmp_path / "SYSU" / "cam1" / "0003"))
+    with pytest.raises(ValueError, match=r"^add: `images` must name a directory of images; got none$"):
+        do(Add(store, run))
     with pytest.raises(ValueError, match="find: `queries` must name image files; got none"):
         do(Find(store, run))
+    image = next((tmp_path / "SYSU" / "cam1" / "0003").iterdir())
+    with pytest.raises(
+        ValueError, match=rf"^find: `--other-cameras` needs a camera .*'none\(.\)' finds .*; got {image}$"
+    ):
+        do(Find(store, run, (image,), other_cameras=True, camera="none(.)"))
+    with pytest.raises(
+        ValueError, match=r"^find: `--rerank` needs parts beside .*: add its images again with --parts$"
+    ):
+        do(Find(store, run, (image,), rerank=10))
     with pytest.raises(ValueError, match=r"find: `queries` must be images that can be decoded; got .*run\.json"):
         do(Find(store, run, (run / "run.json",)))
     save_weights(
@@ -164,7 +257,11 @@ def test_what_cannot_be_searched_is_rejected(run: Path, tmp_path: Path) -> None:
     wrong: list[tuple[Callable[..., object], dict[str, Any]]] = [
         (Add, {"camera": "cam"}),
         (Add, {"camera": "("}),
+        (Add, {"clusters": 3}),
         (Find, {"k": 0}),
+        (Find, {"rerank": 9}),
+        (Find, {"nprobe": 0}),
+        (Find, {"camera": "cam"}),
         (Find, {"since": "yesterday"}),
         (Ways, {"lists": (20, 0)}),
         (Scale, {"probes": ()}),
@@ -200,14 +297,21 @@ def test_the_measurements(run: Path, tmp_path: Path, says: Says, monkeypatch: py
     assert [one["way"] for one in others] == ["nprobe 1", "nprobe 3", "nprobe 10"]
     assert others[0]["overlap"] < others[-1]["overlap"]
     assert EmbeddingIndex.load(out / "ivfpq").settings.size == 400
+    monkeypatch.setattr("vireid.search.parts_wide.SIZES", Sizes(12, 3, 32, 8))
+    monkeypatch.setattr("vireid.search.parts_wide.WAYS", (PartSettings(), PartSettings(clusters=3)))
+    do(Wide(length=5, out=out))
+    all_tokens, clustered = json.loads((out / "wide.json").read_text())["ways"]
+    assert all_tokens["bytes"] > clustered["bytes"] > 3 * (3 + 3) * 40 / 4
+    assert "of them to read" in says()
     pytest.importorskip("milvus_lite", reason="milvus-lite is not installed: it comes with the extra `milvus`")
     ivf: Any = faiss.IndexIVFScalarQuantizer  # see test_store.py
     monkeypatch.setattr(ivf, "search", getattr(ivf, "search_numpy", ivf.search))
     monkeypatch.setattr("vireid.search.engines.ALONE", 2)
-    do(Engines(run, out=out, sizes=(400, 300), queries=5))
+    do(Engines(run, out=out, sizes=(400, 300), lite=300, queries=5))
     engines = json.loads((out / "engines.json").read_text())["engines"]
     kinds = [(one["engine"], one["index"], one["size"]) for one in engines]
-    assert kinds[:4] == [(name, kind, 300) for name in ("FAISS", "Milvus Lite") for kind in ("exact", "approximate")]
+    both = [(name, kind, 300) for name in ("FAISS", "Milvus Lite") for kind in ("exact", "approximate")]
+    assert kinds == [*both, ("FAISS", "exact", 400), ("FAISS", "approximate", 400)]
     assert all(one["recall"] > 95 for one in engines if one["index"] == "exact")
     assert "Milvus Lite, approx." in says()
 

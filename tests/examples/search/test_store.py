@@ -25,7 +25,7 @@ IDENTITY = Identity("a model", 8)
 def records_of(ids: list[int]) -> Records:
     """Records whose fields follow from the ids."""
     numbers = np.array(ids, dtype=np.int64)
-    return Records(numbers, [f"é/{one}" for one in ids], numbers % 3 - 1, 10 * numbers.astype(np.float64))
+    return Records(numbers, [f"é/{one}" for one in ids], numbers % 3 - 1, 10 * numbers.astype(np.float64), numbers % 2)
 
 
 @pytest.fixture(params=["faiss", "lite"])
@@ -56,6 +56,7 @@ def expected(held: dict[int, torch.Tensor], query: torch.Tensor, k: int, keep: K
             camera != keep.not_camera
             and (keep.since is None or time >= keep.since)
             and (keep.until is None or time <= keep.until)
+            and keep.modality in (None, one % 2)
         ):
             found.append((one, sum(float(a) * float(b) for a, b in zip(embedding, query, strict=True))))
     return sorted(found, key=lambda pair: -pair[1])[:k]
@@ -83,7 +84,14 @@ def agrees(store: Store, held: dict[int, torch.Tensor], keep: Keep) -> None:
 def test_any_sequence_of_changes(where: str) -> None:
     """Random additions (of new and of old ids), deletions, builds, and openings."""
     dice, held = random.Random(0), dict[int, torch.Tensor]()
-    filters = [Keep(), Keep(not_camera=0), Keep(since=100.0, until=300.0), Keep(-1, 50.0), Keep(until=-1.0)]
+    filters = [
+        Keep(),
+        Keep(not_camera=0),
+        Keep(since=100.0, until=300.0),
+        Keep(-1, 50.0),
+        Keep(until=-1.0),
+        Keep(0, modality=1),
+    ]
     store = open_store(where, IDENTITY, write=True)
     agrees(store, held, Keep())
     for step in range(12):
@@ -133,6 +141,29 @@ def test_an_approximate_index_with_filters_later_images_and_deletions(where: str
             assert (hits.ids == some[:, None]).any(dim=1).float().mean() > 0.9
 
 
+def test_engines_find_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All with an exact index; with an approximate one most of the ten nearest: codes have 2 bytes (FAISS) or 16."""
+    pytest.importorskip("milvus_lite", reason="milvus-lite is not installed: it comes with the extra `milvus`")
+    ivf: Any = faiss.IndexIVFScalarQuantizer  # see `where`
+    monkeypatch.setattr(ivf, "search", getattr(ivf, "search_numpy", ivf.search))
+    rows, queries, filters = clusters(2000, 16), clusters(50, 16, seed=1), (Keep(), Keep(0, 500.0, 15000.0, 1))
+    found: dict[str, list[torch.Tensor]] = {}
+    for name in ("store", "store.db"):
+        with open_store(str(tmp_path / name), Identity("a model", 16), write=True) as store:
+            store.add(rows, records_of(list(range(2000))))
+            exact = [store.search(queries, 10, keep) for keep in filters]
+            store.build("approximate")
+            coded = [store.search(queries, 10, keep, nprobe=20) for keep in filters]
+            found[name] = [hits.ids for hits in (*exact, *coded)]
+    lite, faiss_ids = found["store.db"], found["store"]
+    for one, other in zip(lite[:2], faiss_ids[:2], strict=True):
+        assert torch.equal(one, other)
+    for some, least in ((lite, 0.8), (faiss_ids, 0.5)):
+        for approximate, truth in zip(some[2:], faiss_ids[:2], strict=True):
+            recall = (truth[:, :, None] == approximate[:, None, :]).any(dim=2).float().mean()
+            assert recall > least
+
+
 def test_what_cannot_be_added_or_searched(where: str) -> None:
     with open_store(where, IDENTITY, write=True) as store:
         rules: dict[str, Any] = {
@@ -171,8 +202,8 @@ def test_a_store_of_another_model_or_version_is_rejected(where: str, monkeypatch
         assert "\n" not in str(caught.value)
     with open_store(where) as store:
         assert store.identity == IDENTITY
-    monkeypatch.setattr("vireid.search.store.VERSION", 2)
-    with pytest.raises(ValueError, match="must be a store of version 2; got 1"):
+    monkeypatch.setattr("vireid.search.store.VERSION", 3)
+    with pytest.raises(ValueError, match=r"^open_store: [^\n]* must be a store of version 3; got 2$"):
         open_store(where)
 
 

@@ -36,7 +36,9 @@ def where(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 def put(store: Store, first: int, n: int) -> None:
     ids = np.arange(first, first + n)
-    store.add(clusters(n, 64, seed=first), Records(ids, [str(one) for one in ids], ids, ids.astype(np.float64)))
+    store.add(
+        clusters(n, 64, seed=first), Records(ids, [str(one) for one in ids], ids, ids.astype(np.float64), ids % 2)
+    )
 
 
 def held(store: Store) -> set[int]:
@@ -134,7 +136,7 @@ def test_a_damaged_file_is_named_and_the_others_are_kept(tmp_path: Path) -> None
     (where / "store.json").write_text("{")
     with pytest.raises(ValueError, match=r"store\.json must be a JSON file"):
         open_store(str(where))
-    (where / "store.json").write_text('{"version": 1}')
+    (where / "store.json").write_text('{"version": 2}')
     with pytest.raises(ValueError, match="must be a store of embeddings; Identity needs dimension, model"):
         open_store(str(where))
 
@@ -190,7 +192,7 @@ def test_a_build_that_is_interrupted_anywhere_loses_nothing(tmp_path: Path, monk
 def test_a_segment_is_read_as_it_was_written(tmp_path: Path) -> None:
     names = ["a", "", "é\udcff\n", "b" * 1000]
     numbers = np.arange(4)
-    append(tmp_path, Segment(numbers, numbers - 1, numbers / 3, pack(names), clusters(4, 8).numpy()))
+    append(tmp_path, Segment(numbers, numbers - 1, numbers / 3, numbers % 2, pack(names), clusters(4, 8).numpy()))
     append(tmp_path, Segment(numbers[:2]))
     added, deleted = (read(tmp_path / f"00000{n}.safetensors", embeddings=True) for n in (1, 2))
     assert added.names is not None
