@@ -152,6 +152,11 @@ class FaissStore(Store):
     def build(self, kind: Kind) -> None:
         """Build the index anew; all embeddings must fit into memory."""
         self._may_write("FaissStore.build")
+        if kind == "approximate" and len(self) < CODES:  # before the former index goes
+            raise ValueError(
+                f"FaissStore.build: an approximate index must have {CODES} images to learn its codes from; "
+                f"got {len(self)}"
+            )
         try:
             self._forget()
             self._purge()

@@ -213,3 +213,15 @@ def test_ids_of_names_are_stable_distinct_and_positive() -> None:
     assert len(set(ids.tolist())) == len(names)
     assert ids.min() >= 0
     assert ids_of(["cam1/0001.jpg"]).tolist() == [6238733838746295961]
+
+
+def test_a_refused_build_keeps_the_index(tmp_path: Path) -> None:
+    """Codes are learned from at least as many images as there are codes."""
+    rows = clusters(300, 8)
+    with open_store(str(tmp_path), IDENTITY, write=True) as store:
+        store.add(rows, records_of([*range(300)]))
+        store.build("approximate")
+        store.delete(np.arange(100))
+        with pytest.raises(ValueError, match=r"FaissStore\.build: an approximate index must have 256 .*; got 200"):
+            store.build("approximate")
+    assert [*tmp_path.glob("index-*")]
