@@ -57,6 +57,8 @@ docs-serve: $(VENV)/.docs  ## serve it while you write
 bench: $(VENV)/.examples $(VENV)/.dev  ## the benchmarks: docs/benchmarks.md, and docs/benchmarks-gpu.md with a GPU
 	$(RUN) -m pytest benchmarks --benchmark-only --benchmark-json=runs/bench.json -p no:cacheprovider
 	$(RUN) docs/tools/benchmark_table.py runs/bench.json docs
+	! $(RUN) -c 'import sys, torch; sys.exit(not torch.cuda.is_available())' || \
+		($(RUN) benchmarks/gpu.py runs/gpu.json && $(RUN) docs/tools/benchmark_table.py runs/gpu.json docs)
 
 clean:  ## delete what was rendered, trained and built (not the environment)
 	rm -rf data runs site dist

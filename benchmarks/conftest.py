@@ -12,7 +12,6 @@ import torch
 
 def pytest_benchmark_update_machine_info(machine_info: dict[str, Any]) -> None:
     machine_info["torch"] = torch.__version__
-    machine_info["gpu"] = torch.cuda.get_device_name() if torch.cuda.is_available() else None
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -29,11 +28,11 @@ def keep_memory() -> None:
 
 @pytest.fixture
 def measure(benchmark: Any) -> Callable[..., Any]:
-    """measure(row, role, function, *args, shape=…, work=1, rounds=5, gpu=False, …) -> what the function returns.
+    """measure(row, role, function, *args, shape=…, work=1, rounds=5, …) -> what the function returns.
 
     `role` is "ours", "floor" (the least that any way must take: the matrix products alone, say) or the name of what is
     compared. Times are divided by `work`, the number of things done (pairs, images), so that a slow way may do fewer.
-    `memory` is what it took, in MB, where that is compared too: on a GPU, at the peak beside the inputs.
+    `memory` is what it took, in MB, where that is compared too.
     """
 
     def run(
@@ -46,26 +45,14 @@ def measure(benchmark: Any) -> Callable[..., Any]:
         rounds: int = 5,
         threads: int | None = None,
         memory: float | None = None,
-        gpu: bool = False,
         **kwargs: Any,
     ) -> Any:
-        def finished(*args: Any, **kwargs: Any) -> Any:
-            result = function(*args, **kwargs)
-            torch.cuda.synchronize()
-            return result
-
         benchmark.group, before = row, torch.get_num_threads()
         torch.set_num_threads(threads or before)
-        if gpu:
-            torch.cuda.reset_peak_memory_stats()
-            there = torch.cuda.memory_allocated()
         try:
-            return benchmark.pedantic(finished if gpu else function, args, kwargs, rounds=rounds, warmup_rounds=1)
+            return benchmark.pedantic(function, args, kwargs, rounds=rounds, warmup_rounds=1)
         finally:
             torch.set_num_threads(before)
-            if gpu:
-                memory = (torch.cuda.max_memory_allocated() - there) / 1e6
-            benchmark.extra_info.update(role=role, shape=shape, work=work, threads=threads or before, gpu=gpu)
-            benchmark.extra_info["memory"] = memory
+            benchmark.extra_info.update(role=role, shape=shape, work=work, threads=threads or before, memory=memory)
 
     return run

@@ -1,251 +1,56 @@
-"""Measure what a GPU makes of target-aware similarity and rank metrics: first that they are right, then how fast.
+"""All that `docs/benchmarks-gpu.md` has of a GPU, in one call; written as JSON after each row, and printed.
 
-    python benchmarks/gpu.py --out runs/gpu.json
+    python benchmarks/gpu.py runs/gpu.json
+    python docs/tools/benchmark_table.py runs/gpu.json docs
 
-It takes about two minutes, most of it to compile kernels for shapes of blocks other than the library's own. Errors are
-the largest differences from float64 in plain torch, times the medians of several runs, and memory what a call takes at
-its peak beside its inputs. A part that fails is reported, and the others go on. The file is written after each part.
+An H100 or H200 should take about five minutes. The rows come in the order of their importance: a run that is cut off
+keeps those that it has. A row that fails has its error. On a CPU all runs at tiny sizes, to show that it runs:
+operators are counted in place of launches, and there is no graph.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import statistics
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+import sys
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
-from unittest.mock import Mock, patch
 
-import torch
-from torch import nn
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from concordant import TSAA, Encoded, PartQueries, rank_metrics, target_aware_similarity
-from concordant.retrieval import pairs
+from benchmarks import gpu_similarity, gpu_step
+from benchmarks.rows import GPU, Row, command
 
-TOKENS, CHANNELS, PARTS, WIDTH = 162, 2048, 6, 256
-SHAPE = f"c {CHANNELS}, t {TOKENS}, p {PARTS}, d {WIDTH}, both directions"
-TYPES = {
-    "bfloat16": (torch.bfloat16, False),
-    "float16": (torch.float16, False),
-    "tf32": (torch.float32, True),
-    "float32": (torch.float32, False),
-}
-# Parts, channels, tokens, images and warps of a program; and whether it reads an image's tokens at once.
-BLOCKS = [
-    (128, 128, 64, 32, 8, True),
-    (128, 128, 64, 8, 8, True),
-    (128, 128, 64, 128, 8, True),
-    (128, 64, 64, 32, 8, True),
-    (128, 64, 64, 32, 4, True),
-    (64, 128, 64, 32, 4, True),
-    (64, 128, 64, 32, 4, False),
-    (64, 256, 64, 32, 8, False),
-    (128, 128, 64, 32, 8, False),
-    (128, 128, 32, 32, 8, True),
-    (128, 256, 32, 32, 8, False),
-]
+WAYS = ("none", "graph")
+SMALL, LARGE = (64, 256) if GPU else (16, 24)
+SMALLER = (32, 16) if GPU else (8,)
+"""Batches for smaller cards."""
 
 
-def sides(q: int, g: int, dtype: torch.dtype, device: str, t: int = TOKENS, c: int = CHANNELS) -> list[Encoded]:
-    """Random queries and gallery images, encoded."""
-
-    def image(n: int) -> Encoded:
-        parts = PartQueries(torch.randn(n, PARTS, WIDTH, device=device), torch.rand(n, PARTS, c, device=device))
-        return Encoded(torch.randn(n, t, c, device=device), torch.randn(n, t, WIDTH, device=device), parts).to(dtype)
-
-    return [image(q), image(g)]
-
-
-def products(query: Encoded, gallery: Encoded) -> None:
-    """The matrix products of all pairs alone, in both directions."""
-    for owner, other in ((query, gallery), (gallery, query)):
-        queries = owner.part_queries.queries.flatten(0, 1)
-        for some in other.split(64):
-            for rows in queries.split(6144):
-                weights = torch.matmul(rows, some.keys.transpose(1, 2))
-                torch.bmm(weights, some.tokens)
-
-
-def in_plain_torch() -> Any:
-    """A context without the kernels."""
-    return patch.object(pairs, "_kernels", lambda tokens, keys: None)
-
-
-@contextmanager
-def tf32(allowed: bool) -> Iterator[None]:
-    before = torch.backends.cuda.matmul.allow_tf32
-    torch.backends.cuda.matmul.allow_tf32 = allowed
-    try:
-        yield
-    finally:
-        torch.backends.cuda.matmul.allow_tf32 = before
-
-
-def wait(device: str) -> None:
-    if device == "cuda":
-        torch.cuda.synchronize()
-
-
-def measured(function: Callable[[], object], device: str, rounds: int = 5) -> dict[str, float]:
-    """Seconds of a call, and MiB at its peak beside what is there before."""
-    function()
-    wait(device)
-    memory, times = 0.0, []
-    if device == "cuda":
-        before = torch.cuda.memory_allocated()
-        torch.cuda.reset_peak_memory_stats()
-    for _ in range(rounds):
-        start = time.perf_counter()
-        function()
-        wait(device)
-        times.append(time.perf_counter() - start)
-    if device == "cuda":
-        memory = (torch.cuda.max_memory_allocated() - before) / 2**20
-    return {"seconds": statistics.median(times), "MiB": round(memory, 1)}
-
-
-def normalisation(device: str, c: int = CHANNELS) -> nn.BatchNorm1d:
-    norm = nn.BatchNorm1d(PARTS * c, device=device).eval()
-    for tensor in (norm.weight, norm.bias, norm.running_mean):
-        nn.init.normal_(tensor)  # type: ignore[arg-type]
-    return norm
-
-
-def correctness(device: str, q: int, g: int) -> dict[str, Any]:
-    """Errors of each type: with and without a norm and padding, at three shapes."""
-    found: dict[str, Any] = {}
-    for t, c in ((TOKENS, CHANNELS), (72, 512), (300, 100)):
-        for name, (dtype, allowed) in TYPES.items():
-            if device == "cpu" and dtype == torch.bfloat16:  # Triton's interpreter does not know it
-                continue
-            query, gallery = sides(q, g, dtype, device, t, c)
-            mask = torch.rand(g, t, device=device) < 0.7
-            padded = Encoded(gallery.tokens, gallery.keys, gallery.part_queries, mask)
-            for norm in (None, normalisation(device, c)):
-                for images in (gallery, padded):
-                    with torch.inference_mode(), tf32(allowed):
-                        table = target_aware_similarity(query, images, TSAA(4), norm=norm).double()
-                        with in_plain_torch():
-                            plain = target_aware_similarity(query, images, TSAA(4), norm=norm).double()
-                            one, other = (x.to(torch.float64) for x in (query, images))
-                            exact = target_aware_similarity(one, other, TSAA(4), norm=norm)
-                    case = f"{name}, t {t}, c {c}{', norm' if norm else ''}{', padding' if images is padded else ''}"
-                    errors = (float((x - exact).abs().max()) for x in (table, plain))
-                    found[case] = dict(zip(("kernels", "plain torch"), errors, strict=True))
-    return found
-
-
-def similarity(device: str, q: int, g: int) -> dict[str, Any]:
-    """Nanoseconds a pair of each type, by the kernels and in plain torch, beside the products alone."""
-    found: dict[str, Any] = {}
-    attention = TSAA(4)
-    for name, (dtype, allowed) in TYPES.items():
-        query, gallery = sides(q, g, dtype, device)
-        norm = normalisation(device)
-        ways: dict[str, Callable[[], object]] = {
-            "kernels": partial(target_aware_similarity, query, gallery, attention),
-            "kernels, norm": partial(target_aware_similarity, query, gallery, attention, norm=norm),
-            "products": partial(products, query, gallery),
-        }
-        with torch.inference_mode(), tf32(allowed):
-            rows = {way: measured(call, device) for way, call in ways.items()}
-            with in_plain_torch():
-                rows["plain torch"] = measured(ways["kernels"], device, rounds=3)
-        found[name] = {way: {"ns": row["seconds"] / (q * g) * 1e9, **row} for way, row in rows.items()}
-    return found
-
-
-def memory(device: str, q: int, g: int) -> dict[str, Any]:
-    """What `memory` buys, and that it holds: bfloat16."""
-    query, gallery = sides(q, g, torch.bfloat16, device)
-    found: dict[str, Any] = {}
-    for bits in (26, 28, 29, 30, 31):
-        for way, context in (("kernels", nullcontext()), ("plain torch", in_plain_torch())):
-            with torch.inference_mode(), context:
-                call = partial(target_aware_similarity, query, gallery, TSAA(4), memory=1 << bits)
-                row = measured(call, device, 3)
-            found[f"{way}, {2 ** (bits - 20)} MiB"] = {"ns": row["seconds"] / (q * g) * 1e9, **row}
-    return found
-
-
-def blocks(device: str, q: int, g: int) -> dict[str, Any]:
-    """Nanoseconds a pair of one direction by each kernel alone, bfloat16; of the second for other shapes of blocks."""
-    from concordant.retrieval import fused
-
-    query, gallery = sides(q, g, torch.bfloat16, device)
-    queries, gates = (x.flatten(0, 1) for x in query.part_queries)
-    target = nn.functional.normalize(torch.randn(*gates.shape, device=device), dim=1).to(torch.bfloat16)
-    shift, found = torch.randn_like(gates), {}
-
-    def timed(function: Callable[[], object]) -> float | str:
-        try:
-            return measured(function, device, 3)["seconds"] / (q * g) * 1e9
-        except Exception as problem:
-            return repr(problem)[:200]
-
-    with torch.inference_mode():
-        found["attention"] = timed(lambda: fused._weights(queries, gallery.tokens, gallery.keys, None))
-        for *shape, at_once in BLOCKS:
-            chosen, room = fused._Blocks(*shape), fused._shared(gallery.tokens.device) if at_once else 0
-            with (
-                patch.object(fused, "_blocks", Mock(return_value=chosen)),
-                patch.object(fused, "_shared", Mock(return_value=room)),
-            ):
-                weights = fused._weights(queries, gallery.tokens, gallery.keys, None)
-                pieces = -(-CHANNELS // chosen.channels)
-                sums = torch.empty(2, pieces, g, len(queries), device=device)
-                for name, summand in (("", None), (", norm", shift)):
-                    call = partial(fused._compare, weights, gallery.tokens, gates, target, summand, sums)
-                    found[f"{tuple(chosen)}{', at once' if at_once else ''}{name}"] = timed(call)
-    return found
-
-
-def ranking(device: str, n: int) -> dict[str, Any]:
-    """`rank_metrics` of n queries and n gallery images, the sort alone, and whether the CPU has the same result."""
-    random = torch.Generator().manual_seed(0)
-    table = torch.randn(n, n, device=device)
-    ids = [torch.randint(max(n // 20, 1), (n,), generator=random).to(device) for _ in range(2)]
-    found: dict[str, Any] = {}
-    for over in ("images", "identities"):
-        found[over] = measured(partial(rank_metrics, table, *ids, cmc_over=over), device)
-    rows = max((1 << 26) // n, 1)
-    found["sort alone"] = measured(lambda: [some.sort(dim=1) for some in table.split(rows)], device)
-    few = min(n, 2000)
-    small = [table[:few, :few].contiguous().round(decimals=3), ids[0][:few], ids[1][:few]]  # with ties
-    here, there = rank_metrics(*small), rank_metrics(*(x.cpu() for x in small))
-    found["difference from the CPU"] = max(float((a.cpu() - b).abs().max()) for a, b in zip(here, there, strict=True))
-    return found
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=Path("runs/gpu.json"), help="the JSON file to write")
-    out: Path = parser.parse_args().out
-    if not torch.cuda.is_available():
-        parser.error("it needs a CUDA device")
-    result: dict[str, Any] = {"card": torch.cuda.get_device_name(), "torch": torch.__version__, "shape": SHAPE}
-    parts: dict[str, Callable[[], dict[str, Any]]] = {
-        "correctness": lambda: correctness("cuda", 24, 40),
-        "similarity": lambda: similarity("cuda", 256, 2048),
-        "ranking": lambda: ranking("cuda", 20_000),
-        "memory": lambda: memory("cuda", 512, 2048),
-        "blocks": lambda: blocks("cuda", 256, 1024),
-    }
-    out.parent.mkdir(parents=True, exist_ok=True)
-    for name, part in parts.items():
-        start = time.perf_counter()
-        try:
-            result[name] = part()
-        except Exception as problem:
-            result[name] = {"failed": repr(problem)}
-        torch.cuda.empty_cache()
-        out.write_text(json.dumps(result, indent=1))
-        print(name, f"({time.perf_counter() - start:.0f} s)", json.dumps(result[name], indent=1), flush=True)
+def rows() -> Iterator[Row]:
+    for way in WAYS:
+        yield f"step, {way}", partial(gpu_step.speed, way, SMALL)
+    yield "similarity", partial(gpu_similarity.similarity, *((256, 2048) if GPU else (2, 3)), kinds=["bfloat16"])
+    yield "ranking", partial(gpu_similarity.ranking, 20_000 if GPU else 50)
+    yield "augmentation", partial(gpu_step.augmentation, 256 if GPU else 16)
+    for way in WAYS:
+        yield f"large step, {way}", partial(gpu_step.speed, way, LARGE)
+    for way in WAYS:
+        yield f"head, {way}", partial(gpu_step.head, way, SMALL)
+    for name in gpu_step.RECIPES:
+        for way in WAYS:
+            yield f"{name}, {way}, {SMALL}", partial(gpu_step.hours, name, way, SMALL)
+    for batch in SMALLER:
+        for way in WAYS:
+            yield f"SYSU-MM01, {way}, {batch}", partial(gpu_step.hours, "SYSU-MM01", way, batch)
+    yield "graph as one by one, float32", partial(gpu_step.equality, "graph", 50 if GPU else 3)
+    yield "a capture that fails", gpu_step.failure
+    yield (
+        "similarity, other types",
+        partial(gpu_similarity.similarity, *((256, 2048) if GPU else (2, 3)), kinds=["float16", "tf32", "float32"]),
+    )
+    if GPU:  # last, as it takes longest; a CPU needs a compiler
+        yield "step, default", partial(gpu_step.speed, "default", SMALL)
 
 
 if __name__ == "__main__":
-    main()
+    command(__doc__, "runs/gpu.json", rows())

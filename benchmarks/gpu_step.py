@@ -1,19 +1,11 @@
-"""What a training step of CAL costs on a GPU, one by one, compiled, and as a graph; written as JSON, and printed.
-
-    python benchmarks/gpu_step.py runs/gpu_step.json
-
-On a CPU it runs at a tiny size, to show that it runs: operators are counted in place of launches, without a graph.
-A GPU takes about four minutes. Each measurement that fails is written as its error, and the others go on.
-"""
+"""What a training step of CAL costs on a GPU, one by one, compiled, and as a graph: rows of `gpu.py`."""
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,31 +16,31 @@ from torch.profiler import ProfilerActivity, profile
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
 
+from benchmarks.rows import GPU, wait
+
 from support.operators import count
 from vireid.config import AugmentSettings, LossSettings, Settings
 from vireid.datasets.augment import Augment
 from vireid.datasets.items import Item, Items
-from vireid.files import write_json
-from vireid.recipes import SYSU
+from vireid.recipes import LLCM, REGDB, SYSU
 from vireid.training.graphs import captured
 from vireid.training.loop import setup
 from vireid.training.processes import make_accelerator
-from vireid.training.record import name_of, versions
 from vireid.training.schedule import set_learning_rates
 from vireid.training.step import Figures, State
 
-GPU = torch.cuda.is_available()
 HEIGHT, WIDTH = (288, 144) if GPU else (32, 16)
-IDENTITIES, CYCLE = 64, 8
-"""Batches come again after eight steps: a shape is run, then captured, then replayed."""
-WAYS = ("none", "default", "graph")
+IDENTITIES, CYCLE = 64, 8 if GPU else 1
+"""Batches come again after a cycle: a shape is run, then captured, then replayed."""
+RECIPES: dict[str, tuple[Settings, int]] = {"SYSU-MM01": (SYSU, 395), "RegDB": (REGDB, 206), "LLCM": (LLCM, 713)}
+"""The settings of each data set, and its training identities."""
 
 ITEMS = Items(Item(Path(f"{i}.jpg"), i % IDENTITIES, 1, i // (4 * IDENTITIES)) for i in range(8 * IDENTITIES))
 PIXELS = np.random.default_rng(0).integers(0, 256, (len(ITEMS), HEIGHT, WIDTH, 3), dtype=np.uint8)
 
 
 def settings_of(batch: int, **changes: Any) -> Settings:
-    """SYSU's settings at a batch size, a multiple of 8."""
+    """The settings of real data at a batch size, a multiple of 8."""
     data = replace(SYSU.data, height=HEIGHT, width=WIDTH, identities=batch // 8, images=4)
     model = replace(SYSU.model, backbone="resnet50" if GPU else "test_resnet", pretrained=False)
     settings = replace(SYSU, data=data, model=model, precision="bf16" if GPU else "no")
@@ -58,9 +50,9 @@ def settings_of(batch: int, **changes: Any) -> Settings:
 class Trial:
     """A training that goes on step by step."""
 
-    def __init__(self, settings: Settings, stack: ExitStack) -> None:
+    def __init__(self, settings: Settings, stack: ExitStack, classes: int = IDENTITIES) -> None:
         self.notes: list[str] = []
-        config = settings.model_config(IDENTITIES)
+        config = settings.model_config(classes)
         self.state: State = setup(settings, config, ITEMS, PIXELS, make_accelerator(settings))
         self.state.wrapped.train()
         self.run = stack.enter_context(captured(self.state, self.notes.append))
@@ -81,18 +73,16 @@ class Trial:
         return (time.perf_counter() - start) / number
 
 
-def wait() -> None:
-    if GPU:
-        torch.cuda.synchronize()
-
-
-def speed(way: str, batch: int, **changes: Any) -> dict[str, Any]:
-    """Seconds of a step, images a second, launches, waits, and the share of the time that the device works."""
+def speed(way: str, batch: int, classes: int = IDENTITIES, **changes: Any) -> dict[str, Any]:
+    """Milliseconds of a step, images a second, launches, waits, the share of the time that the device works, memory."""
     with ExitStack() as stack:
-        trial = Trial(settings_of(batch, compile=way, **changes), stack)
+        if GPU:
+            torch.cuda.reset_peak_memory_stats()
+        trial = Trial(settings_of(batch, compile=way, **changes), stack, classes)
         trial.steps(2 * CYCLE + 1)
-        seconds = min(trial.steps(CYCLE if GPU else 2) for _ in range(3))
-        found: dict[str, Any] = {"ms": 1e3 * seconds, "images_per_second": batch / seconds, "notes": trial.notes}
+        seconds = min(trial.steps(CYCLE) for _ in range(3 if GPU else 1))
+        found: dict[str, Any] = {"images": batch, "ms": 1e3 * seconds, "images_per_second": batch / seconds}
+        found["notes"] = trial.notes
         if not GPU:
             counted = count(trial.step)
             return found | {"operators": counted.launches, "reads": counted.reads}
@@ -115,17 +105,31 @@ def activity(profiled: Any, seconds: float) -> dict[str, float]:
     }
 
 
-def head(way: str) -> dict[str, float]:
+def head(way: str, batch: int) -> dict[str, Any]:
     """A step of CAL over one of the backbone with an identity loss, as in test_training_step.py."""
     loss = replace(SYSU.loss, triplet=0.0, part_triplet=0.0)
-    ours = speed(way, 64 if GPU else 16, loss=loss)["ms"]
-    alone = speed(way, 64 if GPU else 16, method="global", loss=LossSettings(triplet=0.0))["ms"]
-    return {"ms": ours, "identity_alone_ms": alone, "ratio": ours / alone}
+    ours = speed(way, batch, loss=loss)
+    alone = speed(way, batch, method="global", loss=LossSettings(triplet=0.0))
+    return {
+        "images": batch,
+        "ms": ours["ms"],
+        "identity_alone_ms": alone["ms"],
+        "ratio": ours["ms"] / alone["ms"],
+        "notes": ours["notes"] + alone["notes"],
+    }
 
 
-def augmentation() -> dict[str, float]:
+def hours(name: str, way: str, batch: int) -> dict[str, Any]:
+    """Hours and memory of a data set's recipe on random images: as many images as it sees, whatever the batch size."""
+    recipe, classes = RECIPES[name]
+    found = speed(way, batch, classes, optim=recipe.optim)
+    seen = recipe.optim.steps * 2 * recipe.data.identities * recipe.data.images
+    return found | {"hours": seen / found["images_per_second"] / 3600}
+
+
+def augmentation(n: int) -> dict[str, Any]:
     """Milliseconds of the augmentation of a batch that is on the device."""
-    device, n = torch.device("cuda" if GPU else "cpu"), 256 if GPU else 16
+    device = torch.device("cuda" if GPU else "cpu")
     images, modality = torch.from_numpy(PIXELS[:n]).to(device), (torch.arange(n) % 2).to(device)
     augment, found = Augment(AugmentSettings()), []
     draws = augment.draw(n, torch.Generator().manual_seed(0)).to(device)
@@ -140,16 +144,17 @@ def augmentation() -> dict[str, float]:
 
 def equality(way: str, steps: int) -> dict[str, Any]:
     """The largest difference of any value of a step, in float32, from steps that are run one by one."""
-    rows = []
+    every = []
     for each in ("none", way):
         with ExitStack() as stack:
+            stack.callback(setattr, torch.backends.cudnn, "deterministic", torch.backends.cudnn.deterministic)
             torch.backends.cudnn.deterministic = True
             trial = Trial(settings_of(16, compile=each, precision="no"), stack)
-            rows.append(torch.stack([trial.step().values.clone() for _ in range(steps)]).cpu())
-    names, difference = trial.step().names, (rows[0] - rows[1]).abs()
-    worst = dict(zip(names, difference.amax(dim=0).tolist(), strict=True))
-    total = names.index("total")
-    return {"steps": steps, "total": float(difference[:, total].max()), "worst": worst, "notes": trial.notes}
+            rows = [trial.step() for _ in range(steps)]
+            every.append(torch.stack([row.values.clone() for row in rows]).cpu())
+    difference = (every[0] - every[1]).abs()
+    worst = dict(zip(rows[0].names, difference.amax(dim=0).tolist(), strict=True))
+    return {"steps": steps, "total": worst["total"], "worst": worst, "notes": trial.notes}
 
 
 def failure() -> dict[str, Any]:
@@ -164,42 +169,5 @@ def failure() -> dict[str, Any]:
             return terms
 
         trial.state.objective.forward = reading
-        last = [trial.step().values.clone() for _ in range(2 * CYCLE)][-1]
+        last = [trial.step().values.clone() for _ in range(2 * CYCLE + 1)][-1]
         return {"notes": trial.notes, "finite": bool(last.isfinite().all())}
-
-
-def measurements() -> Iterator[tuple[str, Callable[[], dict[str, Any]]]]:
-    small, large = (64, 256) if GPU else (16, 32)
-    yield "augmentation", augmentation
-    for way in ("none", "graph"):
-        yield f"{way}, {small} images", partial(speed, way, small)
-        yield f"{way}, {large} images", partial(speed, way, large)
-        yield f"{way}, head", partial(head, way)
-    yield "graph as one by one, float32", partial(equality, "graph", 50 if GPU else 3)
-    yield "a capture that fails", failure
-    if GPU:  # last, as it takes longest; a CPU needs a compiler
-        yield f"default, {small} images", partial(speed, "default", small)
-
-
-def main(out: Path) -> None:
-    device = torch.device("cuda" if GPU else "cpu")
-    record: dict[str, Any] = {"device": name_of(device), "versions": versions(("torch", "timm")), "rows": {}}
-    out.parent.mkdir(parents=True, exist_ok=True)
-    for name, measure in measurements():
-        start = time.perf_counter()
-        try:
-            row = measure()
-        except Exception as error:  # the others are worth their time
-            row = {"error": f"{type(error).__name__}: {error}"}
-        record["rows"][name] = row | {"seconds": time.perf_counter() - start}
-        write_json(out, record)
-        values = (f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}" for key, value in row.items())
-        print(f"{name}: {', '.join(values)}", flush=True)
-        torch._dynamo.reset()
-        if GPU:
-            torch.cuda.empty_cache()
-            torch.cuda.reset_peak_memory_stats()
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1] if len(sys.argv) > 1 else "runs/gpu_step.json"))

@@ -207,6 +207,17 @@ def test_the_table_of_permutations_gives_what_scipy_gives(b: int, p: int, q: int
     assert torch.equal(found, match_parts(weights, rows, columns))
 
 
+@given(st.integers(1, 4), st.integers(1, 4), SEEDS, st.sampled_from([torch.nan, torch.inf, -torch.inf]))
+def test_the_table_matches_what_is_not_finite(p: int, q: int, seed: int, wrong: float) -> None:
+    """It looks at no value, and the loss must not stay finite: the sum of the matched weights is not."""
+    weights = values((2, p, q), seed)
+    weights[1, seed % p, seed % q] = wrong
+    found = _match_by_table(weights, None, None)
+    assert torch.equal(found[:1], match_parts(weights[:1]))
+    total = weights[1][found[1] >= 0].gather(1, found[1][found[1] >= 0, None]).sum()
+    assert not total.isfinite()
+
+
 def test_the_table_of_seven_parts() -> None:
     weights = values((3, 7, 7), 0)
     assert torch.equal(_match_by_table(weights, None, None), match_parts(weights))

@@ -1,11 +1,14 @@
-"""Turn a run of the benchmarks into the tables of the documentation, of the CPU and, if there was one, of the GPU.
+"""Turn a run of the benchmarks into a page of the documentation, and keep its raw numbers beside it.
 
     pytest benchmarks --benchmark-only --benchmark-json=runs/bench.json
     python docs/tools/benchmark_table.py runs/bench.json docs
 
-A row: what, at which shape, our median time, that of the way it is compared with, their ratio, and how many times the
-floor (the matrix products alone, or the sort) ours takes, where there is one. Beside each page its raw numbers are
-written: `benchmarks/cpu.json` and `benchmarks/gpu.json`.
+    python benchmarks/gpu.py runs/gpu.json
+    python docs/tools/benchmark_table.py runs/gpu.json docs
+
+A row of the CPU's page: what, at which shape, our median time, that of the way it is compared with, their ratio, and
+how many times the floor (the matrix products alone) ours takes, where there is one. The raw numbers are
+`benchmarks/cpu.json` and `benchmarks/gpu.json`; `gpu_page.py` has the other page.
 """
 
 from __future__ import annotations
@@ -17,52 +20,41 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+import gpu_page
+
 PAGES = {"cpu": "benchmarks.md", "gpu": "benchmarks-gpu.md"}
-HEAD = """# {title}
+HEAD = """# Benchmarks
 
 Made by `make bench` on {machine}, {date}, torch {torch}. Medians of one run, ours and the compared implementation
-on the same inputs; the ratios matter. *× floor* is our time over that of {floor}, the least work of
-any implementation. *Memory* is {memory}, ours first.
-Raw numbers: [{device}.json](benchmarks/{device}.json).
+on the same inputs; the ratios matter. *× floor* is our time over that of the matrix products alone, the least work of
+any implementation. *Memory* is what a process and its workers hold, ours first. Raw numbers:
+[cpu.json](benchmarks/cpu.json).
 
 | what | shape | threads | ours | compared with | its time | ratio | × floor | memory |
 |---|---|---|---|---|---|---|---|---|
 """
-WORDS = {
-    "cpu": {
-        "title": "Benchmarks",
-        "floor": "the matrix products alone",
-        "memory": "what a process and its workers hold",
-    },
-    "gpu": {
-        "title": "Benchmarks on a GPU",
-        "floor": "the matrix products, or the sort, alone",
-        "memory": "what is allocated at the peak beside the inputs",
-    },
-}
 
 
-def raw(run: dict[str, Any], device: str) -> dict[str, Any]:
-    """What is kept of the rows on a device."""
-    info, cpu = run["machine_info"], run["machine_info"]["cpu"]
-    machine = f"{cpu['count']} cores of {cpu.get('brand_raw', 'an unnamed processor')}, no GPU"
-    cases = [
-        {"what": case["group"], **case["extra_info"], "seconds": case["stats"]["data"]}
-        for case in run["benchmarks"]
-        if bool(case["extra_info"].get("gpu")) == (device == "gpu")
-    ]
+def raw(run: dict[str, Any]) -> dict[str, Any]:
+    """What is kept of a run on a CPU."""
+    cpu = run["machine_info"]["cpu"]
     return {
-        "machine": f"one {info['gpu']}" if device == "gpu" else machine,
+        "machine": f"{cpu['count']} cores of {cpu.get('brand_raw', 'an unnamed processor')}, no GPU",
         "date": run["datetime"][:10],
-        "torch": info["torch"],
-        "cases": cases,
+        "torch": run["machine_info"]["torch"],
+        "cases": [
+            {"what": case["group"], **case["extra_info"], "seconds": case["stats"]["data"]}
+            for case in run["benchmarks"]
+        ],
     }
 
 
 def page(device: str, kept: dict[str, Any]) -> str:
     """The page of raw numbers."""
+    if device == "gpu":
+        return gpu_page.page(kept)
     of = {key: kept[key] for key in ("machine", "date", "torch")}
-    return HEAD.format(device=device, **of, **WORDS[device]) + "\n".join(rows(kept["cases"])) + "\n"
+    return HEAD.format(**of) + "\n".join(rows(kept["cases"])) + "\n"
 
 
 def seconds(case: dict[str, Any]) -> float:
@@ -104,18 +96,19 @@ def rows(cases: list[dict[str, Any]]) -> list[str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run", type=Path, help="the JSON file of pytest-benchmark")
+    parser.add_argument("run", type=Path, help="the JSON file of pytest-benchmark, or of gpu.py")
     parser.add_argument("docs", type=Path, help="the folder of the pages to write")
     arguments = parser.parse_args()
     run = json.loads(arguments.run.read_text())
-    for device, name in PAGES.items():
-        kept = raw(run, device)
-        if kept["cases"]:
-            numbers = arguments.docs / "benchmarks" / f"{device}.json"
-            numbers.parent.mkdir(exist_ok=True)
-            numbers.write_text(json.dumps(kept, indent=1) + "\n")
-            (arguments.docs / name).write_text(page(device, kept))
-            print(page(device, kept))
+    device = "gpu" if "card" in run else "cpu"
+    if device == "gpu" and not run["gpu"]:
+        parser.error(f"`run` must be of a GPU; got {run['card']}")
+    kept = run if device == "gpu" else raw(run)
+    numbers = arguments.docs / "benchmarks" / f"{device}.json"
+    numbers.parent.mkdir(exist_ok=True)
+    numbers.write_text(json.dumps(kept, indent=1) + "\n")
+    (arguments.docs / PAGES[device]).write_text(page(device, kept))
+    print(page(device, kept))
 
 
 if __name__ == "__main__":

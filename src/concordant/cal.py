@@ -306,7 +306,9 @@ class CAL(Module[CALOutput]):
     def _find(self, images: Tensor, modality: int | Tensor | ModalitySplit) -> _Found:
         """Tokens and parts, each row's mined by the DRM of its modality and refined on the row's own tokens."""
         require(isinstance(images, Tensor), "CAL", "`images` must be a tensor", type(images).__name__)
-        if not isinstance(modality, Tensor):
+        if isinstance(modality, ModalitySplit):
+            require(len(modality.rows) == 2, "CAL", "the split of `modality` must be into 2", len(modality.rows))
+        elif not isinstance(modality, Tensor):
             modality = modality if as_integer(modality) is None else int(cast(int, modality))
         elif len(self.miners) == 1 and modality.device.type == "cpu" and not torch.compiler.is_compiling():
             # One miner reads rows of any modality, and M̂ would be counted wrongly. (On a GPU a look would wait for it.)

@@ -47,6 +47,7 @@ def _match_parts(weights: Tensor, cross_mask: Tensor | None = None, own_mask: Te
 
 _MOST_BY_TABLE = 7
 """As many parts have 5,040 permutations; eight have 40,320."""
+_HEAVIEST = 1e300
 
 
 @cache
@@ -69,6 +70,8 @@ def _match_by_table(weights: Tensor, cross_mask: Tensor | None, own_mask: Tensor
             padded = torch.nn.functional.pad(mask, (0, size - mask.shape[1]))
             real = real & padded.unsqueeze(axis)
     square = torch.nn.functional.pad(weights.detach().double(), (0, size - q, 0, size - p))
+    # A look at the values would wait for them. One that is not finite is matched if it can be, so that the loss is not.
+    square = square.nan_to_num(nan=_HEAVIEST, posinf=_HEAVIEST, neginf=_HEAVIEST)
     totals = square.where(real, 0.0).flatten(1) @ edges
     # First as many edges as there can be, then the heaviest.
     number = real.flatten(1).double() @ edges
@@ -103,9 +106,11 @@ def match_parts(
 
     Shape: weights (b, p, q) → matching (b, p): row u matches column `matching[u]`, or nothing where that is −1.
 
-    Raises: ValueError for another shape, integer types, or values that are not finite; the table does not look at them.
+    Raises: ValueError for another shape, integer types, or, through SciPy, values that are not finite.
 
-    Edge cases: −1 stands at padding, and at the parts that are left over where more parts u than v are real.
+    Edge cases: −1 stands at padding, and at the parts that are left over where more parts u than v are real. The table
+    does not look for values that are not finite: they count as the heaviest, so that a matching has them where it can,
+    and the sum of its weights, such as L_kd1, is not finite either.
 
     Reference: CAL (ICCV 2023), MatchDistill.
 

@@ -170,6 +170,44 @@ def test_only_where_they_serve(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not fused.serves(images.tokens.cpu(), images.keys.cpu())
 
 
+def _failing(error: Exception) -> Any:
+    def launch(*args: Any, **kwargs: Any) -> None:
+        raise error
+
+    return defaultdict(lambda: launch)
+
+
+@pytest.mark.parametrize("kernel", ["_weigh", "_read"])
+def test_kernels_that_do_not_run_are_replaced_and_said_once(kernel: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second of them fails after the first has run."""
+    monkeypatch.setattr(pairs, "_WITHOUT_KERNELS", set())
+    error = RuntimeError("Failed to find C compiler.\n  Please specify one.")
+    parts = PartQueries(torch.randn(3, 2, 5, device=DEVICE), torch.randn(3, 2, 4, device=DEVICE))
+    images = Encoded(torch.randn(3, 6, 4, device=DEVICE), torch.randn(3, 6, 5, device=DEVICE), parts)
+    with torch.no_grad():
+        expected = target_aware_similarity(images, images, TSAA(4))
+        monkeypatch.setattr(fused, kernel, _failing(error))
+        with pytest.warns(UserWarning, match="plain torch takes the place") as warned:
+            found = [target_aware_similarity(images, images, TSAA(4), memory=memory) for memory in (1, 1 << 28)]
+    (line,) = (str(one.message) for one in warned)
+    assert line == (
+        f"target_aware_similarity: plain torch takes the place of the kernels on {images.tokens.device}, and more "
+        "memory and time; RuntimeError: Failed to find C compiler. Please specify one."
+    )
+    for table in found:
+        close(table, expected, rtol=0, atol=2e-6)
+
+
+def test_memory_that_runs_out_is_no_failure_of_the_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pairs, "_WITHOUT_KERNELS", set())
+    monkeypatch.setattr(fused, "_weigh", _failing(torch.OutOfMemoryError("CUDA out of memory")))
+    parts = PartQueries(torch.randn(2, 1, 2, device=DEVICE), torch.randn(2, 1, 3, device=DEVICE))
+    images = Encoded(torch.randn(2, 4, 3, device=DEVICE), torch.randn(2, 4, 2, device=DEVICE), parts)
+    with torch.no_grad(), pytest.raises(torch.OutOfMemoryError):
+        target_aware_similarity(images, images, TSAA(3))
+    assert not pairs._WITHOUT_KERNELS
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(DEVICE == "cpu", reason="needs a CUDA device")
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])

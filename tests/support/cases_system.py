@@ -7,7 +7,7 @@ from typing import cast
 
 from torch import nn
 
-from concordant import CAL, CALLoss, HorizontalParts, PartCorrespondence, Views
+from concordant import CAL, CALLoss, HorizontalParts, PartCorrespondence, Views, split_modality
 from support.case import IMAGES, INT, LABELS, MODALITY, Case, zeros
 from support.models import cal_output, paired_batch, small_cal
 
@@ -47,6 +47,9 @@ CASES: dict[str, Case] = {
             "labels of floating point": lambda: small_cal()(IMAGES, LABELS.float(), MODALITY),
             "modality of rank 2": lambda: small_cal()(IMAGES, LABELS, MODALITY[:, None]),
             "a third modality": lambda: small_cal()(IMAGES, LABELS, MODALITY + 1),
+            "shared miner, a split into three": lambda: small_cal(shared_miner=True)(
+                IMAGES, LABELS, split_modality(MODALITY, 3)
+            ),
             "embed: a third modality": lambda: small_cal().eval().embed(IMAGES, 2),
             "embed: a third modality in a tensor": lambda: small_cal().eval().embed(IMAGES, MODALITY + 1),
             "embed: fewer modalities": lambda: small_cal().eval().embed(IMAGES, MODALITY[1:]),

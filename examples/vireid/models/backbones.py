@@ -17,7 +17,7 @@ from timm.models import is_model
 from timm.models.resnet import ResNet
 from torch import Tensor, nn
 
-from concordant import per_modality
+from concordant import ModalitySplit, per_modality
 from vireid.datasets.augment import MEAN, STD
 from vireid.files import reason_of
 from vireid.models.packaged import NAME, packaged_weights
@@ -90,7 +90,7 @@ class Backbone(nn.Module):
 class StemmedBackbone(Backbone):
     """A ResNet with a stem for each modality; the later stages are shared.
 
-    forward(images [n 3 H W], modality int or [n]) -> feature map [n c h w]
+    forward(images [n 3 H W], modality int, [n] or its split) -> feature map [n c h w]
     """
 
     def __init__(self, model: nn.Module, *, modalities: int = 2, stage: int | None = None, frozen: int = 0) -> None:
@@ -103,7 +103,7 @@ class StemmedBackbone(Backbone):
             parts = ("stems.", *(f"trunk.{number}." for number in range(frozen)))
             self.freeze({name for name in self.state_dict() if name.startswith(parts)})
 
-    def forward(self, images: Tensor, modality: int | Tensor) -> Tensor:
+    def forward(self, images: Tensor, modality: int | Tensor | ModalitySplit) -> Tensor:
         features: Tensor = self.trunk(per_modality(self.stems, self.rescale(images), modality))
         return features
 

@@ -7,6 +7,8 @@ from typing import NamedTuple
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from concordant import ModalitySplit
+
 
 class GlobalOutput(NamedTuple):
     features: Tensor
@@ -29,14 +31,14 @@ class GlobalBaseline(nn.Module):
         self.norm = nn.BatchNorm1d(channels)
         self.classifier = nn.Linear(channels, num_classes, bias=False)
 
-    def forward(self, images: Tensor, labels: Tensor, modality: Tensor, **_: object) -> GlobalOutput:
+    def forward(self, images: Tensor, labels: Tensor, modality: Tensor | ModalitySplit, **_: object) -> GlobalOutput:
         features = self._features(images, modality)
         return GlobalOutput(features, self.classifier(self.norm(features)))
 
     def embed(self, images: Tensor, modality: int | Tensor) -> Tensor:
         return normalize(self.norm(self._features(images, modality)).float(), dim=1)
 
-    def _features(self, images: Tensor, modality: int | Tensor) -> Tensor:
+    def _features(self, images: Tensor, modality: int | Tensor | ModalitySplit) -> Tensor:
         feature_map: Tensor
         feature_map = self.backbone(images, modality) if self.backbone_takes_modality else self.backbone(images)
         return feature_map.flatten(2).mean(dim=2)

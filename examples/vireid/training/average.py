@@ -17,7 +17,7 @@ class Average(AveragedModel):
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
-        super().__init__(model)
+        super().__init__(model, device=next(model.parameters()).device)  # of its count, which a graph would not see
         self.decay, self.begun = decay, False
 
     @torch.no_grad()

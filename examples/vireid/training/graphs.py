@@ -1,4 +1,4 @@
-"""A step captured as one CUDA graph: all its kernels are launched together.
+"""A step captured as one CUDA graph: all its kernels are launched together. Where that fails, it runs as it is.
 
 A graph reads and writes the same memory each time. Batches are therefore copied to buffers, and there is a graph for
 each shape of a batch: the views of a batch are drawn, and how many of them have which modality.
@@ -6,6 +6,7 @@ each shape of a batch: the views of a batch are drawn, and how many of them have
 
 from __future__ import annotations
 
+import logging
 import signal
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -14,7 +15,8 @@ from types import FrameType
 from typing import Any
 
 import torch
-from torch.utils._pytree import tree_flatten, tree_unflatten
+from torch import Tensor
+from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
 
 from vireid.datasets.batches import Batch
 from vireid.files import reason_of
@@ -30,10 +32,13 @@ PATIENCE = 180
 
 @contextmanager
 def captured(state: State, note: Callable[[str], object]) -> Iterator[Run]:
-    """`compute` of a state, captured where the settings ask for it and the device can."""
+    """`compute` of a state, compiled or captured where the settings ask for it and the device can."""
     run, device = partial(compute, state), state.accelerator.device
-    if state.settings.compile != "graph":
+    if state.settings.compile == "none":
         yield run
+    elif state.settings.compile == "default":
+        with forgiving(note):
+            yield run
     elif device.type != "cuda" or state.accelerator.num_processes > 1 or state.settings.optim.accumulate > 1:
         note("the step is not captured as a graph: that needs a GPU, one process, and `accumulate` 1")
         yield run
@@ -78,7 +83,7 @@ class Static:
             try:
                 with patience(PATIENCE):
                     self.replays[shapes] = self.record(lambda: self.run([again]))
-            except (RuntimeError, TimeoutError, ValueError, TypeError) as error:
+            except Exception as error:  # one that has another cause comes again
                 self.works = False
                 self.buffers, self.replays = {}, {}
                 self.note(f"steps run one by one: the step could not be captured as a graph; {reason_of(error)}")
@@ -109,19 +114,55 @@ def record_on_gpu(generator: torch.Generator) -> Record:
 
 
 def remember(state: State) -> Callable[[], None]:
-    """How to undo what a failed capture leaves behind in Python; on the device nothing has run."""
-    place = state.batches.generator.get_state()
+    """How to undo what a failed capture leaves behind: in Python, and of what has run.
+
+    The copies are on the host: the GPU may have no room for them.
+    """
+    kept, device = {"model": state.model} | state.kept, state.accelerator.device
+    saved = {
+        name: tree_map(lambda x: x.to("cpu", copy=True) if isinstance(x, Tensor) else x, one.state_dict())
+        for name, one in kept.items()
+    }
+    generators = [state.batches.generator, torch.default_generator]
+    if device.type == "cuda":
+        generators.append(torch.cuda.default_generators[torch.cuda.current_device()])
+    places = [generator.get_state() for generator in generators]
 
     def undo() -> None:
+        for name, one in kept.items():
+            one.load_state_dict(saved[name])
         state.optimizer.zero_grad()
         state.accelerator.step = 0
         if state.accelerator.scaler is not None:
             state.accelerator.scaler._per_optimizer_states.clear()
-        if state.accelerator.device.type == "cuda":  # the generator may still believe that it is captured
-            state.batches.generator = torch.Generator(state.accelerator.device)
-        state.batches.generator.set_state(place)
+        for generator, place in zip(generators, places, strict=True):
+            if generator.device.type == "cuda":  # it may still believe that it is captured
+                generator.graphsafe_set_state(torch.Generator(device).graphsafe_get_state())
+            generator.set_state(place)
 
     return undo
+
+
+@contextmanager
+def forgiving(note: Callable[[str], object]) -> Iterator[None]:
+    """What cannot be compiled runs as it is. It has not begun by then; a line says why, once."""
+    said: list[str] = []
+
+    def say(record: logging.LogRecord) -> bool:
+        if record.levelno < logging.WARNING or not record.exc_info or record.exc_info[1] is None:
+            return True
+        if not said:
+            said.append(f"some of the step is not compiled, and runs as it is; {reason_of(record.exc_info[1])}")
+            note(said[0])
+        return False
+
+    log = logging.getLogger("torch._dynamo.convert_frame")
+    log.addFilter(say)
+    try:
+        with torch._dynamo.config.patch(suppress_errors=True):
+            yield
+    finally:
+        log.removeFilter(say)
 
 
 @contextmanager

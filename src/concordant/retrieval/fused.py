@@ -8,8 +8,6 @@ product with the target and the square are kept. No gradient follows them: `pair
 from __future__ import annotations
 
 import math
-import os
-import shutil
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -38,17 +36,14 @@ class _Blocks(NamedTuple):
     warps: int
 
 
+class Unusable(Exception):
+    """The kernels do not compile or start: there is no C compiler, the GPU is too small, Triton does not know it, …"""
+
+
 def serves(tokens: Tensor, keys: Tensor) -> bool:
-    """Whether the kernels compute images with these tokens (n, t, c) and keys (n, t, d)."""
+    """Whether the kernels are made for images with these tokens (n, t, c) and keys (n, t, d)."""
     fits = {tokens.dtype, keys.dtype} <= _TYPES and 0 < tokens.shape[1] <= _LONGEST
-    return tokens.is_cuda and fits and _compiles(tokens.device)
-
-
-@cache
-def _compiles(device: torch.device) -> bool:
-    """Whether Triton can compile for a GPU: with a C compiler, and since NVIDIA's Ampere."""
-    compiler = os.environ.get("CC") or shutil.which("gcc") or shutil.which("clang")
-    return compiler is not None and torch.version.hip is None and torch.cuda.get_device_capability(device) >= (8, 0)
+    return tokens.is_cuda and torch.version.hip is None and fits
 
 
 def pair_bytes(t: int, c: int, size: int) -> int:
@@ -76,14 +71,23 @@ def cosines(
         tokens: T, (m, t, c).
         keys: T̂, (m, t, d).
         mask: (m, t), True for a real token.
+
+    Raises: Unusable, with the reason. Memory that runs out is none: plain torch would take more.
     """
+    if tokens.is_cuda and (capability := torch.cuda.get_device_capability(tokens.device)) < (8, 0):
+        raise Unusable(f"they are made for NVIDIA's Ampere and later, of capability 8.0; got {capability}")
     (m, t, c), r = tokens.shape, len(queries)
     sums = tokens.new_empty(2, triton.cdiv(c, _blocks(t, tokens.element_size()).channels), m, r, dtype=torch.float32)
     if sums.numel():
         gates, target = gates.to(tokens.dtype).contiguous(), target.to(tokens.dtype).contiguous()
         shift = None if shift is None else shift.to(tokens.dtype).contiguous()
-        with torch.cuda.device_of(tokens):
-            _compare(_weights(queries, tokens, keys, mask), tokens, gates, target, shift, sums)
+        try:
+            with torch.cuda.device_of(tokens):
+                _compare(_weights(queries, tokens, keys, mask), tokens, gates, target, shift, sums)
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as error:  # Triton's, of any type
+            raise Unusable(f"{type(error).__name__}: {error}") from error
     dot, square = sums.sum(dim=1)
     cosine: Tensor = dot.div_(square.sqrt_().clamp_min_(SMALLEST_NORM))
     return cosine

@@ -6,9 +6,11 @@ one, all chunks share a buffer.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from functools import partial
 from importlib.util import find_spec
+from textwrap import shorten
 from types import ModuleType
 from typing import Any, Literal, NamedTuple, TypeAlias, cast
 
@@ -144,11 +146,39 @@ def _chunks(owner: Encoded, other: Encoded, memory: int, pair: int, image: int =
 
 def _without_gradient(owner: Encoded, other: Encoded, attend: Attend, norm: BatchNorm | None, memory: int) -> Tensor:
     """(owner, other): the mean cosine over the owner's parts, read on both images."""
+    device = other.tokens.device
+    if device not in _WITHOUT_KERNELS and (kernels := _kernels(other.tokens, other.keys)) is not None:
+        try:
+            return _in_chunks(owner, other, attend, norm, memory, kernels)
+        except kernels.Unusable as problem:
+            _WITHOUT_KERNELS.add(device)
+            reason = shorten(str(problem), 300, placeholder=" …")
+            warnings.warn(
+                f"target_aware_similarity: plain torch takes the place of the kernels on {device}, and more memory and "
+                f"time; {reason}",
+                stacklevel=2,
+            )
+    return _in_chunks(owner, other, attend, norm, memory, None)
+
+
+_WITHOUT_KERNELS: set[torch.device] = set()
+"""Devices that kernels were tried on and do not run on."""
+
+
+def _in_chunks(
+    owner: Encoded,
+    other: Encoded,
+    attend: Attend,
+    norm: BatchNorm | None,
+    memory: int,
+    kernels: ModuleType | None,
+) -> Tensor:
+    """The same, by kernels or in plain torch."""
     p, (t, c), d = owner.part_queries.queries.shape[1], other.tokens.shape[1:], other.keys.shape[2]
     wide = upcast(owner.tokens[:0])
     similarity = wide.new_empty(len(owner), len(other))
     cosines: Callable[..., Tensor]
-    if (kernels := _kernels(other.tokens, other.keys)) is not None:
+    if kernels is not None:
         # Beside a chunk's pairs: its owners' parts, refined, of norm 1, and in the tokens' type; and longer keys.
         image = wide.element_size() * max(p * (6 * c + 3 * owner.tokens.shape[1] + d + 16), t * (d + 16))
         rows, columns = _chunks(owner, other, memory, kernels.pair_bytes(t, c, other.tokens.element_size()), image)

@@ -58,7 +58,8 @@ def target_aware_similarity(
     similarity by these parts is zero. The gradient at a zero vector is zero.
 
     On a GPU, and where no gradient is wanted, two kernels compute it and keep no refined part in memory: for float32
-    (with `torch.backends.cuda.matmul.allow_tf32` in tf32), bfloat16 and float16, where Triton is installed.
+    (with `torch.backends.cuda.matmul.allow_tf32` in tf32), bfloat16 and float16, where Triton is installed. Where they
+    do not compile or start, a warning says why, once for each device, and plain torch takes their place.
 
     Reference: CAL (ICCV 2023), target-aware alignment.
 

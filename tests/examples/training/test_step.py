@@ -23,7 +23,8 @@ from vireid.datasets.items import Item, Items
 from vireid.runs import read_log
 from vireid.training import graphs
 from vireid.training import loop as engine
-from vireid.training.graphs import Static, captured, remember
+from vireid.training.average import Average
+from vireid.training.graphs import Static, captured, forgiving, remember
 from vireid.training.processes import make_accelerator
 from vireid.training.schedule import set_learning_rates
 from vireid.training.step import Figures, State, compute
@@ -71,21 +72,90 @@ def test_a_step_on_buffers_is_the_step(changes: dict[str, Any]) -> None:
         torch.testing.assert_close(x, y, rtol=0, atol=1e-4, msg=partial("{}: {}".format, name))
 
 
-@pytest.mark.parametrize("hung", [False, True])
-def test_a_failed_capture_is_said_once_and_changes_nothing(hung: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("case", ["refused", "half-way", "hung"])
+def test_a_failed_capture_is_said_once_and_changes_nothing(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor if it has run the step by then: weights, statistics, the optimiser and random numbers are as before."""
     one, other, notes = ready(), ready(), list[str]()
-    monkeypatch.setattr(graphs, "PATIENCE", 0.2)
+    monkeypatch.setattr(graphs, "PATIENCE", 0.2 if case == "hung" else 60)
 
     def record(call: Callable[[], Figures]) -> Callable[[], Figures]:
-        if hung:
+        if case == "half-way":
+            call()
+            torch.rand(5)
+        if case == "hung":
             time.sleep(30)
-        raise RuntimeError("operation not permitted when stream is capturing")
+        raise AttributeError("operation not permitted when\nstream is capturing")
 
     static = Static(partial(compute, other), record, partial(remember, other), notes.append)
     torch.testing.assert_close(losses(other, static, 5), losses(one, partial(compute, one), 5), rtol=0, atol=0)
     (note,) = notes
-    reason = "it took longer than 0.2 seconds" if hung else "operation not permitted when stream is capturing"
+    reason = "it took longer than 0.2 seconds" if case == "hung" else "operation not permitted when stream is capturing"
     assert note == f"steps run one by one: the step could not be captured as a graph; {reason}"
+    states = [{"model": each.model} | each.kept for each in (one, other)]
+    for mine, theirs in zip(*(each.values() for each in states), strict=True):
+        torch.testing.assert_close(mine.state_dict(), theirs.state_dict(), rtol=0, atol=0)
+    assert torch.equal(one.batches.generator.get_state(), other.batches.generator.get_state())
+
+
+def test_random_numbers_are_as_before_a_failed_capture() -> None:
+    state = ready()
+    undo, expected = remember(state), (torch.rand(2), torch.rand(2, generator=state.batches.generator))
+    undo()
+    torch.testing.assert_close((torch.rand(2), torch.rand(2, generator=state.batches.generator)), expected)
+
+
+@pytest.mark.slow
+def test_what_does_not_compile_runs_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has not begun when that fails: statistics are counted once."""
+
+    def broken(*args: Any, **kwargs: Any) -> None:
+        raise RuntimeError("no C++ compiler\nthere is")
+
+    monkeypatch.setattr("torch._inductor.compile_fx.compile_fx", broken)
+    one, other, notes, images = torch.nn.BatchNorm1d(2), torch.nn.BatchNorm1d(2), list[str](), torch.randn(3, 2)
+    other.compile()
+    with forgiving(notes.append):
+        for _ in range(2):
+            assert torch.equal(other(images), one(images))
+    torch._dynamo.reset()
+    torch.testing.assert_close(other.state_dict(), one.state_dict())
+    (note,) = notes
+    assert note.startswith("some of the step is not compiled, and runs as it is; ")
+    assert "no C++ compiler there is" in note
+
+
+@pytest.mark.long
+@pytest.mark.slow
+def test_a_compiled_step_is_the_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch._inductor.config.fallback_random", True)
+    settings = replace(SMALL, data=replace(SMALL.data, views=0.0))
+    one, other, notes = ready(settings), ready(replace(settings, compile="default")), list[str]()
+    with captured(other, notes.append) as run:
+        found = losses(other, run, 10)
+    torch._dynamo.reset()
+    torch.testing.assert_close(found, losses(one, partial(compute, one), 10), rtol=0, atol=1e-4)
+    assert not notes
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device, of which graphs are")
+def test_a_captured_step_is_the_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In float32, over 50 steps, from the same seed."""
+    monkeypatch.setattr(torch.backends.cudnn, "deterministic", True)
+    settings = replace(SMALL, precision="no")
+    one, other, notes = ready(settings), ready(replace(settings, compile="graph")), list[str]()
+    with captured(other, notes.append) as run:
+        assert isinstance(run, Static)
+        found = losses(other, run, 50)
+    assert not notes
+    assert run.replays
+    torch.testing.assert_close(found, losses(one, partial(compute, one), 50), rtol=0, atol=1e-4)
+
+
+def test_an_average_counts_where_its_weights_are() -> None:
+    """A count elsewhere would not be part of a captured step."""
+    model = torch.nn.Linear(2, 2, device="meta")
+    assert Average(model, 0.9).n_averaged.device.type == "meta"
 
 
 def test_without_a_gpu_a_line_says_that_there_is_no_graph(tmp_path: Path) -> None:
