@@ -18,13 +18,15 @@ from vireid.study.summary import Scores, by_configuration
 DOCS = Path(__file__).resolve().parents[1]
 FIGURES: dict[str, Study] = {"people": "comparison", "comparison": "comparison", "sensitivity": "sensitivity"}
 """The study of each file of raw numbers."""
+FORMER = {"loss.attention_div": 0.5}
+"""The base's value in the studies of flat people, where it is another today."""
 
 
 def main() -> None:
     for name, study in FIGURES.items():
         runs = json.loads((DOCS / "evidence" / f"{name}.json").read_text())["runs"]
         with TemporaryDirectory(dir=DOCS / "images") as folder:
-            drawn = draw(study, repeated(runs) if name == "people" else runs, Path(folder))
+            drawn = draw(study, repeated(runs) if name == "people" else runs, Path(folder), FORMER)
             assert drawn is not None
             print(drawn.replace(DOCS / "images" / f"{name}.png"))
 
