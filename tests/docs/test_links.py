@@ -5,6 +5,7 @@ Links between the pages of the site, and to their headings, are checked by its s
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -41,3 +42,16 @@ def test_newcomers_find_answers_one_click_away() -> None:
     lines = [line for line in (ROOT / "docs" / "questions.md").read_text().splitlines() if line.startswith("| ")]
     assert len(lines) > 21
     assert [line for line in lines[1:] if "](" not in line and "CITATION.cff" not in line] == []
+
+
+def test_answers_lead_to_headings_that_exist() -> None:
+    """Without the site's build, which takes a minute: a heading of the same words, as the site makes its address."""
+    questions = ROOT / "docs" / "questions.md"
+    for link in links(questions):
+        page, _, anchor = link.partition("#")
+        headings = re.findall(r"^#+ (.+)$", (questions.parent / page).read_text(encoding="utf-8"), re.MULTILINE)
+        assert not anchor or anchor in map(slug, headings), link
+
+
+def slug(heading: str) -> str:
+    return re.sub(r"[-\s]+", "-", re.sub(r"[^\w\s-]", "", heading).strip().lower())

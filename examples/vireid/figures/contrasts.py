@@ -16,16 +16,16 @@ Rows = Sequence[Mapping[str, float]]
 
 def draw_contrasts(panels: Mapping[str, Mapping[str, Sequence[Rows]]], path: Path | str, *, title: str) -> Path:
     """Plot `panels`: by the name of a value of the log, and by the name of a way to train, the logs of its seeds."""
-    columns = 4
+    columns = 2  # a page shows the figure 7 inches wide: type keeps its size
     lines = -(-len(panels) // columns)
-    figure, axes = plt.subplots(lines, columns, figsize=(3.3 * columns, 2.5 * lines), squeeze=False)
+    figure, axes = plt.subplots(lines, columns, figsize=(3.5 * columns, 2.4 * lines), squeeze=False)
     for axis, (name, ways) in zip(axes.flat, panels.items(), strict=False):
         for place, (way, runs) in enumerate(ways.items()):
             for seed, rows in enumerate(runs):
                 steps, values = (np.array([row[key] for row in rows]) for key in ("step", name))
                 axis.plot(steps, smooth(values), color=f"C{place}", linewidth=1.1, label=None if seed else way)
         axis.set_title(name, fontsize=10)
-        axis.legend(fontsize=7)
+        axis.legend(fontsize=8)
         axis.tick_params(labelsize=8)
         axis.grid(alpha=0.25)
     for axis in axes.flat[len(panels) :]:

@@ -19,7 +19,7 @@ def draw_intervals(panels: Mapping[str, Mapping[str, Interval]], path: Path | st
     below.
     """
     names = list(next(iter(panels.values())))
-    size = (2.6 + 3.4 * len(panels), 0.9 + 0.27 * len(names))
+    size = (2.2 + 2.4 * len(panels), 0.9 + 0.24 * len(names))  # 7 inches wide, as pages show it, with two panels
     figure, axes = plt.subplots(1, len(panels), figsize=size, squeeze=False, sharey=True)
     for axis, (label, rows) in zip(axes[0], panels.items(), strict=True):
         for name, (mean, half, values) in rows.items():
@@ -32,7 +32,7 @@ def draw_intervals(panels: Mapping[str, Mapping[str, Interval]], path: Path | st
         axis.set_xlabel(label, fontsize=9)
         axis.tick_params(axis="x", labelsize=8)
         axis.grid(axis="x", alpha=0.25)
-    axes[0, 0].set_yticks(range(len(names)), names, fontsize=8)
+    axes[0, 0].set_yticks(range(len(names)), names, fontsize=8.5)
     axes[0, 0].invert_yaxis()
     figure.suptitle(title, fontsize=10)
     figure.tight_layout()

@@ -20,9 +20,9 @@ def draw_sweeps(
 
     `kept` has the value of each setting in the other panels.
     """
-    columns = 3
+    columns = 2  # a page shows the figure 7 inches wide: type keeps its size
     lines = -(-len(sweeps) // columns)
-    figure, axes = plt.subplots(lines, columns, figsize=(3.1 * columns, 2.2 * lines), squeeze=False, sharey=True)
+    figure, axes = plt.subplots(lines, columns, figsize=(3.5 * columns, 2 * lines), squeeze=False, sharey=True)
     for axis, (setting, figures) in zip(axes.flat, sweeps.items(), strict=False):
         values = sorted({value for sweep in figures.values() for value in sweep})
         places = range(len(values))  # equal distances: values differ by orders of magnitude, and may be 0
@@ -41,7 +41,7 @@ def draw_sweeps(
         axis.axis("off")
     for row in axes:
         row[0].set_ylabel(label, fontsize=9)
-    axes[0, 0].legend(fontsize=7)
+    axes[0, 0].legend(fontsize=8)
     figure.suptitle(title, fontsize=10)
     figure.tight_layout()
     return save(figure, path)

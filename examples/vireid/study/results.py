@@ -7,6 +7,7 @@ import platform
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import torch
 from rich.box import SIMPLE
@@ -52,16 +53,21 @@ def overview(scores: Sequence[Scores]) -> Table:
     return table
 
 
-def draw(study: Study, scores: Sequence[Scores], folder: Path) -> Path | None:
-    """Sweeps as curves, anything else as differences to the first configuration; None where that is the only one."""
+def draw(
+    study: Study, scores: Sequence[Scores], folder: Path, former: Mapping[str, float] = MappingProxyType({})
+) -> Path | None:
+    """Sweeps as curves, anything else as differences to the first configuration; None where that is the only one.
+
+    `former` has the base's values where they were others than today's.
+    """
     runs = by_configuration(scores)
     first = next(iter(runs))
     if study == "sensitivity":
         base = runs[first] if first == FULL.name else {}
         title = "One setting at a time, on validation identities; dotted: the base's value"
-        kept = {name: base_value(name) for name in SWEEPS}
+        kept = {name: former.get(name, base_value(name)) for name in SWEEPS}
         sweeps = {
-            name: {figure: sweep(runs, base, name, MEASURES[figure]) for figure in ("mAP", "mAP, parts")}
+            name: {figure: sweep(runs, base, name, kept[name], MEASURES[figure]) for figure in ("mAP", "mAP, parts")}
             for name in SWEEPS
         }
         return draw_sweeps(sweeps, folder / "sensitivity.png", label="%", kept=kept, title=title)
@@ -81,9 +87,9 @@ def draw(study: Study, scores: Sequence[Scores], folder: Path) -> Path | None:
     return draw_intervals(panels, folder / f"{study}.png", title=title)
 
 
-def sweep(runs: Mapping[str, Runs], base: Runs, name: str, measure: Measure) -> dict[float, list[float]]:
-    """A figure of every run by the value of one setting, the base's own among them."""
-    values = {base_value(name): base} if base else {}
+def sweep(runs: Mapping[str, Runs], base: Runs, name: str, kept: float, measure: Measure) -> dict[float, list[float]]:
+    """A figure of every run by the value of one setting, the base's own, `kept`, among them."""
+    values = {kept: base} if base else {}
     for some in runs.values():
         changes = next(iter(some.values()))["changes"]
         if name in changes:
