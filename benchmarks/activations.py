@@ -90,13 +90,14 @@ def fake(model: nn.Module, mode: FakeTensorMode) -> None:
 
 
 def recompute(stage: nn.Module) -> None:
-    stage.forward = partial(checkpoint, stage.forward, use_reentrant=False)  # type: ignore[method-assign]
+    stage.forward = partial(checkpoint, stage.forward, use_reentrant=False)
 
 
 def main() -> None:
     print("| setting | GiB kept for the backward pass | GiB of weights, gradients, AdamW |\n|---|---|---|")
-    for name, *how in cases():
-        print(f"| {name} | {' | '.join(f'{x:.2f}' for x in gibibytes(*how))} |", flush=True)
+    for name, settings, batch, half, again in cases():
+        kept, others = gibibytes(settings, batch, half, again)
+        print(f"| {name} | {kept:.2f} | {others:.2f} |", flush=True)
 
 
 if __name__ == "__main__":

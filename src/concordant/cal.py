@@ -309,7 +309,7 @@ class CAL(Module[CALOutput]):
         if isinstance(modality, ModalitySplit):
             require(len(modality.rows) == 2, "CAL", "the split of `modality` must be into 2", len(modality.rows))
         elif not isinstance(modality, Tensor):
-            modality = modality if as_integer(modality) is None else int(cast(int, modality))
+            modality = modality if as_integer(modality) is None else int(modality)
         elif len(self.miners) == 1 and modality.device.type == "cpu" and not torch.compiler.is_compiling():
             # One miner reads rows of any modality, and M̂ would be counted wrongly. (On a GPU a look would wait for it.)
             kinds = set(modality.tolist())
