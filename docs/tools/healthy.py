@@ -30,10 +30,16 @@ class Panel(NamedTuple):
 
 PANELS = (
     Panel(("id", "part_id"), "fall from ln(identities);\nthe parts' stay higher", 0.4, (0.42, 0.78)),
-    Panel(("pcl", "triplet", "part_triplet"), "fall in the first third,\nand slowly from there", 0.2, (0.42, 0.78)),
+    Panel(
+        ("pcl", "triplet", "part_triplet"),
+        "fall in the first third,\nand slowly from there",
+        0.2,
+        (0.4, 0.52),
+        "upper right",
+    ),
     Panel(("entropy",), "down from 1: parts choose\ntokens. At 1: none does", 0.25, (0.42, 0.8)),
     Panel(("overlap",), "up at first, then below 0.2.\nNear 1: equal parts", 0.12, (0.42, 0.78)),
-    Panel(("coverage", "equivariance"), "coverage rises as the\nmaps leave uniform", 0.25, (0.42, 0.45), "upper left"),
+    Panel(("coverage", "equivariance"), "rises as maps\nleave uniform", 0.25, (0.24, 0.45), "center right"),
     Panel(("kd1",), "near −1 early: own and\ncross maps agree", 0.3, (0.42, 0.65)),
 )
 
