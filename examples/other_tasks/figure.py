@@ -17,7 +17,7 @@ from concordant import CAL
 from other_tasks.compare import RANKING, Run, Task, by_figure, results_of
 from vireid.figures.style import colour, save
 
-ROWS, COLUMNS = 6, 4
+ROWS, COLUMNS = 8, 2
 """Icons in the figure."""
 INK, HEAT = (0.25, 0.25, 0.25), (0.85, 0.25, 0.05)
 
@@ -60,12 +60,12 @@ def draw_icons(names: Sequence[str], pictures: Tensor, maps: Tensor, ranks: Sequ
     """Plot icons, and beside each where every word of its name looks.
 
     Args:
-        names: of the icons, at most 24, with three words at most.
+        names: of the icons, at most 16, with three words at most.
         pictures: [n 1 h w], ink 1.
         maps: attention of each word, [n words t].
         ranks: the place of each icon in the ranking for its name.
     """
-    figure, axes = plt.subplots(ROWS, 4 * COLUMNS, figsize=(15, 7.2), squeeze=False)
+    figure, axes = plt.subplots(ROWS, 4 * COLUMNS, figsize=(7, 9.6), squeeze=False)
     for axis in axes.flat:
         axis.set_axis_off()
     side = round(maps.shape[2] ** 0.5)
@@ -73,15 +73,15 @@ def draw_icons(names: Sequence[str], pictures: Tensor, maps: Tensor, ranks: Sequ
         row, first = at // COLUMNS, 4 * (at % COLUMNS)
         icon = axes[row, first]
         icon.imshow(1 - picture[0].numpy(), cmap="gray", vmin=0, vmax=1)
-        icon.set_title(f"{name}\nrank {rank}", fontsize=8, loc="left", color=INK if rank == 1 else HEAT)
+        icon.set_title(f"{name}\nrank {rank}", fontsize=8.5, loc="left", color=INK if rank == 1 else HEAT)
         for word, (axis, heat) in enumerate(zip(axes[row, first + 1 : first + 4], own, strict=False)):
             if word < len(name.split("-")):
                 large = interpolate(heat.view(1, 1, side, side), size=picture.shape[1:], mode="bicubic")[0, 0]
                 weight = (large / large.max()).clamp(0, 1)[..., None].numpy()
                 base = 1 - 0.6 * picture[0][..., None].numpy()
                 axis.imshow(((1 - 0.85 * weight) * base + 0.85 * weight * np.array(HEAT)).clip(0, 1))
-                axis.set_title(name.split("-")[word], fontsize=8)
-    figure.subplots_adjust(wspace=0.06, hspace=0.5)
+                axis.set_title(name.split("-")[word], fontsize=8.5)
+    figure.subplots_adjust(wspace=0.06, hspace=0.55)
     return save(figure, path)
 
 

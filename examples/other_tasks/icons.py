@@ -21,7 +21,7 @@ from other_tasks.pooling import CHANNELS, AttentionPooling, Pooling
 from vireid.files import write_json
 
 BATCH, LR, DECAY = 128, 4e-3, 0.05
-SHOWN = 24
+SHOWN = 16
 """Icons in the figure."""
 
 
