@@ -26,12 +26,12 @@ class Options:
 class IconOptions:
     out: Path = Path("runs")
     """Directory for the figure and the results, in the folder icons."""
-    steps: int = 1000
+    steps: int = 800
     """Training steps of the target-aware method; at equal CPU time, a cheaper one has more."""
     seeds: int = 1
     """Number of repetitions, each with other held-out icons and initial weights."""
     everything: bool = False
-    """Compare all methods, at equal steps, too: eight minutes a seed."""
+    """Compare all methods, at equal steps, too: seven and a half minutes a seed."""
     context: bool = False
     """Words know of the others in their name, by a transformer layer."""
     scored: Literal["test", "validation"] = "test"

@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("scipy")
 
-from support.pages import ROOT
+from support.pages import ROOT, cells
 from vireid.study.summary import tables
 
 DOCS = ROOT / "docs"
@@ -19,16 +19,6 @@ STUDIES = {
     if (match := re.search(r"\]\((\w+)\.json\)", text := page.read_text(encoding="utf-8")))
 }
 """The page of each study, by the name of its raw numbers."""
-
-
-def cells(text: str) -> dict[tuple[str, str], str]:
-    """What stands in the tables of a text, by the row's name and the column's."""
-    found: dict[tuple[str, str], str] = {}
-    for table in re.findall(r"(?:^\|.*\n?)+", text, flags=re.MULTILINE):
-        head, _, *rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines()]
-        for name, *row in rows:
-            found |= {(name, column): cell for column, cell in zip(head[1:], row, strict=True)}
-    return found
 
 
 @pytest.mark.parametrize("study", sorted(STUDIES))

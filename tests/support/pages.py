@@ -44,3 +44,13 @@ def inline_code(page: Path) -> list[str]:
 def links(page: Path) -> list[str]:
     """The targets of a page's links and images."""
     return re.findall(r"\]\(([^)\s]+)\)", re.sub(r"`[^`\n]*`", "", prose(page)))
+
+
+def cells(text: str) -> dict[tuple[str, str], str]:
+    """What stands in the tables of a text, by the row's name and the column's."""
+    found: dict[tuple[str, str], str] = {}
+    for table in re.findall(r"(?:^\|.*\n?)+", text, flags=re.MULTILINE):
+        head, _, *rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines()]
+        for name, *row in rows:
+            found |= {(name, column): cell for column, cell in zip(head[1:], row, strict=True)}
+    return found
