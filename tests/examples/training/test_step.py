@@ -126,14 +126,13 @@ def test_what_does_not_compile_runs_as_it_is(monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.long
 @pytest.mark.slow
-def test_a_compiled_step_is_the_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("torch._inductor.config.fallback_random", True)
+def test_a_compiled_step_is_the_step() -> None:
     settings = replace(SMALL, data=replace(SMALL.data, views=0.0))
     one, other, notes = ready(settings), ready(replace(settings, compile="default")), list[str]()
-    with captured(other, notes.append) as run:
+    with torch._inductor.config.patch(fallback_random=True), captured(other, notes.append) as run:
         found = losses(other, run, 10)
     torch._dynamo.reset()
-    torch.testing.assert_close(found, losses(one, partial(compute, one), 10), rtol=0, atol=1e-4)
+    torch.testing.assert_close(found, losses(one, partial(compute, one), 10), rtol=1e-4, atol=1e-4)
     assert not notes
 
 
@@ -149,7 +148,7 @@ def test_a_captured_step_is_the_step(monkeypatch: pytest.MonkeyPatch) -> None:
         found = losses(other, run, 50)
     assert not notes
     assert run.replays
-    torch.testing.assert_close(found, losses(one, partial(compute, one), 50), rtol=0, atol=1e-4)
+    torch.testing.assert_close(found, losses(one, partial(compute, one), 50), rtol=1e-4, atol=1e-4)
 
 
 def test_an_average_counts_where_its_weights_are() -> None:
