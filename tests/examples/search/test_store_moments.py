@@ -5,8 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,18 @@ def dead(monkeypatch: pytest.MonkeyPatch, moment: int) -> Iterator[list[int]]:
         yield passed
 
 
+def changed(
+    store: Any, steps: Sequence[tuple[Callable[[Any], None], object]], monkeypatch: pytest.MonkeyPatch, moment: int
+) -> int:
+    """How many changes are done when the writer ends."""
+    done = 0
+    with suppress(KeyboardInterrupt), dead(monkeypatch, moment):
+        for change, _ in steps:
+            change(store)
+            done += 1
+    return done
+
+
 @pytest.mark.parametrize("kind", ["exact", "approximate"])
 def test_a_writer_of_a_directory_that_ends_at_any_moment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: Kind
@@ -66,21 +78,15 @@ def test_a_writer_of_a_directory_that_ends_at_any_moment(
             for change, _ in changes(kind)[:2]:
                 change(store)
     for moment in range(MOST):
-        where, done, finished = str(tmp_path / f"{moment}"), 0, False
+        where = str(tmp_path / f"{moment}")
         if kind == "approximate":
             shutil.copytree(base, where)
-        with open_store(where, IDENTITY, write=True) as store, dead(monkeypatch, moment):
-            try:
-                for change, _ in steps:
-                    change(store)
-                    done += 1
-                finished = True
-            except KeyboardInterrupt:
-                pass
+        with open_store(where, IDENTITY, write=True) as store:
+            done = changed(store, steps, monkeypatch, moment)
         states = [set(range(300)) if kind == "approximate" else set(), *(held for _, held in steps)]
         goes_on(where, states[done : done + 2], (moment, done))
         shutil.rmtree(where)
-        if finished:
+        if done == len(steps):
             break
     assert moment > 5
 
@@ -96,24 +102,17 @@ def test_a_part_store_that_ends_at_any_moment(tmp_path: Path, monkeypatch: pytes
         (lambda store: store.add(images[:1], torch.tensor([20])), {2, 11, 20}),
     ]
     for moment in range(MOST):
-        folder, done, finished = tmp_path / f"{moment}", 0, False
+        folder = tmp_path / f"{moment}"
         store = PartStore.create(folder, "m")
-        with dead(monkeypatch, moment):
-            try:
-                for change, _ in steps:
-                    change(store)
-                    done += 1
-                finished = True
-            except KeyboardInterrupt:
-                pass
+        done = changed(store, steps, monkeypatch, moment)
         states = [set[int](), *(held for _, held in steps)]
         again = PartStore.open(folder, "m")
         assert set(again.ids.tolist()) in states[done : done + 2], (moment, done)
         again.add(images[:1], torch.tensor([30]))
         assert len(again.read(again.ids)) == len(PartStore.open(folder, "m"))
-        if finished:
+        if done == len(steps):
             break
-    assert finished
+    assert done == len(steps)
     assert moment > 10
     plain = PartStore.create(tmp_path / "plain", "m")
     plain.add(images, torch.arange(6))
