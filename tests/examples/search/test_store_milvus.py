@@ -167,7 +167,8 @@ def test_two_processes_that_add_at_once(tmp_path: Path, name: str) -> None:
         one.stdin.write("\n")
         one.stdin.flush()
     for first, one in zip((0, 100), both, strict=True):
-        said = one.communicate()[0].splitlines()
+        # An old rich ends a hidden progress bar with an empty line.
+        said = [line for line in one.communicate()[0].splitlines() if line]
         assert len(said) == 1, said
         if said == ["kept"]:
             held |= set(range(first, first + 50))
