@@ -24,12 +24,13 @@ WAYS = ("none", "graph")
 SMALL, LARGE = (64, 256) if GPU else (16, 24)
 SMALLER = (32, 16) if GPU else (8,)
 """Batches for smaller cards."""
+similarity = partial(gpu_similarity.similarity, *((256, 2048) if GPU else (2, 3)))
 
 
 def rows() -> Iterator[Row]:
     for way in WAYS:
         yield f"step, {way}", partial(gpu_step.speed, way, SMALL)
-    yield "similarity", partial(gpu_similarity.similarity, *((256, 2048) if GPU else (2, 3)), kinds=["bfloat16"])
+    yield "similarity", partial(similarity, kinds=["bfloat16"])
     yield "ranking", partial(gpu_similarity.ranking, 20_000 if GPU else 50)
     yield "augmentation", partial(gpu_step.augmentation, 256 if GPU else 16)
     for way in WAYS:
@@ -44,10 +45,7 @@ def rows() -> Iterator[Row]:
             yield f"SYSU-MM01, {way}, {batch}", partial(gpu_step.hours, "SYSU-MM01", way, batch)
     yield "graph as one by one, float32", partial(gpu_step.equality, "graph", 50 if GPU else 3)
     yield "a capture that fails", gpu_step.failure
-    yield (
-        "similarity, other types",
-        partial(gpu_similarity.similarity, *((256, 2048) if GPU else (2, 3)), kinds=["float16", "tf32", "float32"]),
-    )
+    yield "similarity, other types", partial(similarity, kinds=["float16", "tf32", "float32"])
     if GPU:  # last, as it takes longest; a CPU needs a compiler
         yield "step, default", partial(gpu_step.speed, "default", SMALL)
 

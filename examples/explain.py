@@ -40,11 +40,12 @@ class Options:
 def main(options: Options) -> None:
     from rich.console import Console
 
+    from vireid.datasets.items import MODALITIES
     from vireid.evaluation.explain import explain_files
     from vireid.models.hub import HubCAL
 
     model = HubCAL.from_run(options.run)
-    modalities = [("visible", "infrared").index(name) for name in options.modalities]
+    modalities = [MODALITIES[name] for name in options.modalities]
     explain_files(model, (options.query, options.gallery), modalities, options.out, Console())
 
 

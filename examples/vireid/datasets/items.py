@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 VISIBLE = 0
 INFRARED = 1
+MODALITIES = {"visible": VISIBLE, "infrared": INFRARED}
 
 
 @dataclass(frozen=True, slots=True)

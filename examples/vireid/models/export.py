@@ -14,12 +14,11 @@ from torch.export import Dim, ExportedProgram
 
 from concordant import CAL
 from vireid.datasets.augment import MEAN, STD
-from vireid.datasets.items import INFRARED, VISIBLE
+from vireid.datasets.items import MODALITIES
 from vireid.files import replace_file, write_json
 from vireid.models.build import BuiltCAL
 from vireid.models.weights import as_json
 
-MODALITIES = {"visible": VISIBLE, "infrared": INFRARED}
 TOLERANCE = 1e-4
 """Largest allowed difference between an exported embedding (of norm 1) and PyTorch's, in any entry."""
 BATCHES = (1, 2, 5)

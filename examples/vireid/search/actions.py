@@ -16,7 +16,7 @@ from torch import Tensor
 from vireid.config import SysuSettings
 from vireid.datasets.cache import Images
 from vireid.datasets.dataset import DataSet
-from vireid.datasets.items import VISIBLE
+from vireid.datasets.items import MODALITIES, VISIBLE
 from vireid.evaluation.inference import default_device, encode, extract
 from vireid.models.hub import HubCAL
 from vireid.models.weights import WEIGHTS, weights_digest
@@ -25,7 +25,7 @@ from vireid.runs import RECORD, read_settings
 from vireid.search.beside import compact, open_parts
 from vireid.search.directory import add_directory
 from vireid.search.engines import compare_engines
-from vireid.search.finding import MODALITIES, find
+from vireid.search.finding import find
 from vireid.search.options import (
     Add,
     Build,

@@ -17,17 +17,16 @@ from rich.table import Table
 from torch import Tensor
 
 from vireid.datasets.cache import Images, decode_image
-from vireid.datasets.items import INFRARED, VISIBLE
+from vireid.datasets.items import MODALITIES
 from vireid.figures import draw_hits
 from vireid.files import plain, write_json
 from vireid.models.hub import HubCAL
 from vireid.search.beside import rerank
 from vireid.search.directory import camera_of, embed, encoded
-from vireid.search.options import Find, Modality, seconds_of
+from vireid.search.options import Find, seconds_of
 from vireid.search.parts import PartStore
 from vireid.search.store import UNKNOWN, Hits, Keep, Store
 
-MODALITIES: dict[Modality, int] = {"visible": VISIBLE, "infrared": INFRARED}
 NAMES = {number: name for name, number in MODALITIES.items()}
 FIELDS = ("similarity", "image", "camera", "time", "modality")
 DRAWN, COLUMNS = 20, 20
