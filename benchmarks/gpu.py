@@ -35,14 +35,12 @@ def rows() -> Iterator[Row]:
     yield "augmentation", partial(gpu_step.augmentation, 256 if GPU else 16)
     for way in WAYS:
         yield f"large step, {way}", partial(gpu_step.speed, way, LARGE)
-    for way in WAYS:
+    for name, batch in (("step without views", SMALL), ("large step without views", LARGE)):
+        yield f"{name}, graph", partial(gpu_step.speed, "graph", batch, loss=gpu_step.WITHOUT_VIEWS)
+    for name, batch in (*((name, SMALL) for name in gpu_step.RECIPES), *(("SYSU-MM01", batch) for batch in SMALLER)):
+        yield f"{name}, graph, {batch}", partial(gpu_step.hours, name, "graph", batch)
+    for way in reversed(WAYS):
         yield f"head, {way}", partial(gpu_step.head, way, SMALL)
-    for name in gpu_step.RECIPES:
-        for way in WAYS:
-            yield f"{name}, {way}, {SMALL}", partial(gpu_step.hours, name, way, SMALL)
-    for batch in SMALLER:
-        for way in WAYS:
-            yield f"SYSU-MM01, {way}, {batch}", partial(gpu_step.hours, "SYSU-MM01", way, batch)
     yield "graph as one by one, float32", partial(gpu_step.equality, "graph", 50 if GPU else 3)
     yield "a capture that fails", gpu_step.failure
     yield "similarity, other types", partial(similarity, kinds=["float16", "tf32", "float32"])

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from accelerate.state import AcceleratorState
 from torch.profiler import ProfilerActivity, profile
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
@@ -34,6 +35,8 @@ IDENTITIES, CYCLE = 64, 8 if GPU else 1
 """Batches come again after a cycle: a shape is run, then captured, then replayed."""
 RECIPES: dict[str, tuple[Settings, int]] = {"SYSU-MM01": (SYSU, 395), "RegDB": (REGDB, 206), "LLCM": (LLCM, 713)}
 """The settings of each data set, and its training identities."""
+WITHOUT_VIEWS = replace(SYSU.loss, equivariance=0.0)
+"""No image is seen a second time: as many pass the backbone as a batch has."""
 
 ITEMS = Items(Item(Path(f"{i}.jpg"), i % IDENTITIES, 1, i // (4 * IDENTITIES)) for i in range(8 * IDENTITIES))
 PIXELS = np.random.default_rng(0).integers(0, 256, (len(ITEMS), HEIGHT, WIDTH, 3), dtype=np.uint8)
@@ -52,6 +55,7 @@ class Trial:
 
     def __init__(self, settings: Settings, stack: ExitStack, classes: int = IDENTITIES) -> None:
         self.notes: list[str] = []
+        AcceleratorState._reset_state(True)  # a process has one precision, and its rows have several
         config = settings.model_config(classes)
         self.state: State = setup(settings, config, ITEMS, PIXELS, make_accelerator(settings))
         self.state.wrapped.train()
@@ -106,16 +110,19 @@ def activity(profiled: Any, seconds: float) -> dict[str, float]:
 
 
 def head(way: str, batch: int) -> dict[str, Any]:
-    """A step of CAL over one of the backbone with an identity loss, as in test_training_step.py."""
+    """A step of CAL over one of the backbone with an identity loss, as in test_training_step.py; and without views."""
     loss = replace(SYSU.loss, triplet=0.0, part_triplet=0.0)
     ours = speed(way, batch, loss=loss)
+    once = speed(way, batch, loss=replace(loss, equivariance=0.0))
     alone = speed(way, batch, method="global", loss=LossSettings(triplet=0.0))
     return {
         "images": batch,
         "ms": ours["ms"],
+        "without_views_ms": once["ms"],
         "identity_alone_ms": alone["ms"],
         "ratio": ours["ms"] / alone["ms"],
-        "notes": ours["notes"] + alone["notes"],
+        "ratio_without_views": once["ms"] / alone["ms"],
+        "notes": ours["notes"] + once["notes"] + alone["notes"],
     }
 
 

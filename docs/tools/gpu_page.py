@@ -15,7 +15,10 @@ Made by `make bench` on one {card}, {date}, {versions}. Raw numbers: [gpu.json](
 ## A training step
 
 CAL on a ResNet-50 at 288 × 144 pixels in bf16: the batch, forward pass, losses, backward pass, clipping and optimiser.
-Images are random. *One by one* is `--compile none`, *graph* is `--compile graph`.
+Images are random. *One by one* is `--compile none`, *graph* is `--compile graph`, the default on a GPU. One by one, a
+step mostly waits for the host, and its time is that of the host's processor. The recipe sees a quarter of the images a
+second time (`--data.views 0.25`): all of them pass the backbone, which the goals, set before, did not count. *Without
+views* no image is.
 
 | what | one by one | graph | goal of the graph |
 |---|---|---|---|
@@ -42,7 +45,10 @@ STEPS = (
     ("a step", "step", "{ms:.3g} ms", ""),
     ("images a second", "step", "{images_per_second:,.0f}", "≥ 2,100"),
     ("images a second", "large step", "{images_per_second:,.0f}", "≥ 3,000"),
+    ("images a second without views", "step without views", "{images_per_second:,.0f}", ""),
+    ("images a second without views", "large step without views", "{images_per_second:,.0f}", ""),
     ("a step, over one of the identity loss alone", "head", "{ratio:.2f} ×", "≤ 1.15 ×"),
+    ("the same without views", "head", "{ratio_without_views:.2f} ×", ""),
 )
 TYPES = ("bfloat16", "float16", "tf32", "float32")
 SETS = ("SYSU-MM01", "RegDB", "LLCM")
@@ -69,7 +75,8 @@ def steps(rows: Rows) -> Iterator[str]:
     for what, name, text, goal in STEPS:
         found = [rows.get(f"{name}, {way}") for way in ("none", "graph")]
         images = next((row["images"] for row in found if row is not None and "images" in row), "?")
-        yield f"| {what}, {images} images | {' | '.join(cell(row, text.format_map) for row in found)} | {goal} |"
+        one_by_one = "" if "without views" in name else cell(found[0], text.format_map)
+        yield f"| {what}, {images} images | {one_by_one} | {cell(found[1], text.format_map)} | {goal} |"
     yield f"| a step, `--compile default` | {cell(rows.get('step, default'), '{ms:.3g} ms'.format_map)} | | |"
 
 
@@ -82,15 +89,14 @@ def others(rows: Rows) -> Iterator[str]:
         yield f"| target-aware similarity, a pair, {kind} | {ours} | {cell(row, beside.format_map)} | {goal} |"
     row = rows.get("ranking")
     sizes = cell(row, "{images of either side:,}".format_map)
-    ours = cell(row, lambda row: "{seconds:.3g} s, {MiB:,.0f} MiB".format_map(row["images"]))
-    beside = cell(row, "{sort alone[seconds]:.3g} s the sort alone".format_map)
-    yield f"| `rank_metrics`, images of either side: {sizes} | {ours} | {beside} | ≤ 0.045 s, ≤ 6,144 MiB |"
+    ours = cell(row, lambda row: f"{1e3 * row['images']['seconds']:.3g} ms, {row['images']['MiB'] / 1024:.2g} GiB")
+    beside = cell(row, lambda row: f"{1e3 * row['sort alone']['seconds']:.3g} ms the sort alone")
+    yield f"| `rank_metrics`, images of either side: {sizes} | {ours} | {beside} | ≤ 45 ms, ≤ 6 GiB |"
     row = rows.get("augmentation")
     images, ours = cell(row, "{images} images".format_map), cell(row, "{ms:.3g} ms".format_map)
     yield f"| augmentation, {images} | {ours} | | ≤ 3 ms |"
-    row = rows.get("graph as one by one, float32")
-    over, ours = cell(row, "{steps} steps".format_map), cell(row, "{total:.1g}".format_map)
-    yield f"| total loss of {over} in float32, from steps one by one to a graph | {ours} | | ≤ 1e-4 |"
+    row, text = rows.get("graph as one by one, float32"), "total loss in float32, between steps one by one and a graph"
+    yield f"| {text} | {cell(row, '{total:.1g} in {steps} steps'.format_map)} | | ≤ 1e-4 |"
 
 
 def hours(rows: Rows) -> Iterator[str]:

@@ -283,9 +283,10 @@ class Settings(Source):
     """Steps between checkpoints; an interrupted run loses at most this many."""
     precision: Literal["auto", "no", "bf16", "fp16"] = "auto"
     """Mixed precision (bf16, fp16) saves memory and time; "auto": bf16 on a GPU that supports it, otherwise none."""
-    compile: Literal["none", "default", "graph"] = "none"
-    """"default": compile the model and the losses (needs a C++ compiler). "graph": on a GPU, capture the complete step,
-    from the forward pass to the optimiser, and replay it; elsewhere, or where that fails, steps run one by one."""
+    compile: Literal["auto", "none", "default", "graph"] = "auto"
+    """"graph": on a GPU, capture the complete step, from the forward pass to the optimiser, and replay it; elsewhere,
+    or where that fails, steps run one by one. "default": compile the model and the losses (needs a C++ compiler).
+    "auto": "graph" on a GPU, with one process and without accumulation; otherwise "none"."""
     seed: int = 0
     """Seed of the initial weights, the batches and the augmentation."""
     data: DataSettings = field(default_factory=DataSettings)

@@ -9,15 +9,17 @@ from __future__ import annotations
 import logging
 import signal
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from types import FrameType
 from typing import Any
 
 import torch
+from accelerate import Accelerator
 from torch import Tensor
 from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
 
+from vireid.config import Settings
 from vireid.datasets.batches import Batch
 from vireid.files import reason_of
 from vireid.training.step import Figures, State, compute
@@ -30,24 +32,27 @@ PATIENCE = 180
 """Seconds after which a capture has hung."""
 
 
+def captures(settings: Settings, accelerator: Accelerator) -> bool:
+    """Whether steps are captured: where the settings ask for it, and the device and the number of processes can."""
+    able = accelerator.device.type == "cuda" and accelerator.num_processes == 1 and settings.optim.accumulate == 1
+    return able and settings.compile in ("auto", "graph")
+
+
 @contextmanager
 def captured(state: State, note: Callable[[str], object]) -> Iterator[Run]:
     """`compute` of a state, compiled or captured where the settings ask for it and the device can."""
-    run, device = partial(compute, state), state.accelerator.device
-    if state.settings.compile == "none":
-        yield run
-    elif state.settings.compile == "default":
-        with forgiving(note):
-            yield run
-    elif device.type != "cuda" or state.accelerator.num_processes > 1 or state.settings.optim.accumulate > 1:
-        note("the step is not captured as a graph: that needs a GPU, one process, and `accumulate` 1")
-        yield run
-    else:
+    run, way = partial(compute, state), state.settings.compile
+    if captures(state.settings, state.accelerator):
         # Graphs cannot be captured on the default stream; what runs before them shares theirs.
         stream = torch.cuda.Stream()
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
             yield Static(run, record_on_gpu(state.batches.generator), partial(remember, state), note)
+        return
+    if way == "graph":
+        note("the step is not captured as a graph: that needs a GPU, one process, and `accumulate` 1")
+    with forgiving(note) if way == "default" else nullcontext():
+        yield run
 
 
 class Static:

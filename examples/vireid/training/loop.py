@@ -26,7 +26,7 @@ from vireid.runs import RECORD
 from vireid.training.average import Average
 from vireid.training.checkpoint import load_checkpoint, save_checkpoint, tidy
 from vireid.training.directory import begin, check_start
-from vireid.training.graphs import captured
+from vireid.training.graphs import captured, captures
 from vireid.training.processes import make_accelerator, together
 from vireid.training.progress import print_note, progress_bar
 from vireid.training.record import RunLog, describe_run
@@ -88,7 +88,8 @@ def setup(settings: Settings, config: ModelConfig, items: Items, images: Images,
     if settings.compile == "default":
         model.compile()
         objective.compile()
-    wrapped, optimizer = accelerator.prepare(model, make_optimizer(model, settings, device))
+    graph = captures(settings, accelerator)
+    wrapped, optimizer = accelerator.prepare(model, make_optimizer(model, settings, device, graph))
     return State(settings, accelerator, items, batches, model, wrapped, objective, optimizer, average)
 
 

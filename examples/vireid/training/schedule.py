@@ -15,9 +15,11 @@ KEPT = ("lr", "fused", "foreach", "capturable")
 """Options of an optimiser that are the device's: a checkpoint of another device does not change them."""
 
 
-def make_optimizer(model: nn.Module, settings: Settings, device: torch.device) -> torch.optim.AdamW:
+def make_optimizer(
+    model: nn.Module, settings: Settings, device: torch.device, graph: bool = False
+) -> torch.optim.AdamW:
     """AdamW, on a GPU in few kernels; for a graph, with learning rates and steps on the device."""
-    groups, graph = parameter_groups(model, settings), settings.compile == "graph" and device.type == "cuda"
+    groups = parameter_groups(model, settings)
     for group in groups:
         group["initial_lr"] = group["lr"]
         if graph:

@@ -116,7 +116,7 @@ def _weights(queries: Tensor, tokens: Tensor, keys: Tensor, mask: Tensor | None)
         TOKENS=block,
         CHANNELS=32 if keys.element_size() == 4 else 64,
         PRECISION=_precision(),
-        num_warps=8 if rows * block > 1 << 14 else 4,
+        num_warps=8 if rows * block >= 1 << 14 else 4,
         num_stages=2,
     )
     return weights
@@ -160,7 +160,7 @@ def _compare(
 def _blocks(t: int, size: int) -> _Blocks:
     if size == 4:
         return _Blocks(64, 64, 32, 32, 4)
-    return _Blocks(128, 128, 32 if t <= 96 else 64, 32, 8)
+    return _Blocks(128, 128, 32 if t <= 96 else 64, 16, 8)
 
 
 def _padded(t: int, block: int) -> int:
