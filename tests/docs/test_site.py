@@ -80,15 +80,6 @@ def test_the_front_page_is_the_readme() -> None:
     assert "## Should I use it?" in hook("frontpage").on_page_markdown("", page)
 
 
-def test_a_gpu_s_page_is_in_the_navigation_where_there_is_one(tmp_path: Path) -> None:
-    """Where it is not, its name there would end the build, as would a page without a place."""
-    nav = [{"Guides": ["guides/a.md"]}, {"Benchmarks": "benchmarks.md"}, {"Evidence": "evidence.md"}]
-    config = {"docs_dir": str(tmp_path), "nav": nav}
-    assert len(hook("gpu").on_config(config)["nav"]) == 3
-    (tmp_path / "benchmarks-gpu.md").touch()
-    assert hook("gpu").on_config(config)["nav"][1:3] == [nav[1], {"Benchmarks on a GPU": "benchmarks-gpu.md"}]
-
-
 def test_equations_take_the_height_of_their_line() -> None:
     pytest.importorskip("ziamath")
     render = hook("equations").render
