@@ -40,7 +40,7 @@ GROUPS = {
     "pairs and rows": ("base", ("matching", "layers.modality", "distributed", "crops")),
 }
 """Every module has a place, above all that it imports."""
-BASE = ("_checks", "_precision", "_reduce", "_distance", "_module", "_mask")
+BASE = ("_checks", "_precision", "_reduce", "_distance", "_module", "_mask", "_look")
 NAMES = ("__init__", "functional")
 """They import everything, for its name only."""
 

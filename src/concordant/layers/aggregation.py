@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from concordant._checks import check_number, checked
+from concordant._mask import drop_full
 from concordant._module import Module
 from concordant._precision import full_precision, upcast
 
@@ -64,6 +65,7 @@ def select_top_k(
     _, parts, tokens = scores.shape
     if tokens == 0 or parts == 0:
         return scores
+    mask = drop_full(mask)
     if mask is not None:
         scores = scores.where(mask[:, None], float("-inf"))
     # A stable sort, for torch.topk leaves open which of equal scores it takes.
@@ -107,7 +109,7 @@ def aggregate_tokens(
     [[[1.0, 0.0]]]
     """
     with full_precision(tokens):
-        selection = upcast(selection)
+        selection, mask = upcast(selection), drop_full(mask)
         if mask is not None:
             selection = selection.where(mask[:, None], 0.0)
         total = selection.sum(dim=2, keepdim=True)

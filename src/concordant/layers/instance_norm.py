@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from concordant._checks import check_number, checked, require
-from concordant._mask import check_mask, keep
+from concordant._mask import check_mask, drop_full, keep
 from concordant._precision import upcast
 
 
@@ -50,6 +50,7 @@ def instance_norm(
     enough = source.shape[1] > 0 or features.shape[1] == 0
     require(enough, "instance_norm", "`norm_source` must have tokens", "none")
     check_mask("instance_norm", mask, source.shape[1])
+    mask = drop_full(mask)
     # Two means: `torch.var_mean` over an axis that is not the last one takes ten times as long on a CPU.
     if mask is None:
         mean = source.mean(dim=1, keepdim=True)

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from concordant._checks import checked, require
-from concordant._mask import keep, keep_maps
+from concordant._mask import drop_full, keep, keep_maps
 from concordant._module import Module
 from concordant._precision import check_types, full_precision, unit, upcast
 from concordant._reduce import Reduction, check_reduction, reduce
@@ -93,6 +93,7 @@ def match_distill(
     require(not alone, "match_distill", "logits must be given of both sides or of none", "those of one side")
     if detach_cross:
         cross_attention = cross_attention.detach()
+    mask, own_mask, cross_mask = drop_full(mask), drop_full(own_mask), drop_full(cross_mask)
     with full_precision(own_attention):
         own_maps, cross_maps = (
             keep_maps(upcast(maps), part_mask, mask)

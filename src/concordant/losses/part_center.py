@@ -8,7 +8,8 @@ from torch import Tensor
 
 from concordant._checks import check_number, checked, require
 from concordant._distance import pairwise_distances
-from concordant._mask import keep
+from concordant._look import may_look
+from concordant._mask import drop_full, keep
 from concordant._module import Module
 from concordant._precision import check_types, full_precision, lengths, unit, upcast
 from concordant._reduce import Reduction, check_reduction, reduce
@@ -70,7 +71,7 @@ def part_center_loss(
     check_number("part_center_loss", margin=margin, at_least=0)
     check_types("part_center_loss", own=own, cross=cross)
     require(own.shape[1] > 0, "part_center_loss", "`own` must have parts", "none")
-    labels, modality = labels.long(), modality.long()
+    labels, modality, part_mask = labels.long(), modality.long(), drop_full(part_mask)
     with full_precision(own):
         own, cross = (keep(upcast(x), part_mask) for x in (own, cross))
         own, cross = (unit(x) if l2_normalize else x for x in (own, cross))
@@ -109,11 +110,10 @@ def _mean(values: Tensor, real: Tensor, dim: int) -> Tensor:
 def _representatives(near: Bool[Tensor, "n n"]) -> tuple[Int[Tensor, "g"], Int[Tensor, "n"]]:
     """A row of each identity and modality, and which of them stands for each row.
 
-    How many there are is a value: code that is compiled or transformed, or waits for no device, takes all rows.
+    How many there are is a value: where it may not be looked at, all rows are taken.
     """
     rows = torch.arange(len(near), device=near.device)
-    static = torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()
-    if static or near.device.type != "cpu" or len(rows) == 0:
+    if not may_look(near) or len(rows) == 0:
         return rows, rows
     first, group = torch.unique(near.byte().argmax(dim=1), return_inverse=True)
     return first, group
