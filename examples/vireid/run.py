@@ -126,7 +126,17 @@ def evaluate(options: Evaluation[Any], data: DataSet, console: Console) -> None:
     for name in RESULTS:  # results of another model
         (out / name).unlink(missing_ok=True)
     origin = {"weights": str(weights)}
-    report(model.to(device), data, images, options.test, out, origin=origin, device=device, console=console)
+    report(
+        model.to(device),
+        data,
+        images,
+        options.test,
+        out,
+        origin=origin,
+        device=device,
+        console=console,
+        every_reading=True,
+    )
 
 
 def start_of(settings: ModelSettings, data: DataSet, console: Console) -> dict[str, str]:

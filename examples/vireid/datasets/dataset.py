@@ -81,6 +81,11 @@ class DataSet(ABC):
         """The variant of the protocol, for metrics.json."""
 
     @property
+    def readings(self) -> dict[str, DataSet]:
+        """Every variant of the protocol by its name, this one first: the same images, scored in other ways."""
+        return {" ".join(f"{name} {value}" for name, value in self.reading.items()): self}
+
+    @property
     def split(self) -> str:
         """The split that weights must have been trained on for this test; saved with them. Empty for a single split."""
         return ""

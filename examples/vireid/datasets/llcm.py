@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -69,6 +69,11 @@ class LLCM(DataSet):
     @property
     def reading(self) -> dict[str, str]:
         return {"reading": self.variant}
+
+    @property
+    def readings(self) -> dict[str, DataSet]:
+        others: tuple[Reading, ...] = ("paper", "swapped", "camera-strict")
+        return {self.variant: self} | {name: replace(self, variant=name) for name in others if name != self.variant}
 
     def title(self, trials: int) -> str:
         return f"LLCM, {self.variant} reading, %: mean of {trials} draws"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -66,6 +66,11 @@ class Sysu(DataSet):
     @property
     def reading(self) -> dict[str, str]:
         return {"gallery_draw": self.draw} | ({} if self.scored == "test" else {"split": self.scored})
+
+    @property
+    def readings(self) -> dict[str, DataSet]:
+        """Both ways to draw galleries; the official one only where it was asked for, as it needs its file."""
+        return {self.draw: self} | ({"seeded": replace(self, draw="seeded")} if self.draw == "official" else {})
 
     def title(self, trials: int) -> str:
         people = "" if self.scored == "test" else f" of {self.scored}"

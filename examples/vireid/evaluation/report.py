@@ -41,16 +41,27 @@ def report(
     origin: dict[str, Any],
     device: torch.device,
     console: Console,
+    every_reading: bool = False,
 ) -> None:
     """Evaluate by the protocol, plot the figures and write metrics.json into `out`, then print the table.
 
-    `images` are the decoded images of `data.test`; `origin` describes the model in metrics.json.
+    `images` are the decoded images of `data.test`; `origin` describes the model in metrics.json. With `every_reading`
+    the other variants of the protocol are scored, too.
     """
     similarities = compare(model, data, images, options, device)
-    results, *more = (evaluate(data, similarity, progress=console.is_terminal) for similarity in similarities.values())
-    others = dict(zip(list(similarities)[1:], more, strict=True))
-    ties = count_ties(data, similarities[""])
-    metrics = as_metrics(results, others) | data.reading | origin | {"ties": ties}
+    readings = data.readings if every_reading else {"": data}
+    found = {
+        name: {way: evaluate(one, similarity, progress=console.is_terminal) for way, similarity in similarities.items()}
+        for name, one in readings.items()
+    }
+    ties = {name: count_ties(one, similarities[""]) for name, one in readings.items()}
+    own, *others = (
+        as_metrics(some[""], {way: results for way, results in some.items() if way}) | {"ties": ties[name]}
+        for name, some in found.items()
+    )
+    metrics = own | data.reading | origin
+    if others:
+        metrics["readings"] = dict(zip(list(readings)[1:], others, strict=True))
     if isinstance(model, CAL):
         metrics |= watch(model, data, images, device).figures
         picture_attention(model, data, images, device, out)
@@ -59,9 +70,10 @@ def report(
     picture_rankings(data, images, similarities[""], out / "rankings.png")
     # Last, so that a directory with metrics.json is complete.
     write_json(out / "metrics.json", metrics)
-    console.print(table(results, others))
-    if any(ties.values()):
-        console.print(tie_sentence(ties), highlight=False)
+    for name, some in found.items():
+        console.print(table(some[""], {way: results for way, results in some.items() if way}))
+        if any(ties[name].values()):
+            console.print(tie_sentence(ties[name]), highlight=False)
     if isinstance(model, CAL):
         print_attention(metrics, console)
     names = ", ".join(sorted(path.name for path in out.iterdir() if not is_litter(path.name)))

@@ -11,7 +11,6 @@ from rich.console import Console
 from rich.progress import Progress
 from torch import Tensor
 
-from vireid.config import Draw, Reading
 from vireid.datasets.dataset import DataSet, Rows
 from vireid.datasets.items import VISIBLE, Items
 from vireid.datasets.llcm import LLCM
@@ -40,7 +39,7 @@ def score(options: FeatureFiles, console: Console) -> None:
     if options.rerank and options.similarity is not None:
         raise ValueError("evaluate: `--rerank` must have features, as it compares all images; got `--similarity`")
     given = read_features(options)
-    variants = variants_of(options, given.test)
+    variants = data_of(options, given.test).readings
     for data in variants.values():
         check_tasks(data)
     ways = similarities(given, rerank=options.rerank)
@@ -68,17 +67,15 @@ def score(options: FeatureFiles, console: Console) -> None:
     console.print(f"[bold]{options.out}[/bold] holds {METRICS}")
 
 
-def variants_of(options: FeatureFiles, test: Items) -> dict[str, DataSet]:
-    """The data set of the images, by each variant of its protocol that can be scored."""
+def data_of(options: FeatureFiles, test: Items) -> DataSet:
+    """The data set of the images."""
     none, people = Items([]), tuple(test.identities.tolist())
     root = options.root or options.visible
     if options.protocol == "regdb":
-        return {f"trial {options.trial}": RegDB(root, none, test, (), people, options.trial)}
+        return RegDB(root, none, test, (), people, options.trial)
     if options.protocol == "llcm":
-        readings: tuple[Reading, ...] = ("paper", "swapped", "camera-strict")
-        return {reading: LLCM(root, none, test, (), people, reading) for reading in readings}
-    draws: tuple[Draw, ...] = ("seeded",) if options.root is None else ("official", "seeded")
-    return {draw: Sysu(root, none, test, (), people, draw) for draw in draws}
+        return LLCM(root, none, test, (), people)
+    return Sysu(root, none, test, (), people, "seeded" if options.root is None else "official")
 
 
 def similarities(given: Given, *, rerank: bool) -> dict[str, Similarity]:

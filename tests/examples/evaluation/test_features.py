@@ -22,7 +22,7 @@ from vireid.datasets.sysu import read_sysu
 from vireid.evaluation.features import read_arrays, read_features
 from vireid.evaluation.protocol import evaluate
 from vireid.evaluation.rerank import reranked
-from vireid.evaluation.score import score, variants_of
+from vireid.evaluation.score import data_of, score
 from vireid.evaluation.similarity import cosine
 from vireid.options import FeatureFiles
 
@@ -144,7 +144,7 @@ def test_results_after_reranking_are_beside_the_others(tmp_path: Path) -> None:
     metrics, printed = scored(options)
     given = read_features(options)
     assert given.features is not None
-    expected = evaluate(variants_of(options, given.test)["trial 1"], reranked(given.features, given.test))
+    expected = evaluate(data_of(options, given.test), reranked(given.features, given.test))
     assert metrics["trial 1"]["rerank"] == {**expected, "std": expected.std}
     assert metrics["trial 1"]["visible_to_thermal"] != expected["visible_to_thermal"]
     assert "with rerank" in printed
@@ -279,4 +279,4 @@ def test_features_without_a_true_match_are_named(tmp_path: Path) -> None:
 
 def test_variants_are_those_of_the_protocol(tmp_path: Path) -> None:
     options, *_ = files(tmp_path, "llcm")
-    assert list(variants_of(options, read_features(options).test)) == ["paper", "swapped", "camera-strict"]
+    assert list(data_of(options, read_features(options).test).readings) == ["paper", "swapped", "camera-strict"]
