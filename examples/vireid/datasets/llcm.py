@@ -72,8 +72,9 @@ class LLCM(DataSet):
 
     @property
     def readings(self) -> dict[str, DataSet]:
-        others: tuple[Reading, ...] = ("paper", "swapped", "camera-strict")
-        return {self.variant: self} | {name: replace(self, variant=name) for name in others if name != self.variant}
+        known: tuple[Reading, ...] = ("paper", "swapped", "camera-strict")
+        ordered = sorted(known, key=lambda name: name != self.variant)
+        return {name: self if name == self.variant else replace(self, variant=name) for name in ordered}
 
     def title(self, trials: int) -> str:
         return f"LLCM, {self.variant} reading, %: mean of {trials} draws"

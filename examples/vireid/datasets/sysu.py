@@ -70,7 +70,8 @@ class Sysu(DataSet):
     @property
     def readings(self) -> dict[str, DataSet]:
         """Both ways to draw galleries; the official one only where it was asked for, as it needs its file."""
-        return {self.draw: self} | ({"seeded": replace(self, draw="seeded")} if self.draw == "official" else {})
+        draws: tuple[Draw, ...] = ("official", "seeded") if self.draw == "official" else ("seeded",)
+        return {draw: self if draw == self.draw else replace(self, draw=draw) for draw in draws}
 
     def title(self, trials: int) -> str:
         people = "" if self.scored == "test" else f" of {self.scored}"
