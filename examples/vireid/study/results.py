@@ -81,8 +81,9 @@ def draw(
         }
         for figure in ("mAP", "mAP, parts")
     }
-    seeds = max(map(len, runs.values()))
-    spread = f"95 % interval over {seeds} seeds" if seeds > 1 else "one seed"
+    fewest, most = (limit(map(len, runs.values())) for limit in (min, max))
+    seeds = f"{most}" if fewest == most else f"{fewest} to {most}"
+    spread = f"95 % interval over {seeds} seeds" if most > 1 else "one seed"
     title = f"Paired difference to {first}, {spread}; left: distilled, right: its parts alone"
     return draw_intervals(panels, folder / f"{study}.png", title=title)
 
