@@ -6,6 +6,7 @@
     python examples/evaluate.py llcm --root LLCM --weights runs/llcm/model.safetensors --reading swapped
     python examples/evaluate.py sysu --root SYSU-MM01 --verify      # only compare the counts with the published ones
     python examples/evaluate.py features --protocol sysu --visible v.npz --infrared i.npz   # features of any model
+    python examples/evaluate.py features --protocol regdb --trial all --visible "v{trial}.npz" --infrared "t{trial}.npz"
 
 The settings of the model are read from the run.json beside its weights, or from the config.json of a saved model.
 The results are written to `--out`: metrics.json, rankings.png and, for CAL, attention.png and found.png.
@@ -26,11 +27,11 @@ def main(options: Command) -> None:
 
     from vireid.evaluation.score import score
     from vireid.run import evaluate, read
-    from vireid.trials import evaluate_all
+    from vireid.trials import evaluate_all, score_all
 
     what, console = options.what, Console()
     if isinstance(what, FeatureFiles):
-        score(what, console)
+        (score_all if what.trial == "all" else score)(what, console)
     elif isinstance(what.data, RegdbSource) and what.data.trial == "all":
         evaluate_all(what, console)
     else:

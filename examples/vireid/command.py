@@ -97,7 +97,7 @@ def script(name: str, stopped: Callable[[], str] = str) -> Iterator[None]:
     try:
         yield
     except (ValueError, OSError, FloatingPointError) as error:
-        raise SystemExit(f"{name}: {error}") from None
+        raise SystemExit(str(error) if str(error).startswith(f"{name}: ") else f"{name}: {error}") from None
     except KeyboardInterrupt as stop:
         if os.environ.get("RANK", "0") == "0":
             print(f"\n{name}: stopped{stopped()}", file=sys.stderr)

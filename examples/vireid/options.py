@@ -55,8 +55,9 @@ class FeatureFiles:
     root: Path | None = None
     """SYSU-MM01: for the official draws, the directory that has exp/rand_perm_cam.mat. RegDB: the directory of the
     lists, which tell whether identities of the training are tested."""
-    trial: int = 1
-    """RegDB: the trial whose test split is scored."""
+    trial: int | Literal["all"] = 1
+    """RegDB: the trial whose test split is scored. "all": the ten trials and their mean, which publications report; the
+    names of the files then have {trial} where the number of the trial is: visible-{trial}.npz."""
     rerank: bool = False
     """Give results also with k-reciprocal re-ranking (k1 = 20, k2 = 6, λ = 0.3)."""
     out: Path = Path("runs/features")

@@ -12,9 +12,10 @@ from rich.console import Console
 from vireid.config import RegdbSettings, RegdbSource
 from vireid.datasets.regdb import TRIALS
 from vireid.evaluation.protocol import FIGURES, OPTIONS, Results, as_metrics, table
+from vireid.evaluation.score import score
 from vireid.files import read_json, write_json
 from vireid.models.weights import WEIGHTS
-from vireid.options import Evaluation
+from vireid.options import Evaluation, FeatureFiles
 from vireid.run import evaluate, identify, read, run
 from vireid.runs import RECORD
 from vireid.training.directory import alone, check_finished
@@ -56,9 +57,42 @@ def evaluate_all(options: Evaluation[Any], console: Console) -> None:
         summarise(options.out, console)
 
 
-def summarise(out: Path, console: Console) -> None:
+def score_all(options: FeatureFiles, console: Console) -> None:
+    """Score the features of all trials, of two files each."""
+    if options.protocol != "regdb":
+        raise ValueError(f"evaluate: `--trial all` must be of RegDB, which has trials; got {options.protocol}")
+    if (options.out / "metrics.json").exists() and not options.overwrite:
+        raise ValueError(f"evaluate: {options.out} holds results already: --overwrite replaces them")
+    every = {trial: _of_trial(options, trial) for trial in TRIALS}
+    for one in every.values():  # a file that is missing is reported now, not after nine trials
+        for path in (one.visible, one.infrared, one.similarity):
+            if path is not None and not path.is_file():
+                raise FileNotFoundError(f"evaluate: {path} must be a file of trial {one.trial}; there is none")
+    for one in every.values():
+        score(one, console)
+    summarise(options.out, console, of_features=True)
+
+
+def _of_trial(options: FeatureFiles, trial: int) -> FeatureFiles:
+    visible, infrared = _named("visible", options.visible, trial), _named("infrared", options.infrared, trial)
+    similarity = None if options.similarity is None else _named("similarity", options.similarity, trial)
+    out = options.out / folder(trial)
+    return replace(options, trial=trial, out=out, visible=visible, infrared=infrared, similarity=similarity)
+
+
+def _named(flag: str, path: Path, trial: int) -> Path:
+    if "{trial}" not in str(path):
+        rule = f"with `--trial all`, `--{flag}` must have {{trial}} where the number of the trial is"
+        raise ValueError(f"evaluate: {rule}; got {path}")
+    return Path(str(path).replace("{trial}", str(trial)))
+
+
+def summarise(out: Path, console: Console, *, of_features: bool = False) -> None:
     """Write the mean of the trials' results and the results of each trial to metrics.json, and print the mean."""
-    trials = {str(trial): read_metrics(out / folder(trial) / "metrics.json") for trial in TRIALS}
+    trials = {
+        str(trial): read_metrics(out / folder(trial) / "metrics.json", f"trial {trial}" if of_features else None)
+        for trial in TRIALS
+    }
     plain = mean(list(trials.values()))
     options = {
         name: mean([found[name] for found in trials.values()])
@@ -70,8 +104,8 @@ def summarise(out: Path, console: Console) -> None:
     console.print(f"[bold]{out}[/bold] holds {folder(TRIALS[0])} to {folder(TRIALS[-1])} and metrics.json")
 
 
-def read_metrics(path: Path) -> dict[str, Any]:
-    """The results of one trial.
+def read_metrics(path: Path, reading: str | None = None) -> dict[str, Any]:
+    """The results of one trial; of a reading of the protocol, where they are by their names.
 
     Raises:
         OSError: the file is missing.
@@ -79,6 +113,7 @@ def read_metrics(path: Path) -> dict[str, Any]:
     """
     metrics: dict[str, Any] = read_json(path)
     try:
+        metrics = metrics if reading is None else metrics[reading]
         mean([metrics])
     except (KeyError, TypeError):
         raise ValueError(f"read_metrics: {path} must have the results of a trial; it has other content") from None

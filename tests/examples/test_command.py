@@ -86,6 +86,12 @@ def handled_by(number: int, handler: Any) -> Iterator[None]:
         signal.signal(number, before)
 
 
+def test_an_error_names_its_script_once() -> None:
+    for error in ("no file", "x: no file"):
+        with pytest.raises(SystemExit, match="^x: no file$"), script("x"):
+            raise ValueError(error)
+
+
 @pytest.mark.parametrize(("name", "status"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
 def test_a_signal_ends_a_script_in_one_line(
     name: str, status: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

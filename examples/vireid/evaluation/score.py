@@ -72,6 +72,7 @@ def data_of(options: FeatureFiles, test: Items) -> DataSet:
     none, people = Items([]), tuple(test.identities.tolist())
     root = options.root or options.visible
     if options.protocol == "regdb":
+        assert options.trial != "all"
         return RegDB(root, none, test, (), people, options.trial)
     if options.protocol == "llcm":
         return LLCM(root, none, test, (), people)

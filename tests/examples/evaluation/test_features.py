@@ -25,6 +25,7 @@ from vireid.evaluation.rerank import reranked
 from vireid.evaluation.score import data_of, score
 from vireid.evaluation.similarity import cosine
 from vireid.options import FeatureFiles
+from vireid.trials import score_all
 
 CAMERAS = {
     "sysu": ((1, 2, 4, 5), (3, 6)),
@@ -98,6 +99,33 @@ def test_regdb_is_as_the_field_scores_it(seed: int, tmp_path: Path) -> None:
     metrics, _ = scored(options)
     same(metrics["trial 4"]["visible_to_thermal"], field.regdb(visible, infrared))
     same(metrics["trial 4"]["thermal_to_visible"], field.regdb(infrared, visible))
+
+
+def test_the_mean_of_all_trials_is_that_of_their_files(tmp_path: Path) -> None:
+    expected = []
+    for trial in range(1, 11):
+        (tmp_path / str(trial)).mkdir()
+        _, visible, infrared = files(tmp_path / str(trial), "regdb", trial)
+        expected.append(field.regdb(visible, infrared))
+    places = tmp_path / "{trial}" / "v.npz", tmp_path / "{trial}" / "i.npz"
+    options, console = FeatureFiles("regdb", *places, trial="all", out=tmp_path / "out"), Console(quiet=True)
+    score_all(options, console)
+    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    same(metrics["visible_to_thermal"], np.mean(expected, axis=0).tolist())
+    same(metrics["std"]["visible_to_thermal"], np.std(expected, axis=0).tolist())
+    same(metrics["trials"]["10"]["visible_to_thermal"], expected[9])
+    again = replace(options, overwrite=True)
+    for wrong, message in (
+        (options, "out holds results already: --overwrite replaces them"),
+        (replace(options, protocol="sysu"), "`--trial all` must be of RegDB, which has trials; got sysu"),
+        (
+            replace(again, visible=Path("v.npz")),
+            "`--visible` must have {trial} where the number of the trial is; got v",
+        ),
+        (replace(again, similarity=Path("{trial}.npy")), "1.npy must be a file of trial 1; there is none"),
+    ):
+        with pytest.raises((ValueError, FileNotFoundError), match=message):
+            score_all(wrong, console)
 
 
 def test_llcm_is_as_the_field_scores_it(tmp_path: Path) -> None:
