@@ -88,7 +88,7 @@ def handled_by(number: int, handler: Any) -> Iterator[None]:
 
 def test_an_error_names_its_script_once() -> None:
     for error in ("no file", "x: no file"):
-        with pytest.raises(SystemExit, match="^x: no file$"), script("x"):
+        with pytest.raises(SystemExit, match=r"^x: no file$"), script("x"):
             raise ValueError(error)
 
 
