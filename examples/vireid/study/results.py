@@ -30,8 +30,10 @@ def finish(
     write_json(folder / "results.json", describe(threads) | {"runs": scores})
     write_text(folder / "tables.md", tables(scores) + "\n")
     figures = [draw(study, scores, folder)]
+    if study in ("comparison", "parts"):
+        figures.append(picture_parts(jobs, folder / "attention.png"))
     if study == "comparison":
-        figures += [picture_parts(jobs, folder / "parts.png"), picture_terms(jobs, folder / "terms.png")]
+        figures.append(picture_terms(jobs, folder / "terms.png"))
     console.print(overview(scores))
     made = ", ".join(figure.name for figure in figures if figure)
     console.print(f"[bold]{folder}[/bold] holds results.json, tables.md, {made}", highlight=False)

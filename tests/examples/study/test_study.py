@@ -234,8 +234,8 @@ def test_a_study_from_end_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert results.draw("comparison", scores, tmp_path) == tmp_path / "comparison.png"
     assert (tmp_path / "comparison.png").is_file()
     assert results.draw("comparison", scores[:1], tmp_path) is None  # nothing to compare with
-    assert picture_parts(jobs, tmp_path / "parts.png") == tmp_path / "parts.png"
-    assert (tmp_path / "parts.png").is_file()
+    assert picture_parts(jobs, tmp_path / "attention.png") == tmp_path / "attention.png"
+    assert (tmp_path / "attention.png").is_file()
     assert picture_parts(jobs[1:], tmp_path / "nothing.png") is None  # the baseline has none
     changed = replace(jobs[0], settings=replace(jobs[0].settings, loss=replace(jobs[0].settings.loss, pcl=9.0)))
     with pytest.raises(ValueError, match=r"these differ: --loss.pcl \(1.0 there, 9.0 here\)"):
