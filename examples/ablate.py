@@ -12,8 +12,8 @@ command continues. The data set (data/benchmark) is rendered first. Only the com
 The other studies choose settings: they are scored on validation identities, which are then not trained on.
 
 `--out`/STUDY has a directory for each run, and at the end results.json (the results of each run), tables.md (means over
-seeds with 95 % intervals, and paired differences to the first configuration) and a figure. The comparison and the study of
-parts also have attention.png, where the parts of each model look; the comparison has the effect of each loss term, too.
+seeds with 95 % intervals, and paired differences to the first configuration) and a figure. The comparison and the study
+of parts also have attention.png, where the parts of each model look; the comparison has the effect of each loss term.
 """
 
 from __future__ import annotations
