@@ -12,7 +12,7 @@ from rich.console import Console
 from vireid.config import RegdbSettings, RegdbSource
 from vireid.datasets.regdb import TRIALS
 from vireid.evaluation.protocol import FIGURES, OPTIONS, Results, as_metrics, table
-from vireid.evaluation.score import score
+from vireid.evaluation.score import check_place, score
 from vireid.files import read_json, write_json
 from vireid.models.weights import WEIGHTS
 from vireid.options import Evaluation, FeatureFiles
@@ -61,14 +61,13 @@ def score_all(options: FeatureFiles, console: Console) -> None:
     """Score the features of all trials, of two files each."""
     if options.protocol != "regdb":
         raise ValueError(f"evaluate: `--trial all` must be of RegDB, which has trials; got {options.protocol}")
-    if (options.out / "metrics.json").exists() and not options.overwrite:
-        raise ValueError(f"evaluate: {options.out} holds results already: --overwrite replaces them")
-    every = {trial: _of_trial(options, trial) for trial in TRIALS}
-    for one in every.values():  # a file that is missing is reported now, not after nine trials
+    check_place(options)
+    every = [_of_trial(options, trial) for trial in TRIALS]
+    for one in every:  # a file that is missing is reported now, not after nine trials
         for path in (one.visible, one.infrared, one.similarity):
             if path is not None and not path.is_file():
                 raise FileNotFoundError(f"evaluate: {path} must be a file of trial {one.trial}; there is none")
-    for one in every.values():
+    for one in every:
         score(one, console)
     summarise(options.out, console, of_features=True)
 

@@ -34,8 +34,7 @@ def score(options: FeatureFiles, console: Console) -> None:
     Raises:
         ValueError, OSError: an error in the options or the files.
     """
-    if (options.out / METRICS).exists() and not options.overwrite:
-        raise ValueError(f"evaluate: {options.out} holds results already: --overwrite replaces them")
+    check_place(options)
     if options.rerank and options.similarity is not None:
         raise ValueError("evaluate: `--rerank` must have features, as it compares all images; got `--similarity`")
     given = read_features(options)
@@ -65,6 +64,12 @@ def score(options: FeatureFiles, console: Console) -> None:
     for note in notes:
         console.print(f"[yellow]WARNING:[/yellow] {note}", highlight=False, soft_wrap=True)
     console.print(f"[bold]{options.out}[/bold] holds {METRICS}")
+
+
+def check_place(options: FeatureFiles) -> None:
+    """Raise a ValueError where results would be replaced that nobody gave up."""
+    if (options.out / METRICS).exists() and not options.overwrite:
+        raise ValueError(f"evaluate: {options.out} holds results already: --overwrite replaces them")
 
 
 def data_of(options: FeatureFiles, test: Items) -> DataSet:

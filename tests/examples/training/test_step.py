@@ -134,7 +134,9 @@ def test_a_compiled_step_is_the_step() -> None:
     with torch._inductor.config.patch(fallback_random=True), captured(other, notes.append) as run:
         found = losses(other, run, 3)  # rounding grows from step to step
     torch._dynamo.reset()
-    torch.testing.assert_close(found, losses(one, partial(compute, one), 3), rtol=1e-3, atol=1e-3)
+    expected = losses(one, partial(compute, one), 3)
+    torch.testing.assert_close(found[:, :-1], expected[:, :-1], rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(found[:, -1], expected[:, -1], rtol=1e-3, atol=1e-3)  # the gradient's norm
     assert not notes
 
 
