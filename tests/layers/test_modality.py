@@ -132,13 +132,13 @@ def test_a_forward_pass_that_is_computed_again_draws_the_same(reentrant: bool) -
 
 def test_draws_for_other_tensors_are_rejected_in_a_backward_pass() -> None:
     def weights(scale: Tensor, generator: torch.Generator) -> Tensor:
-        partner, _ = draw_partners(torch.zeros(4, dtype=torch.int64), torch.arange(4) % 2, generator=generator)
-        kept.append(partner)
+        kept.append(torch.zeros(4, dtype=torch.int64))
+        partner, _ = draw_partners(kept[-1], modality, generator=generator)
         return (scale * partner).sin().sum()
 
-    kept: list[Tensor] = []
+    modality = torch.arange(4) % 2
+    kept: list[Tensor] = []  # the labels of the first pass, so that those of the second lie elsewhere
     loss = checkpoint(weights, torch.ones(4, requires_grad=True), torch.Generator(), use_reentrant=False)
-    kept.append(torch.zeros(64))  # so that the labels of the second pass lie elsewhere
     with pytest.raises(ValueError, match="must be given the tensors of the first"):
         loss.backward()
 
