@@ -29,6 +29,18 @@ def test_tables_are_those_of_the_raw_numbers(study: str) -> None:
     assert {place: measured.get(place) for place in shown} == shown
 
 
+@pytest.mark.parametrize("name", ["evidence.md", "evidence/people.md", "evidence/parts.md"])
+def test_intervals_in_sentences_are_those_of_the_tables(name: str) -> None:
+    def intervals(text: str) -> set[str]:
+        return set(re.findall(r"\d+\.\d ± \d+\.\d", text.replace("\xa0", " ")))
+
+    files = sorted((DOCS / "evidence").glob("*.json"))
+    measured = intervals("\n".join(tables(json.loads(file.read_text())["runs"]) for file in files))
+    said = intervals((DOCS / name).read_text(encoding="utf-8"))
+    assert said
+    assert said <= measured, said - measured
+
+
 def test_all_raw_numbers_are_shown() -> None:
     files = {file.stem for file in (DOCS / "evidence").glob("*.json")}
     assert STUDIES.keys() == files

@@ -28,7 +28,7 @@ class Configuration:
         return settings_of(self.changes)
 
 
-FULL = Configuration("CAL", "the whole: the default recipe", target_aware=True)
+FULL = Configuration("CAL", "the whole: the recipe of the benchmark", target_aware=True)
 
 GLOBAL = {"method": "global"}
 BASELINE = Configuration("identity + triplet", "the field's usual baseline", GLOBAL)
@@ -42,6 +42,9 @@ EQUAL_SECONDS = Configuration(
 )
 UNGUIDED = {"model.gate": False, "loss.coverage": 0.0, "loss.equivariance": 0.0, "loss.attention_div": 0.5}
 """Without what makes parts lie on people and follow them: the recipe of the first edition."""
+
+GRIDS = ((128, 64), (256, 128))
+"""Heights and widths of images beside the base's own: with its stride, 8 × 4 and 16 × 8 tokens."""
 
 # What stands in L_pcl's place has the weight that the study `metrics` found best for it.
 COMPARISON = (
@@ -61,6 +64,9 @@ COMPARISON = (
     ),
     Configuration("no coverage", "our addition: parts together lie where the gate is open", {"loss.coverage": 0.0}),
     Configuration("no equivariance", "our addition: parts follow the content", {"loss.equivariance": 0.0}),
+    Configuration(
+        "equivariance = 3", "the default recipe, since the study of parts", {"loss.equivariance": 3.0}, target_aware=True
+    ),
     Configuration(
         "direct",
         "target awareness beats a direct cross-modal objective",
@@ -104,7 +110,7 @@ COMPARISON = (
         Configuration(
             f"{name}, {h} × {w}", "parts pay more on a finer grid", changes | {"data.height": h, "data.width": w}
         )
-        for h, w in ((128, 64), (256, 128))
+        for h, w in GRIDS
         for name, changes in ((FULL.name, {}), (BASELINE.name, GLOBAL))
     ),
 )
@@ -121,9 +127,9 @@ PARTS = (
     Configuration("two stages frozen", "more of the backbone is trained", {"model.frozen": 2}),
     *(Configuration(f"{n} parts", "number of parts", {"model.parts": n}) for n in (3, 5, 6)),
     *(
-        Configuration(f"{name} × {weight:g}", "weight", {f"loss.{name}": weight})
+        Configuration(f"{name} = {weight:g}", "its weight", {f"loss.{name}": weight})
         for name, weights in {
-            "equivariance": (1.0, 3.0),
+            "equivariance": (1.0, 3.0, 18.0),
             "coverage": (0.3, 3.0),
             "attention_div": (0.5, 3.0),
             "triplet": (3.0,),
@@ -139,7 +145,7 @@ TRAINED_TARGET_AWARE = (
     FULL,
     *(
         Configuration(
-            f"contrast × {weight:g}{where}",
+            f"contrast = {weight:g}{where}",
             "target-aware retrieval pays once it is trained for",
             {"loss.contrast": weight} | changes,
             target_aware=True,
@@ -156,6 +162,7 @@ CONTRASTS = (
     ("dot product", "no channel gate"),  # neither has a gate
     ("no diversity", "no attention diversity"),  # L_div where nothing else keeps parts apart
     ("no triplets", "identity"),
+    *((f"{FULL.name}, {h} × {w}", f"{BASELINE.name}, {h} × {w}") for h, w in GRIDS),
 )
 """Pairs that differ in one thing, neither of which is full CAL."""
 
@@ -195,7 +202,7 @@ def configurations(study: Study) -> tuple[Configuration, ...]:
         names = ("pcl", "triplet", "center", "hetero-center")
         pairs = ((name, weight) for name in names for weight in WEIGHTS)
         return tuple(
-            Configuration(f"{name} × {weight:g}", changes={"loss.metric": name, "loss.pcl": weight})
+            Configuration(f"{name} = {weight:g}", changes={"loss.metric": name, "loss.pcl": weight})
             for name, weight in pairs
         )
     return tuple(
