@@ -174,7 +174,7 @@ class LossSettings:
     """Weight of the diversity of attention maps: our addition. Raise it if all parts look everywhere."""
     equivariance: float = 6.0
     """CAL: weight of the equivariance of attention maps, by which parts follow the content: our addition."""
-    coverage: float = 1.0
+    coverage: float = 3.0
     """CAL: weight of the coverage, by which the parts together lie where the gate is open: our addition."""
     contrast: float = 0.0
     """CAL: weight of the target-aware contrastive loss of the two modalities, beside the loss of `metric`: our

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import combinations
+from statistics import fmean
 from typing import Any, TypeVar
 
 import numpy as np
@@ -71,14 +72,16 @@ def ratio(cost: str) -> Measure:
     return lambda run: None if (much := numerator(run)) is None else much / (denominator(run) or math.nan)
 
 
-def part(group: str, figure: str, factor: float = 1.0) -> Measure:
+def part(
+    group: str, figure: str, factor: float = 1.0, over_parts: Callable[[Sequence[float]], float] = fmean
+) -> Measure:
     """A figure of a run's parts or training: of `attention`, `correspondence` or `losses`. Where each part has
-    one, their mean."""
+    one, their mean, or what else of them."""
 
     def measure(run: Scores) -> float | None:
         value = run.get(group, {}).get(figure)
         if isinstance(value, Mapping):
-            value = float(np.mean(value["parts"]))
+            value = over_parts(value["parts"])
         return None if value is None else factor * value
 
     return measure
@@ -111,6 +114,7 @@ PARTS: dict[str, Measure] = {
     "on the border, %": part("attention", "border", 100),
     "follows, %": part("attention", "follows", 100),
     "on the person, %": part("attention", "person", 100),
+    "least of a part, %": part("attention", "person", 100, min),
     "purity, %": part("attention", "purity", 100),
     "constancy, %": part("attention", "constancy", 100),
     "agreement, %": part("attention", "agreement", 100),

@@ -126,7 +126,7 @@ class CALLoss(Module[LossTerms]):
         div: float = 0.5,
         attention_div: float = 1.5,
         equivariance: float = 6.0,
-        coverage: float = 1.0,
+        coverage: float = 3.0,
         identity: nn.Module | None = None,
         metric: nn.Module | None = None,
         match_distill: nn.Module | None = None,
