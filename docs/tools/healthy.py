@@ -39,7 +39,7 @@ PANELS = (
     ),
     Panel(("entropy",), "down from 1: parts choose\ntokens. At 1: none does", 0.25, (0.42, 0.8)),
     Panel(("overlap",), "up at first, then below 0.2.\nNear 1: equal parts", 0.12, (0.42, 0.78)),
-    Panel(("coverage", "equivariance"), "rises as maps\nleave uniform", 0.25, (0.24, 0.45), "center right"),
+    Panel(("coverage", "equivariance"), "rise as maps\nleave uniform", 0.2, (0.24, 0.84), "upper right"),
     Panel(("kd1",), "near −1 early: own and\ncross maps agree", 0.3, (0.42, 0.65)),
 )
 

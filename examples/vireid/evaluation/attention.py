@@ -104,7 +104,8 @@ def warnings(attention: dict[str, Any]) -> list[str]:
     """What is wrong with the attention of some parts, numbered as in attention.png; a line a fault.
 
     A part sits on the border if its share there is above that of uniform attention by more than a quarter of what
-    remains to 1, and does not follow if its map moves less than half as far as the content.
+    remains to 1, does not follow if its map moves less than half as far as the content, and is beside the person, where
+    labels tell, if its share on it is below that of uniform attention.
     """
     border, follows = attention["border"], attention["follows"]
     most = border["uniform"] + (1 - border["uniform"]) * CLEARLY
@@ -117,6 +118,13 @@ def warnings(attention: dict[str, Any]) -> list[str]:
         lines.append(
             f"{_named(some)} not following the content: in crops, maps move less than {LEAST_SLOPE} times as far"
         )
+    if "person" in attention:
+        person = attention["person"]
+        if some := [part for part, share in enumerate(person["parts"], 1) if share < person["uniform"]]:
+            lines.append(
+                f"{_named(some)} beside the person: less than {100 * person['uniform']:.0f} % of the attention is on "
+                "it, the share of uniform attention"
+            )
     return lines
 
 

@@ -75,6 +75,11 @@ def test_sound_attention_is_not_warned_of() -> None:
     assert warnings(sound) == []
     sound["border"]["parts"] = [0.54, 0.56]  # a quarter of the way from 0.4 to 1 is 0.55
     assert [line.split(":")[0] for line in warnings(sound)] == ["part 2 of attention.png is on the border"]
+    sound["border"]["parts"], sound["person"] = [0.4, 0.1], {"parts": [0.3, 0.29], "uniform": 0.3}
+    assert warnings(sound) == [
+        "part 2 of attention.png is beside the person: less than 30 % of the attention is on it, the share of uniform "
+        "attention"
+    ]
 
 
 def test_every_figure_of_people_is_said() -> None:
