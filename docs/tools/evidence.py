@@ -1,7 +1,6 @@
 """Draw the figures of the evidence from its raw numbers: `PYTHONPATH=examples python docs/tools/evidence.py`.
 
-Of the comparison on people in three dimensions, configurations with fewer than four seeds are left out: their intervals
-are wider than the figure.
+Of the comparison on people in three dimensions, other sizes of images are left out: they have baselines of their own.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from tempfile import TemporaryDirectory
 
 from vireid.study.configurations import Study
 from vireid.study.results import draw
-from vireid.study.summary import Scores, by_configuration
+from vireid.study.summary import Scores
 
 DOCS = Path(__file__).resolve().parents[1]
 FIGURES: dict[str, Study] = {"people": "comparison", "comparison": "comparison", "sensitivity": "sensitivity"}
@@ -26,15 +25,14 @@ def main() -> None:
     for name, study in FIGURES.items():
         runs = json.loads((DOCS / "evidence" / f"{name}.json").read_text())["runs"]
         with TemporaryDirectory(dir=DOCS / "images") as folder:
-            drawn = draw(study, repeated(runs) if name == "people" else runs, Path(folder), FORMER)
+            drawn = draw(study, of_one_size(runs) if name == "people" else runs, Path(folder), FORMER)
             assert drawn is not None
             print(drawn.replace(DOCS / "images" / f"{name}.png"))
 
 
-def repeated(runs: Sequence[Scores]) -> list[Scores]:
-    """The runs of configurations with at least four seeds."""
-    seeds = {name: len(some) for name, some in by_configuration(runs).items()}
-    return [run for run in runs if seeds[run["configuration"]] >= 4]
+def of_one_size(runs: Sequence[Scores]) -> list[Scores]:
+    """The runs on images of the benchmark's own size."""
+    return [run for run in runs if "data.height" not in run["changes"]]
 
 
 if __name__ == "__main__":

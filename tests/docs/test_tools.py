@@ -16,7 +16,7 @@ pytest.importorskip("timm")
 import healthy
 from concordant import AttentionStatistics, draw_views, split_modality
 from concordant.losses.cal import LossTerms
-from evidence import repeated
+from evidence import of_one_size
 from support.pages import ROOT
 from support.trained import SMALL_MODEL
 from vireid.config import DataSettings, Settings
@@ -62,6 +62,6 @@ def test_the_healthy_curves_are_of_values_that_a_run_logs(tmp_path: Path) -> Non
         healthy.draw(lacking, tmp_path / "healthy.png")
 
 
-def test_the_main_figure_leaves_out_what_has_few_seeds() -> None:
-    runs = [{"configuration": name, "seed": seed} for name, seeds in (("a", 5), ("b", 3)) for seed in range(seeds)]
-    assert {run["configuration"] for run in repeated(runs)} == {"a"}
+def test_the_figure_of_the_comparison_has_images_of_one_size() -> None:
+    runs = [{"configuration": "a", "changes": {}}, {"configuration": "a, small", "changes": {"data.height": 128}}]
+    assert [run["configuration"] for run in of_one_size(runs)] == ["a"]
