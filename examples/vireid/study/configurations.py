@@ -43,8 +43,8 @@ EQUAL_SECONDS = Configuration(
 UNGUIDED = {"model.gate": False, "loss.coverage": 0.0, "loss.equivariance": 0.0, "loss.attention_div": 0.5}
 """Without what makes parts lie on people and follow them: the recipe of the first edition."""
 
-GRIDS = ((128, 64), (256, 128))
-"""Heights and widths of images beside the base's own: with its stride, 8 × 4 and 16 × 8 tokens."""
+GRIDS = {f"{h} × {w}": {"data.height": h, "data.width": w} for h, w in ((128, 64), (256, 128))}
+"""Sizes of images beside the base's own: with its stride, 8 × 4 and 16 × 8 tokens."""
 
 # What stands in L_pcl's place has the weight that the study `metrics` found best for it.
 COMPARISON = (
@@ -105,11 +105,9 @@ COMPARISON = (
     Configuration("no L_kd2", "L_kd2 helps", {"loss.kd2": 0.0}),
     Configuration("independent scorers", "M̂ orders parts that did not start alike", {"model.equal_scorers": False}),
     *(
-        Configuration(
-            f"{name}, {h} × {w}", "parts pay more on a finer grid", changes | {"data.height": h, "data.width": w}
-        )
-        for h, w in GRIDS
-        for name, changes in ((FULL.name, {}), (BASELINE.name, GLOBAL))
+        Configuration(f"{one.name}, {size}", "parts pay more on a finer grid", one.changes | sides)
+        for size, sides in GRIDS.items()
+        for one in (FULL, BASELINE)
     ),
 )
 
@@ -161,7 +159,7 @@ CONTRASTS = (
     ("dot product", "no channel gate"),  # neither has a gate
     ("no diversity", "no attention diversity"),  # L_div where nothing else keeps parts apart
     ("no triplets", "identity"),
-    *((f"{FULL.name}, {h} × {w}", f"{BASELINE.name}, {h} × {w}") for h, w in GRIDS),
+    *((f"{FULL.name}, {size}", f"{BASELINE.name}, {size}") for size in GRIDS),
 )
 """Pairs that differ in one thing, neither of which is full CAL."""
 
