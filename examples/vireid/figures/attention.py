@@ -16,6 +16,9 @@ from torch.nn.functional import interpolate
 
 from vireid.figures.style import colour, save
 
+ACROSS = 12
+"""Models side by side in a sheet of composites; more are set below."""
+
 
 def draw_attention(
     pairs: list[tuple[NDArray[np.uint8], NDArray[np.uint8]]],
@@ -102,24 +105,27 @@ def draw_found(
 def draw_composites(
     images: list[NDArray[np.uint8]], maps: Mapping[str, list[Tensor]], path: Path | str, *, title: str
 ) -> Path:
-    """Plot the attention of all parts together: one image [h w 3] per row, one model per column.
+    """Plot the attention of all parts together: one image [h w 3] per row, one model per column, blocks of `ACROSS`.
 
     `maps` has the attention maps [p gh gw] of each image by the model's name, with parts in the order of the colours.
     """
     height, width = images[0].shape[:2]
-    columns, cell = 1 + len(maps), 0.62
-    size = (cell * columns, cell * height / width * len(images))
-    figure, axes = plt.subplots(len(images), columns, figsize=size, squeeze=False)
-    for axis in axes.flat:
-        axis.set_axis_off()
-    for row, image in enumerate(images):
-        axes[row, 0].imshow(image)
-        for axis, attention in zip(axes[row, 1:], maps.values(), strict=True):
-            axis.imshow(_composite(image, enlarge(attention[row], height, width)))
-    for axis, name in zip(axes[0, 1:], maps, strict=True):
-        axis.set_title(name, fontsize=8, rotation=60, ha="left", va="bottom", rotation_mode="anchor")
-    figure.subplots_adjust(wspace=0.06, hspace=0.04)
-    figure.text(0.125, 0.1, title, fontsize=9, va="top")
+    names, cell, head = list(maps), 0.62, 1.5
+    blocks = [names[start : start + ACROSS] for start in range(0, len(names), ACROSS)]
+    columns, tall = 1 + len(blocks[0]), cell * height / width * len(images)
+    figure = plt.figure(figsize=(cell * columns, (tall + head) * len(blocks)))
+    for block, sub in zip(blocks, figure.subfigures(len(blocks), squeeze=False)[:, 0], strict=True):
+        axes = sub.subplots(len(images), columns, squeeze=False)
+        sub.subplots_adjust(left=0, right=1, bottom=0, top=tall / (tall + head), wspace=0.06, hspace=0.04)
+        for axis in axes.flat:
+            axis.set_axis_off()
+        for row, image in enumerate(images):
+            axes[row, 0].imshow(image)
+            for axis, name in zip(axes[row, 1:], block, strict=False):
+                axis.imshow(_composite(image, enlarge(maps[name][row], height, width)))
+        for axis, name in zip(axes[0, 1:], block, strict=False):
+            axis.set_title(name, fontsize=8, rotation=60, ha="left", va="bottom", rotation_mode="anchor")
+    figure.text(0, -0.01, title, fontsize=9, va="top")
     return save(figure, path)
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from vireid.config import SysuSettings
+from vireid.datasets.cache import Images
 from vireid.datasets.items import INFRARED, VISIBLE
 from vireid.evaluation.inference import attend
 from vireid.evaluation.semantics import pair_people
@@ -45,16 +47,19 @@ def picture_parts(jobs: Sequence[Job], path: Path) -> Path | None:
     first = [job for job in jobs if job.settings.seed == 0 and job.settings.method == "cal"]
     if not first:
         return None
-    settings = first[0].settings
-    data = read(settings)
-    images = decode(settings.data, data, data.test, settings.scored)
+    data = read(first[0].settings)
     pairs = pair_people(data.test)
     some = np.linspace(0, len(pairs.visible) - 1, PEOPLE).astype(int)
-    shown = [images[rows[some]] for rows in pairs]
-    maps = {}
+
+    def taken(settings: SysuSettings) -> list[Images]:  # of the size that a model was trained on
+        images = decode(settings.data, data, data.test, settings.scored)
+        return [images[rows[some]] for rows in pairs]
+
+    shown, maps = taken(first[0].settings), {}
     for job in first:
         model = load_model(job.settings.out / WEIGHTS, BuiltCAL)
-        own = [attend(model, x, m, device=torch.device("cpu")) for m, x in zip((VISIBLE, INFRARED), shown, strict=True)]
+        seen = zip((VISIBLE, INFRARED), taken(job.settings), strict=True)
+        own = [attend(model, images, modality, device=torch.device("cpu")) for modality, images in seen]
         own[INFRARED] = own[INFRARED][:, model.correspondence.permutation()]
         maps[job.configuration.name] = [x for pair in zip(*own, strict=True) for x in pair]
     title = "All parts of each model of seed 0; matched parts in one colour"

@@ -19,6 +19,7 @@ from support.trained import SMALL_MODEL
 from vireid.config import SysuSettings
 from vireid.datasets.sysu import read_sysu
 from vireid.evaluation.conditions import BINS
+from vireid.evaluation.inference import attend
 from vireid.files import plain
 from vireid.models.build import build_model
 from vireid.people.config import RenderConfig
@@ -250,6 +251,17 @@ def test_a_study_from_end_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert results.draw("comparison", scores[:1], tmp_path) is None  # nothing to compare with
     assert picture_parts(jobs, tmp_path / "attention.png") == tmp_path / "attention.png"
     assert (tmp_path / "attention.png").is_file()
+    large = replace(jobs[0].settings, data=replace(jobs[0].settings.data, height=128, width=64))
+    sizes: list[tuple[int, ...]] = []
+
+    def noted(*args: Any, **kwargs: Any) -> torch.Tensor:
+        sizes.append(args[1].shape[1:3])
+        return attend(*args, **kwargs)
+
+    monkeypatch.setattr(pictures, "attend", noted)
+    finer = replace(jobs[0], configuration=replace(FULL, name="finer"), settings=large)
+    picture_parts([jobs[0], finer], tmp_path / "sizes.png")
+    assert sizes == [(96, 48), (96, 48), (128, 64), (128, 64)]
     assert picture_parts(jobs[1:], tmp_path / "nothing.png") is None  # the baseline has none
     changed = replace(jobs[0], settings=replace(jobs[0].settings, loss=replace(jobs[0].settings.loss, pcl=9.0)))
     with pytest.raises(ValueError, match=r"these differ: --loss.pcl \(1.0 there, 9.0 here\)"):
