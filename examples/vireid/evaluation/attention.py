@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
@@ -109,23 +110,27 @@ def warnings(attention: dict[str, Any]) -> list[str]:
     """
     border, follows = attention["border"], attention["follows"]
     most = border["uniform"] + (1 - border["uniform"]) * CLEARLY
-    lines = []
-    if some := [part for part, share in enumerate(border["parts"], 1) if share > most]:
-        lines.append(
-            f"{_named(some)} on the border: more than {100 * most:.0f} % of the attention is on the outermost tokens"
-        )
-    if some := [part for part, slope in enumerate(follows["parts"], 1) if slope < LEAST_SLOPE]:
-        lines.append(
-            f"{_named(some)} not following the content: in crops, maps move less than {LEAST_SLOPE} times as far"
-        )
+    faults: list[tuple[dict[str, Any], Callable[[float], bool], str]] = [
+        (
+            border,
+            lambda share: share > most,
+            f"on the border: more than {100 * most:.0f} % of the attention is on the outermost tokens",
+        ),
+        (
+            follows,
+            lambda slope: slope < LEAST_SLOPE,
+            f"not following the content: in crops, maps move less than {LEAST_SLOPE} times as far",
+        ),
+    ]
     if "person" in attention:
-        person = attention["person"]
-        if some := [part for part, share in enumerate(person["parts"], 1) if share < person["uniform"]]:
-            lines.append(
-                f"{_named(some)} beside the person: less than {100 * person['uniform']:.0f} % of the attention is on "
-                "it, the share of uniform attention"
-            )
-    return lines
+        uniform = attention["person"]["uniform"]
+        said = f"less than {100 * uniform:.0f} % of the attention is on it, the share of uniform attention"
+        faults.append((attention["person"], lambda share: share < uniform, f"beside the person: {said}"))
+    return [
+        f"{_named(some)} {fault}"
+        for figure, is_wrong, fault in faults
+        if (some := [part for part, value in enumerate(figure["parts"], 1) if is_wrong(value)])
+    ]
 
 
 def _percent(figure: dict[str, list[float]]) -> str:
